@@ -1,0 +1,144 @@
+//! Every deterministic way to refuse a command. A refused command has changed nothing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{DiskId, Epoch, Incarnation, JobId, NodeId, RequestId, TryNo, VariableName};
+
+/// Why a command was refused; the same on every node. New variants go at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Rejection {
+    /// Applying the command panicked; it was contained and changed nothing.
+    #[error("applying the command failed: {message}")]
+    Bug {
+        /// What the panic said.
+        message: String,
+    },
+    /// The command could not be decoded by this version.
+    #[error("the command could not be decoded: {message}")]
+    Undecodable {
+        /// What the decoder said.
+        message: String,
+    },
+    /// The proposer's session has ended, or the command is below its window; it was not executed.
+    #[error("the session of incarnation {incarnation} is over, or its command was settled")]
+    SessionOver {
+        /// The proposer.
+        incarnation: Incarnation,
+    },
+    /// The session holds as many unsettled replies as it may.
+    #[error("incarnation {incarnation} has {unsettled_max} unsettled commands, the most a session may have")]
+    SessionFull {
+        /// The proposer.
+        incarnation: Incarnation,
+        /// The bound.
+        unsettled_max: u64,
+    },
+    /// The cluster has its id already.
+    #[error("the cluster is founded already")]
+    AlreadyFounded,
+    /// A newer life of the node is known.
+    #[error("node {} has a newer incarnation than {incarnation}", incarnation.node)]
+    OldIncarnation {
+        /// The life that came late.
+        incarnation: Incarnation,
+    },
+    /// The node is known with another data directory.
+    #[error("node {node} is recorded with disk {recorded}, not {found}: a wiped or swapped data directory needs a new node id")]
+    OtherDisk {
+        /// The node.
+        node: NodeId,
+        /// The disk in the node table.
+        recorded: DiskId,
+        /// The disk it came with.
+        found: DiskId,
+    },
+    /// There is no such variable.
+    #[error("there is no variable {name}")]
+    NoSuchVariable {
+        /// The name asked for.
+        name: VariableName,
+    },
+    /// The write's condition does not hold.
+    #[error("variable {name} has revision {current:?}")]
+    RevisionMismatch {
+        /// The variable.
+        name: VariableName,
+        /// Its revision; `None` when it does not exist.
+        current: Option<u64>,
+    },
+    /// A value is larger than it may be.
+    #[error("{what} has {bytes} bytes; the most is {bytes_max}")]
+    TooLarge {
+        /// What.
+        what: String,
+        /// Its size.
+        bytes: u64,
+        /// The bound.
+        bytes_max: u64,
+    },
+    /// There are as many of them as there may be.
+    #[error("there are {count_max} {what} already, the most there may be")]
+    TooMany {
+        /// What, in the plural.
+        what: String,
+        /// The bound.
+        count_max: u64,
+    },
+    /// The idempotency key was used with another body.
+    #[error("the idempotency key was used before with another body")]
+    IdempotencyKeyReused,
+    /// The setting's value is out of its bounds.
+    #[error("setting {name}: {reason}")]
+    InvalidSetting {
+        /// The setting.
+        name: String,
+        /// What would be right.
+        reason: String,
+    },
+    /// The request is not live: unknown, or finished and in the archive.
+    #[error("request {request} is not live")]
+    NotLive {
+        /// The request.
+        request: RequestId,
+    },
+    /// A request of this id exists.
+    #[error("request {request} exists already")]
+    RequestExists {
+        /// The request.
+        request: RequestId,
+    },
+    /// The request has no such job.
+    #[error("request {request} has no job {job}")]
+    NoSuchJob {
+        /// The request.
+        request: RequestId,
+        /// The job asked for.
+        job: JobId,
+    },
+    /// The sender does not own the request under this epoch.
+    #[error("request {request} is under epoch {current}, not {named}")]
+    StaleEpoch {
+        /// The request.
+        request: RequestId,
+        /// Its epoch.
+        current: Epoch,
+        /// The epoch the command named.
+        named: Epoch,
+    },
+    /// The try is not the one that runs.
+    #[error("job {job} is at try {current}, not {named}")]
+    StaleTry {
+        /// The job.
+        job: JobId,
+        /// Its current try.
+        current: TryNo,
+        /// The try the command named.
+        named: TryNo,
+    },
+    /// A retry was asked for before its time, or when none is due.
+    #[error("job {job} has no retry due")]
+    NothingDue {
+        /// The job.
+        job: JobId,
+    },
+}
