@@ -2,7 +2,7 @@
 //!
 //! Ids are drawn before a command is proposed and travel inside it: nothing in this crate makes one up.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,13 @@ impl FromStr for VariableName {
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
         Arc::<str>::from(text).try_into()
+    }
+}
+
+/// Orders and compares as its text does, so that maps can be searched by text.
+impl Borrow<str> for VariableName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 

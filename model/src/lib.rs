@@ -1,1 +1,46 @@
+//! The pure core of Capstan: commands in; replies, events and changed rows out.
+//!
+//! Nothing here waits, reads a clock or a file, or draws a random number, so every node that applies the same log
+//! holds the same [`state::State`], and a test needs no runtime.
+//!
+//! # One command
+//!
+//! 1. A proposer draws the ids it needs and seals a [`command::Command`] under its [`ids::CommandId`]: the bytes made there
+//!    are the bytes in the log ([`command::Sealed`]). The leader gathers a batch into a [`command::Entry`] and stamps it with
+//!    [`log_time`].
+//! 2. [`apply::apply`] takes the committed entry. It asks [`session`] whether the command was executed before, and
+//!    [`idempotency`] whether the client's call was; then the command's handler reads State and decides: a
+//!    [`rejection::Rejection`], or an answer and [`event`]s.
+//! 3. `State::evolve` applies the events. It is the only code that changes State, and as it changes a fact it hands
+//!    the fact's old and new form to the [`rows::RowSink`], which encodes the row and keeps the checksum.
+//! 4. The caller writes the [`rows::RowChange`]s and publishes a clone of State, which costs a few reference counts: the maps
+//!    are persistent. [`state::State::load`] of all rows ever written gives an equal State.
+//!
+//! # Where to find what
+//!
+//! * What may enter: [`command`]; what comes out: [`reply`], [`rejection`], [`event`], [`rows`].
+//! * What is kept: [`state`], and its parts [`cluster`], [`nodes`], [`session`], [`idempotency`], [`settings`], [`variables`] and
+//!   [`workflow`], each with its handlers, its `evolve` and its rows in one place.
+//! * Request specs and their linter: [`spec`]; finished requests, read from rows: [`archive`].
+//! * What must always hold: [`invariant`].
 
+pub mod apply;
+pub mod archive;
+pub mod cluster;
+pub mod command;
+pub mod event;
+pub mod idempotency;
+pub mod ids;
+pub mod invariant;
+pub mod log_time;
+pub mod nodes;
+pub mod rejection;
+pub mod reply;
+pub mod rows;
+pub mod session;
+pub mod settings;
+pub mod spec;
+pub mod state;
+pub mod time;
+pub mod variables;
+pub mod workflow;

@@ -1,0 +1,223 @@
+//! Applies committed entries: a dispatch table, and what holds for every command.
+//!
+//! A command with a natural key goes straight to its handler. Any other passes its session and, when its caller sent one, its
+//! idempotency key, and its reply is remembered in both. The handler decides, `State::evolve` applies what it decided.
+//!
+//! **Panics are contained per command.** Otherwise one bad entry would stop every replica, for ever. An entry runs
+//! on State in place, with a clone from before it kept aside: in place, a map node is copied once per entry and not
+//! once per command. If a command panics, the clone takes the place of the half-changed State and the entry runs
+//! again, now with a clone before each command; what panics there is answered [`Rejection::Bug`] and has changed nothing.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use crate::{
+    cluster,
+    command::{Command, Entry, Idempotency, Sealed, Settled, Stored},
+    event::Event,
+    ids::CommandId,
+    nodes,
+    rejection::Rejection,
+    reply::{Answer, Reply},
+    rows::{RowChange, RowSink},
+    settings,
+    state::State,
+    time::Timestamp,
+    variables, workflow,
+};
+
+/// What an entry did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Applied {
+    /// The reply of each command, in the entry's order.
+    pub replies: Vec<(CommandId, Reply)>,
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// Which rows changed, in order; a row may change more than once.
+    pub rows: Vec<RowChange>,
+}
+
+/// Applies the entry at `index`. An entry at or below [`State::index`] was applied before and does nothing.
+pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Applied {
+    apply_with(state, index, entry, decide)
+}
+
+/// Moves the index past an entry without commands (blank, membership).
+pub fn apply_blank(state: &mut State, index: u64) -> Vec<RowChange> {
+    let entry = Entry::V1 { time: state.log_time, settled: vec![], commands: vec![] };
+    apply(state, index, &entry).rows
+}
+
+/// Where and when in the log a command stands.
+#[derive(Debug, Clone, Copy)]
+struct Stamp {
+    at: Timestamp,
+    index: u64,
+}
+
+/// What a handler decided.
+type Decision = Result<(Answer, Vec<Event>), Rejection>;
+
+/// The dispatch table: reads State, decides, changes nothing.
+fn decide(state: &State, Stamp { at, index }: Stamp, command: &Command) -> Decision {
+    match command {
+        Command::FoundCluster { cluster } => cluster::found(state, at, *cluster),
+        Command::NodeJoined(joined) => nodes::join(state, joined).map(|events| (Answer::Done, events)),
+        Command::PutVariable { name, value, condition } => variables::put(state, name, value, *condition),
+        Command::DeleteVariable { name, condition } => variables::delete(state, name, *condition),
+        Command::SetSetting(setting) => settings::set(&state.settings, *setting),
+        Command::CreateRequest(create) => workflow::handle::create_request(state, at, index, create).map(of_workflow),
+        Command::FinishTry(finish) => workflow::handle::finish_try(state, at, index, finish).map(of_workflow),
+        Command::StartRetry(start) => workflow::handle::start_retry(state, at, index, start).map(of_workflow),
+        Command::StopRequest(stop) => workflow::handle::stop_request(state, at, index, stop).map(of_workflow),
+    }
+}
+
+fn of_workflow((answer, events): (Answer, Vec<workflow::event::WorkflowEvent>)) -> (Answer, Vec<Event>) {
+    (answer, events.into_iter().map(Event::Workflow).collect())
+}
+
+/// What an event has as its consequence elsewhere; `state` is as the event left it.
+fn consequences(state: &State, Stamp { at, index }: Stamp, event: &Event) -> Vec<Event> {
+    match event {
+        Event::NodeJoined(joined) => {
+            workflow::handle::node_joined(state, at, index, joined).into_iter().map(Event::Workflow).collect()
+        }
+        Event::ClusterFounded(_)
+        | Event::SessionEnded { .. }
+        | Event::VariablePut { .. }
+        | Event::VariableDeleted { .. }
+        | Event::SettingChanged(_)
+        | Event::Workflow(_) => vec![],
+    }
+}
+
+fn apply_with<D>(state: &mut State, index: u64, entry: &Entry, decide: D) -> Applied
+where
+    D: Fn(&State, Stamp, &Command) -> Decision,
+{
+    if index <= state.index {
+        return Applied::default();
+    }
+    let before = state.clone();
+    let in_place = AssertUnwindSafe(|| Run::new(state, index, &decide).entry(entry, Containment::Entry));
+    catch_unwind(in_place).unwrap_or_else(|_| {
+        *state = before;
+        Run::new(state, index, &decide).entry(entry, Containment::Command)
+    })
+}
+
+/// How much a panic undoes.
+#[derive(Debug, Clone, Copy)]
+enum Containment {
+    /// All of the entry: the caller starts over.
+    Entry,
+    /// The command that panicked.
+    Command,
+}
+
+/// One pass over one entry.
+struct Run<'a, D> {
+    state: &'a mut State,
+    index: u64,
+    decide: &'a D,
+    events: Vec<Event>,
+    sink: RowSink,
+}
+
+impl<'a, D> Run<'a, D>
+where
+    D: Fn(&State, Stamp, &Command) -> Decision,
+{
+    fn new(state: &'a mut State, index: u64, decide: &'a D) -> Self {
+        Self { state, index, decide, events: vec![], sink: RowSink::new(index) }
+    }
+
+    fn entry(mut self, entry: &Entry, containment: Containment) -> Applied {
+        let Entry::V1 { time, settled, commands } = entry;
+        let tick = self.state.tick();
+        self.state.index = self.index;
+        // Leaders' clocks differ; time stands still until the new one's has caught up.
+        self.state.log_time = self.state.log_time.max(*time);
+        self.housekeep(settled);
+        let replies = commands.iter().map(|sealed| (sealed.id, self.sealed(sealed, containment))).collect();
+        tick.replace_with(&self.state.tick(), &mut self.sink);
+        let (rows, checksum) = self.sink.finish();
+        self.state.checksum = self.state.checksum.wrapping_add(checksum);
+        Applied { replies, events: self.events, rows }
+    }
+
+    /// Forgets what nobody can ask for any more.
+    fn housekeep(&mut self, settled: &[Settled]) {
+        for settled in settled {
+            self.state.sessions.settle(*settled, &mut self.sink);
+        }
+        let window = self.state.settings.idempotency_window();
+        self.state.idempotency.expire(self.state.log_time, window, &mut self.sink);
+    }
+
+    fn sealed(&mut self, sealed: &Sealed, containment: Containment) -> Reply {
+        match sealed.open() {
+            Ok(Stored::V1 { command, .. }) if command.has_natural_key() => self.contain(&command, containment),
+            opened => {
+                if let Err(reply) = self.state.sessions.admit(&sealed.id) {
+                    return reply;
+                }
+                let reply = match opened {
+                    Ok(Stored::V1 { idempotency: None, command }) => self.contain(&command, containment),
+                    Ok(Stored::V1 { idempotency: Some(call), command }) => self.call(call, &command, containment),
+                    Err(e) => Err(Rejection::Undecodable { message: e.to_string() }),
+                };
+                self.state.sessions.remember(&sealed.id, &reply, &mut self.sink);
+                reply
+            }
+        }
+    }
+
+    /// Executes a command unless its client made the call before.
+    fn call(&mut self, call: Idempotency, command: &Command, containment: Containment) -> Reply {
+        if let Err(reply) = self.state.idempotency.admit(&call) {
+            return reply;
+        }
+        let reply = self.contain(command, containment);
+        self.state.idempotency.remember(call, self.state.log_time, &reply, &mut self.sink);
+        reply
+    }
+
+    fn contain(&mut self, command: &Command, containment: Containment) -> Reply {
+        match containment {
+            Containment::Entry => self.execute(command),
+            Containment::Command => {
+                let (state, events, rows) = (self.state.clone(), self.events.len(), self.sink.mark());
+                catch_unwind(AssertUnwindSafe(|| self.execute(command))).unwrap_or_else(|panic| {
+                    *self.state = state;
+                    self.events.truncate(events);
+                    self.sink.rewind(rows);
+                    Err(Rejection::Bug { message: message_of(&*panic) })
+                })
+            }
+        }
+    }
+
+    fn execute(&mut self, command: &Command) -> Reply {
+        let stamp = Stamp { at: self.state.log_time, index: self.index };
+        let (answer, events) = (self.decide)(self.state, stamp, command)?;
+        for event in events {
+            self.state.evolve(&event, &mut self.sink);
+            let consequences = consequences(self.state, stamp, &event);
+            self.events.push(event);
+            for event in consequences {
+                self.state.evolve(&event, &mut self.sink);
+                self.events.push(event);
+            }
+        }
+        Ok(answer)
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    message.unwrap_or("a panic without a message").to_owned()
+}

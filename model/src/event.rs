@@ -1,0 +1,45 @@
+//! All that may come out of apply: what happened, for those who wait for it.
+//!
+//! Events are hints to actors and the source of event streams; State is changed by nothing else.
+
+use bytes::Bytes;
+
+use crate::{
+    cluster::Cluster,
+    command::NodeJoined,
+    ids::{Incarnation, VariableName},
+    settings::Setting,
+    workflow::event::WorkflowEvent,
+};
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// The cluster got its id.
+    ClusterFounded(Cluster),
+    /// A node began a new life, and its session opened.
+    NodeJoined(NodeJoined),
+    /// The session of an earlier life ended; its commands are refused from here on.
+    SessionEnded {
+        /// The life that is over.
+        incarnation: Incarnation,
+    },
+    /// A variable was set.
+    VariablePut {
+        /// Which.
+        name: VariableName,
+        /// Its new value.
+        value: Bytes,
+        /// Its new revision.
+        revision: u64,
+    },
+    /// A variable was removed.
+    VariableDeleted {
+        /// Which.
+        name: VariableName,
+    },
+    /// A setting was changed.
+    SettingChanged(Setting),
+    /// Something happened to a request.
+    Workflow(WorkflowEvent),
+}

@@ -1,0 +1,1 @@
+//! Log time: a clock for the whole cluster, made by its leader.

@@ -1,0 +1,253 @@
+//! Settings that are replicated, so that every node applies the log under the same ones.
+//!
+//! A default is never edited once shipped: replicas that disagree about it would diverge. Another default comes
+//! with another cluster version.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    event::Event,
+    rejection::Rejection,
+    reply::Answer,
+    rows::{self, Key, LoadError, RowSink, Table},
+};
+
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(24 * 3_600);
+
+/// How fresh a read is when the caller does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReadConsistency {
+    /// Sees every write that was acknowledged before the read began.
+    Linearizable,
+    /// What this node has applied.
+    Stale,
+}
+
+/// One setting and its value. New variants go at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Setting {
+    /// How long finished requests and their logs are kept, in days.
+    ArchiveDays(u32),
+    /// How many finished requests are kept.
+    ArchiveRequestsMax(u64),
+    /// How long events are kept, in days.
+    EventDays(u32),
+    /// How many events are kept.
+    EventsMax(u64),
+    /// How fresh a read is when the caller does not say.
+    ReadConsistency(ReadConsistency),
+    /// How long a reply is remembered under its idempotency key, in hours of log time.
+    IdempotencyHours(u32),
+    /// How many variables there may be.
+    VariablesMax(u64),
+}
+
+/// All settings, each at its default or as last changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    archive_days: u32,
+    archive_requests_max: u64,
+    event_days: u32,
+    events_max: u64,
+    read_consistency: ReadConsistency,
+    idempotency_hours: u32,
+    variables_max: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            archive_days: 30,
+            archive_requests_max: 1_000_000,
+            event_days: 7,
+            events_max: 1_000_000,
+            read_consistency: ReadConsistency::Linearizable,
+            idempotency_hours: 24,
+            variables_max: 1_000_000,
+        }
+    }
+}
+
+impl Settings {
+    /// How long finished requests and their logs are kept.
+    pub fn archive_age_max(&self) -> Duration {
+        DAY * self.archive_days
+    }
+
+    /// How many finished requests are kept.
+    pub fn archive_requests_max(&self) -> u64 {
+        self.archive_requests_max
+    }
+
+    /// How long events are kept.
+    pub fn event_age_max(&self) -> Duration {
+        DAY * self.event_days
+    }
+
+    /// How many events are kept.
+    pub fn events_max(&self) -> u64 {
+        self.events_max
+    }
+
+    /// How fresh a read is when the caller does not say.
+    pub fn read_consistency(&self) -> ReadConsistency {
+        self.read_consistency
+    }
+
+    /// How long a reply is remembered under its idempotency key, in log time.
+    pub fn idempotency_window(&self) -> Duration {
+        HOUR * self.idempotency_hours
+    }
+
+    /// How many variables there may be.
+    pub fn variables_max(&self) -> u64 {
+        self.variables_max
+    }
+
+    /// Every setting as it is now, in the order of their numbers.
+    pub fn all(&self) -> [Setting; 7] {
+        [
+            Setting::ArchiveDays(self.archive_days),
+            Setting::ArchiveRequestsMax(self.archive_requests_max),
+            Setting::EventDays(self.event_days),
+            Setting::EventsMax(self.events_max),
+            Setting::ReadConsistency(self.read_consistency),
+            Setting::IdempotencyHours(self.idempotency_hours),
+            Setting::VariablesMax(self.variables_max),
+        ]
+    }
+
+    /// The value the setting of this kind has now.
+    fn current(&self, kind: Setting) -> Setting {
+        match kind {
+            Setting::ArchiveDays(_) => Setting::ArchiveDays(self.archive_days),
+            Setting::ArchiveRequestsMax(_) => Setting::ArchiveRequestsMax(self.archive_requests_max),
+            Setting::EventDays(_) => Setting::EventDays(self.event_days),
+            Setting::EventsMax(_) => Setting::EventsMax(self.events_max),
+            Setting::ReadConsistency(_) => Setting::ReadConsistency(self.read_consistency),
+            Setting::IdempotencyHours(_) => Setting::IdempotencyHours(self.idempotency_hours),
+            Setting::VariablesMax(_) => Setting::VariablesMax(self.variables_max),
+        }
+    }
+
+    fn assign(&mut self, setting: Setting) {
+        match setting {
+            Setting::ArchiveDays(days) => self.archive_days = days,
+            Setting::ArchiveRequestsMax(count) => self.archive_requests_max = count,
+            Setting::EventDays(days) => self.event_days = days,
+            Setting::EventsMax(count) => self.events_max = count,
+            Setting::ReadConsistency(consistency) => self.read_consistency = consistency,
+            Setting::IdempotencyHours(hours) => self.idempotency_hours = hours,
+            Setting::VariablesMax(count) => self.variables_max = count,
+        }
+    }
+
+    /// Writes the row of every setting that is not at its default, and changes it.
+    pub(crate) fn evolve(&mut self, setting: Setting, sink: &mut RowSink) {
+        let default = Self::default();
+        let row = |value: Setting| (value != default.current(value)).then_some(value);
+        sink.replace(&key(setting), row(self.current(setting)).as_ref(), row(setting).as_ref());
+        self.assign(setting);
+    }
+
+    pub(crate) fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
+        let setting = rows::decode(key, value)?;
+        self.assign(setting);
+        Ok(())
+    }
+
+    /// Writes every row of the settings as if it were new.
+    pub(crate) fn dump(&self, sink: &mut RowSink) {
+        let default = Self::default();
+        for setting in self.all().into_iter().filter(|s| *s != default.current(*s)) {
+            sink.replace(&key(setting), None, Some(&setting));
+        }
+    }
+}
+
+fn key(setting: Setting) -> Key {
+    Key::new(Table::Setting).fixed(setting.name().as_bytes())
+}
+
+impl Setting {
+    /// The setting's name, in the API and in its row's key.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::ArchiveDays(_) => "archive_days",
+            Self::ArchiveRequestsMax(_) => "archive_requests_max",
+            Self::EventDays(_) => "event_days",
+            Self::EventsMax(_) => "events_max",
+            Self::ReadConsistency(_) => "read_consistency",
+            Self::IdempotencyHours(_) => "idempotency_hours",
+            Self::VariablesMax(_) => "variables_max",
+        }
+    }
+
+    /// The value as text, as [`Setting::parse`] reads it.
+    pub fn value(&self) -> String {
+        match self {
+            Self::ArchiveDays(n) | Self::EventDays(n) | Self::IdempotencyHours(n) => n.to_string(),
+            Self::ArchiveRequestsMax(n) | Self::EventsMax(n) | Self::VariablesMax(n) => n.to_string(),
+            Self::ReadConsistency(ReadConsistency::Linearizable) => "linearizable".to_owned(),
+            Self::ReadConsistency(ReadConsistency::Stale) => "stale".to_owned(),
+        }
+    }
+
+    /// Reads a setting from its name and value.
+    ///
+    /// # Errors
+    /// [`Rejection::InvalidSetting`] for an unknown name or a value that is none or out of bounds.
+    pub fn parse(name: &str, value: &str) -> Result<Self, Rejection> {
+        let kind = Settings::default().all().into_iter().find(|s| s.name() == name);
+        let Some(kind) = kind else {
+            let names = Settings::default().all().map(|s| s.name()).join(", ");
+            return Err(invalid(name, format!("there is no such setting; there are {names}")));
+        };
+        let count = || value.parse().map_err(|_| invalid(name, format!("{value:?} is not a whole number")));
+        let small = || count().map(|n: u64| u32::try_from(n).unwrap_or(u32::MAX));
+        let setting = match kind {
+            Self::ArchiveDays(_) => Self::ArchiveDays(small()?),
+            Self::ArchiveRequestsMax(_) => Self::ArchiveRequestsMax(count()?),
+            Self::EventDays(_) => Self::EventDays(small()?),
+            Self::EventsMax(_) => Self::EventsMax(count()?),
+            Self::ReadConsistency(_) => Self::ReadConsistency(match value {
+                "linearizable" => ReadConsistency::Linearizable,
+                "stale" => ReadConsistency::Stale,
+                _ => return Err(invalid(name, format!("{value:?} is neither linearizable nor stale"))),
+            }),
+            Self::IdempotencyHours(_) => Self::IdempotencyHours(small()?),
+            Self::VariablesMax(_) => Self::VariablesMax(count()?),
+        };
+        setting.check()?;
+        Ok(setting)
+    }
+
+    fn check(&self) -> Result<(), Rejection> {
+        let (value, bounds) = match *self {
+            Self::ArchiveDays(days) | Self::EventDays(days) => (u64::from(days), 1..=3_650),
+            Self::ArchiveRequestsMax(count) | Self::EventsMax(count) => (count, 1_000..=100_000_000),
+            Self::IdempotencyHours(hours) => (u64::from(hours), 1..=168),
+            Self::VariablesMax(count) => (count, 1..=10_000_000),
+            Self::ReadConsistency(_) => return Ok(()),
+        };
+        if bounds.contains(&value) {
+            return Ok(());
+        }
+        let reason = format!("{value} is not between {} and {}", bounds.start(), bounds.end());
+        Err(invalid(self.name(), reason))
+    }
+}
+
+fn invalid(name: &str, reason: String) -> Rejection {
+    Rejection::InvalidSetting { name: name.chars().take(100).collect(), reason }
+}
+
+/// Decides on `SetSetting`; the value it has already changes nothing.
+pub(crate) fn set(settings: &Settings, setting: Setting) -> Result<(Answer, Vec<Event>), Rejection> {
+    setting.check()?;
+    let changed = settings.current(setting) != setting;
+    Ok((Answer::Done, if changed { vec![Event::SettingChanged(setting)] } else { vec![] }))
+}

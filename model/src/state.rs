@@ -1,0 +1,149 @@
+//! The live replicated facts, in persistent ordered maps.
+//!
+//! A clone shares everything with its original and costs a few reference counts, so a view of it never blocks apply.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cluster::{self, Cluster},
+    event::Event,
+    idempotency::IdempotencyKeys,
+    ids::CommandId,
+    nodes::{self, Nodes},
+    rows::{self, Key, LoadError, RowSink, Table},
+    session::{SessionReply, Sessions},
+    settings::Settings,
+    time::Timestamp,
+    variables::Variables,
+    workflow::LiveRequests,
+};
+
+/// Everything that is live. Changed by [`crate::apply`] alone.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    pub(crate) index: u64,
+    pub(crate) log_time: Timestamp,
+    pub(crate) checksum: u128,
+    /// Who the cluster is; `None` until it is founded.
+    pub cluster: Option<Cluster>,
+    /// The replicated settings.
+    pub settings: Settings,
+    /// Every node that ever joined.
+    pub nodes: Nodes,
+    /// What live incarnations proposed and were answered.
+    pub sessions: Sessions,
+    /// What calls with an idempotency key were answered.
+    pub idempotency: IdempotencyKeys,
+    /// Named values.
+    pub variables: Variables,
+    /// Unfinished requests.
+    pub requests: LiveRequests,
+}
+
+/// The row of what changes with every entry.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Tick {
+    index: u64,
+    log_time: Timestamp,
+    variable_revision: u64,
+}
+
+impl State {
+    /// The log index of the last entry applied; zero before the first.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// The newest stamp; what "now" is to replicated code.
+    pub fn log_time(&self) -> Timestamp {
+        self.log_time
+    }
+
+    /// The sum of the hashes of all live rows, modulo 2^128: equal on every node at the same index.
+    pub fn checksum(&self) -> u128 {
+        self.checksum
+    }
+
+    /// What is known of a command that may have been applied.
+    pub fn session_reply(&self, id: &CommandId) -> SessionReply {
+        self.sessions.reply(id)
+    }
+
+    /// Builds the State whose live rows these are, given in key order. Archive rows and the store's own are passed over.
+    ///
+    /// # Errors
+    /// A row of no known shape, or rows that contradict each other.
+    pub fn load(rows: impl IntoIterator<Item = (Bytes, Bytes)>) -> Result<Self, LoadError> {
+        let mut state = Self::default();
+        for (key, value) in rows {
+            let table = Table::of(&key).ok_or_else(|| LoadError::unknown_key(&key))?;
+            if table.is_live() {
+                state.load_row(table, &key, &value)?;
+                state.checksum = state.checksum.wrapping_add(rows::row_hash(&key, &value));
+            }
+        }
+        state.requests.finish_load()?;
+        Ok(state)
+    }
+
+    fn load_row(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
+        match table {
+            Table::Tick => {
+                let tick: Tick = rows::decode(key, value)?;
+                self.index = tick.index;
+                self.log_time = tick.log_time;
+                self.variables.load_revision(tick.variable_revision);
+            }
+            Table::Cluster => self.cluster = Some(rows::decode(key, value)?),
+            Table::Setting => self.settings.load_row(key, value)?,
+            Table::Node => nodes::load_row(&mut self.nodes, key, value)?,
+            Table::Session => self.sessions.load_row(key, value)?,
+            Table::SessionReply => self.sessions.load_reply_row(key, value)?,
+            Table::Variable => self.variables.load_row(key, value)?,
+            Table::Idempotency => self.idempotency.load_row(key, value)?,
+            Table::Request | Table::Chain | Table::Job => self.requests.load_row(key, value)?,
+            Table::Store
+            | Table::FinishedRequest
+            | Table::FinishedChain
+            | Table::FinishedJobs
+            | Table::JobLog
+            | Table::ByCreation
+            | Table::ByType
+            | Table::ByUser
+            | Table::ByState => return Err(LoadError::unknown_key(key)),
+        }
+        Ok(())
+    }
+
+    /// Applies one event, and tells the sink which rows that changes.
+    pub(crate) fn evolve(&mut self, event: &Event, sink: &mut RowSink) {
+        match event {
+            Event::ClusterFounded(founded) => cluster::evolve(&mut self.cluster, *founded, sink),
+            Event::NodeJoined(joined) => {
+                nodes::evolve_joined(&mut self.nodes, joined, sink);
+                self.sessions.evolve_opened(joined.incarnation, sink);
+            }
+            Event::SessionEnded { incarnation } => self.sessions.evolve_ended(*incarnation, sink),
+            Event::VariablePut { name, value, revision } => {
+                self.variables.evolve_put(name, value, *revision, sink);
+            }
+            Event::VariableDeleted { name } => self.variables.evolve_deleted(name, sink),
+            Event::SettingChanged(setting) => self.settings.evolve(*setting, sink),
+            Event::Workflow(event) => self.requests.evolve(&self.nodes, event, sink.index(), sink),
+        }
+    }
+
+    /// The row that is written with every entry.
+    pub(crate) fn tick(&self) -> Tick {
+        Tick { index: self.index, log_time: self.log_time, variable_revision: self.variables.revision() }
+    }
+}
+
+impl Tick {
+    /// Writes the row as it is now over this one; before the first entry there is none.
+    pub(crate) fn replace_with(&self, now: &Self, sink: &mut RowSink) {
+        let before = (self.index > 0).then_some(self);
+        sink.replace(&Key::new(Table::Tick), before, Some(now));
+    }
+}
