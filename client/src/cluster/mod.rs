@@ -1,0 +1,18 @@
+//! The shapes under `/cluster/v1`, the part of the surface that is Capstan's own.
+
+mod status;
+mod variables;
+
+pub use status::{ClusterStatus, NodeStatus, Role, StateChecksum};
+pub use variables::{VariableEntry, VariableList, VariablePut};
+
+use serde::{Deserialize, Serialize};
+
+/// The body of every refusal under `/cluster/v1`, and of routes outside every prefix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// A stable word for programs, such as `revision_mismatch`.
+    pub code: String,
+    /// What was wrong, where, and what would be right; for people.
+    pub message: String,
+}

@@ -1,0 +1,39 @@
+//! Calls about a node: what it knows of its cluster, whether it is alive, whether it is ready.
+
+use http::Method;
+
+use super::{
+    Client, ReadOptions,
+    call::{Asks, Call, Repeat},
+    error::CallError,
+};
+use crate::cluster::ClusterStatus;
+
+/// Whether a node would serve now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// It has a leader, has caught up, and nothing is wrong with it.
+    pub ready: bool,
+    /// What the node said, such as why it is not ready.
+    pub detail: String,
+}
+
+impl Client {
+    /// Asks the first node that answers what it knows of the cluster. To ask one node, make a client of its address.
+    pub async fn cluster_status(&self) -> Result<ClusterStatus, CallError> {
+        self.call(&Call::read("/cluster/v1/status".to_owned(), ReadOptions::default())).await?.json()
+    }
+
+    /// Asks the first node that answers whether it is alive; answers at all only when one is.
+    pub async fn health(&self) -> Result<(), CallError> {
+        self.call(&Call::read("/health".to_owned(), ReadOptions::default())).await.map(drop)
+    }
+
+    /// Asks the first node that answers whether it is ready.
+    pub async fn ready(&self) -> Result<Ready, CallError> {
+        let mut call = Call::new(Method::GET, "/ready".to_owned(), Repeat::Harmless);
+        call.asks = Asks::TheNode;
+        let answer = self.call(&call).await?;
+        Ok(Ready { ready: answer.status.is_success(), detail: answer.message().0 })
+    }
+}

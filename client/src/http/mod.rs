@@ -1,0 +1,122 @@
+//! The typed HTTP client: which node to call, what may be sent again, and what a failure means.
+
+mod address;
+mod call;
+mod cluster;
+mod error;
+mod requests;
+mod variables;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use address::AddressBook;
+pub use address::AddressError;
+pub use cluster::Ready;
+pub use error::{CallError, Tried};
+pub use variables::{Precondition, Variable, VariableQuery, Written};
+
+/// Calls the nodes of one cluster over HTTP.
+///
+/// Any node serves any call, so a call goes to the node that answered last and moves on to the others when that one
+/// cannot be reached or answers 503. Clones share connections and the memory of which node answered.
+#[derive(Clone)]
+pub struct Client {
+    nodes: Arc<AddressBook>,
+    http: reqwest::Client,
+    options: ClientOptions,
+}
+
+/// How patient a [`Client`] is, and whether it makes its POSTs repeatable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// The longest a call may take, over all its attempts.
+    pub timeout: Duration,
+    /// The longest one attempt at one node may take. Longer than the 4 s a node gives a write before it answers 504,
+    /// so that the node's own answer is seen.
+    pub attempt_timeout: Duration,
+    /// How long a call goes on when no node accepts a connection; covers the restart of one node.
+    pub connect_patience: Duration,
+    /// Whether POSTs carry an `Idempotency-Key`, so that they can be sent again when their answer was lost. The
+    /// cluster remembers at most 100,000 keys for 24 hours: a program that starts many more requests than that turns
+    /// keys off and gets [`CallError::UnknownOutcome`] instead of a repetition.
+    pub idempotency_keys: bool,
+}
+
+impl Default for ClientOptions {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            attempt_timeout: Duration::from_secs(5),
+            connect_patience: Duration::from_secs(1),
+            idempotency_keys: true,
+        }
+    }
+}
+
+/// How fresh a read must be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// What the cluster's settings say, linearizable unless changed.
+    #[default]
+    Default,
+    /// Sees every write that was answered before the read began.
+    Linearizable,
+    /// Whatever the called node has applied, at once.
+    Stale,
+}
+
+/// What a read asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// How fresh the answer must be.
+    pub consistency: Consistency,
+    /// The log index the node must have applied before it answers, such as that of an own earlier write.
+    pub at_least: Option<u64>,
+}
+
+impl Client {
+    /// Makes a client of the nodes at `addresses`, with the default patience.
+    ///
+    /// An address is `host:port` or `http://host:port`. Nothing is sent before the first call.
+    pub fn new(addresses: Vec<String>) -> Result<Self, AddressError> {
+        Self::with_options(addresses, ClientOptions::default())
+    }
+
+    /// Makes a client of the nodes at `addresses`; see [`Client::new`].
+    pub fn with_options(addresses: Vec<String>, options: ClientOptions) -> Result<Self, AddressError> {
+        let nodes = AddressBook::parse(&addresses)?;
+        let http = reqwest::Client::builder()
+            // A proxy from the environment would hide which node answered, and cannot reach loopback.
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(1).min(options.attempt_timeout))
+            .user_agent(concat!("capstan/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .expect("a client without TLS and proxies builds from constants");
+        Ok(Self { nodes: Arc::new(nodes), http, options })
+    }
+
+    /// The nodes' addresses as URLs, in the order given.
+    pub fn addresses(&self) -> Vec<String> {
+        self.nodes.all()
+    }
+}
+
+/// Encodes a name as one segment of a path. Nothing, and the two names that URLs give a meaning of their own, would
+/// reach another resource and are refused.
+fn segment(name: &str) -> Result<String, CallError> {
+    /// Everything but what RFC 3986 calls unreserved.
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+    match name {
+        "" | "." | ".." => Err(CallError::InvalidName { name: name.to_owned() }),
+        _ => Ok(utf8_percent_encode(name, ESCAPED).to_string()),
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("nodes", &self.addresses()).field("options", &self.options).finish()
+    }
+}

@@ -1,0 +1,100 @@
+//! Calls about requests, under the Spin Cycle API.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, header};
+use serde::de::DeserializeOwned;
+
+use super::{
+    Client, ReadOptions,
+    call::{Call, Repeat},
+    error::CallError,
+    segment,
+};
+use crate::spin_cycle::{
+    CreateRequest, JobLogEntry, Request, RequestFilter, RequestListEntry, RunningStatus,
+};
+
+impl Client {
+    /// Lists what may be started, sorted by name.
+    pub async fn request_list(&self) -> Result<Vec<RequestListEntry>, CallError> {
+        self.read_json("/api/v1/request-list".to_owned(), Vec::new(), ReadOptions::default()).await
+    }
+
+    /// Starts a request. Carries an `Idempotency-Key` unless the options say otherwise, so that a lost answer does not
+    /// start it twice.
+    pub async fn create_request(&self, create: &CreateRequest) -> Result<Request, CallError> {
+        let key = self.options.idempotency_keys.then(draw_key);
+        let repeat = if key.is_some() { Repeat::Harmless } else { Repeat::Harmful };
+        let mut call = Call::new(Method::POST, "/api/v1/requests".to_owned(), repeat);
+        if let Some(key) = key {
+            call.headers.insert(HeaderName::from_static("idempotency-key"), key);
+        }
+        call.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        call.body = Bytes::from(serde_json::to_vec(create).expect("maps with string keys become JSON"));
+        self.call(&call).await?.json()
+    }
+
+    /// Lists requests, newest first, without args and chains.
+    pub async fn requests(
+        &self,
+        filter: &RequestFilter,
+        options: ReadOptions,
+    ) -> Result<Vec<Request>, CallError> {
+        // Upstream answers null when nothing matches.
+        let found: Option<Vec<Request>> =
+            self.read_json("/api/v1/requests".to_owned(), filter.to_query(), options).await?;
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Reads a request with its args and chain; an unknown one is a refusal with status 404.
+    pub async fn request(&self, id: &str, options: ReadOptions) -> Result<Request, CallError> {
+        self.read_json(path(id)?, Vec::new(), options).await
+    }
+
+    /// Stops a request. Returns when it has ended, or after about 3 s while the stop goes on; a finished request is
+    /// left as it is.
+    pub async fn stop_request(&self, id: &str) -> Result<(), CallError> {
+        let call = Call::new(Method::PUT, format!("{}/stop", path(id)?), Repeat::Harmless);
+        self.call(&call).await.map(drop)
+    }
+
+    /// Reads what every try of every job of a request left behind, by job id, then try.
+    pub async fn request_log(&self, id: &str, options: ReadOptions) -> Result<Vec<JobLogEntry>, CallError> {
+        self.read_json(format!("{}/log", path(id)?), Vec::new(), options).await
+    }
+
+    /// Reads what the newest try of one job left behind; 404 when it has none yet.
+    pub async fn job_log(&self, id: &str, job: &str, options: ReadOptions) -> Result<JobLogEntry, CallError> {
+        self.read_json(format!("{}/log/{}", path(id)?, segment(job)?), Vec::new(), options).await
+    }
+
+    /// Reads what runs now: everything, or of one request. An unknown or finished request has nothing running.
+    pub async fn running(
+        &self,
+        request: Option<&str>,
+        options: ReadOptions,
+    ) -> Result<RunningStatus, CallError> {
+        let query = request.map(|id| ("requestId", id.to_owned())).into_iter().collect();
+        self.read_json("/api/v1/status/running".to_owned(), query, options).await
+    }
+
+    async fn read_json<T: DeserializeOwned>(
+        &self,
+        path: String,
+        query: Vec<(&'static str, String)>,
+        options: ReadOptions,
+    ) -> Result<T, CallError> {
+        let mut call = Call::read(path, options);
+        call.query.extend(query);
+        self.call(&call).await?.json()
+    }
+}
+
+fn path(id: &str) -> Result<String, CallError> {
+    Ok(format!("/api/v1/requests/{}", segment(id)?))
+}
+
+/// Draws 128 random bits as 32 hexadecimal digits.
+fn draw_key() -> HeaderValue {
+    HeaderValue::try_from(format!("{:032x}", rand::random::<u128>())).expect("hexadecimal digits are legal")
+}
