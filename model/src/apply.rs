@@ -221,3 +221,100 @@ fn message_of(panic: &(dyn Any + Send)) -> String {
     let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     message.unwrap_or("a panic without a message").to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        command::{Condition, NodeJoined},
+        ids::{DiskId, Incarnation, NodeId, VariableName},
+        invariant,
+    };
+
+    const LIFE: Incarnation = Incarnation { node: NodeId(1), boot: 1, nonce: 0 };
+
+    fn put(seq: u64, name: &str) -> Sealed {
+        let name = name.parse().unwrap();
+        let put = Command::PutVariable { name, value: "x".into(), condition: Condition::Any };
+        Sealed::new(CommandId { incarnation: LIFE, seq }, None, put).unwrap()
+    }
+
+    fn entry(commands: Vec<Sealed>) -> Entry {
+        Entry::V1 { time: Timestamp(1), settled: vec![], commands }
+    }
+
+    fn with_session() -> State {
+        let joined = NodeJoined {
+            incarnation: LIFE,
+            disk: DiskId(1),
+            peer_address: "".into(),
+            http_address: "".into(),
+            slots: 0,
+            job_types: vec![],
+        };
+        let id = CommandId { incarnation: LIFE, seq: 0 };
+        let mut state = State::default();
+        apply(&mut state, 1, &entry(vec![Sealed::new(id, None, Command::NodeJoined(joined)).unwrap()]));
+        state
+    }
+
+    /// Decides as ever, but has a bug for variables whose name says where it bites.
+    fn buggy(state: &State, stamp: Stamp, command: &Command) -> Decision {
+        let Command::PutVariable { name, .. } = command else { return decide(state, stamp, command) };
+        let (answer, mut events) = decide(state, stamp, command)?;
+        match name.as_str() {
+            "bug.deciding" => panic!("the handler broke on {name}"),
+            // Evolve breaks when half of the command's changes are made.
+            "bug.evolving" => events.push(Event::VariableDeleted { name: "missing".parse().unwrap() }),
+            _ => {}
+        }
+        Ok((answer, events))
+    }
+
+    #[test]
+    fn a_panic_is_contained_to_its_command() {
+        for (name, message) in [
+            ("bug.deciding", "the handler broke on bug.deciding"),
+            ("bug.evolving", "only a variable that exists is deleted"),
+        ] {
+            let poisoned = entry(vec![put(1, "a"), put(2, name), put(3, "b"), put(4, name), put(5, "c")]);
+            let mut state = with_session();
+            let applied = apply_with(&mut state, 2, &poisoned, buggy);
+
+            let bug = Err(Rejection::Bug { message: message.to_owned() });
+            let replies: Vec<_> = applied.replies.into_iter().map(|(_, reply)| reply).collect();
+            let put = |revision| Ok(Answer::VariablePut { revision, created: true });
+            assert_eq!(replies, [put(1), bug.clone(), put(2), bug, put(3)], "{name}");
+            let names: Vec<_> = state.variables.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, ["a", "b", "c"]);
+            assert_eq!(applied.events.len(), 3);
+            assert_eq!(invariant::check(&state), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_bug_changes_what_a_refusal_would_change() {
+        let commands = || vec![put(1, "a"), put(2, "bug.evolving"), put(3, "b")];
+        let mut poisoned = with_session();
+        let contained = apply_with(&mut poisoned, 2, &entry(commands()), buggy);
+        let refusing = |state: &State, stamp: Stamp, command: &Command| match command {
+            Command::PutVariable { name, .. } if *name == "bug.evolving".parse::<VariableName>().unwrap() => {
+                Err(Rejection::Bug { message: "only a variable that exists is deleted".to_owned() })
+            }
+            _ => decide(state, stamp, command),
+        };
+        let mut refused = with_session();
+        assert_eq!(apply_with(&mut refused, 2, &entry(commands()), refusing), contained);
+        assert_eq!(refused, poisoned);
+    }
+
+    #[test]
+    fn the_reply_of_a_contained_command_is_remembered() {
+        let mut state = with_session();
+        let first = apply_with(&mut state, 2, &entry(vec![put(1, "bug.deciding")]), buggy);
+        // The bug is fixed, and the command arrives again: its sender was told that nothing happened.
+        let second = apply(&mut state, 3, &entry(vec![put(1, "bug.deciding")]));
+        assert_eq!(first.replies, second.replies);
+        assert!(state.variables.is_empty());
+    }
+}

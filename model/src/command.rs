@@ -27,7 +27,7 @@ pub const COMMAND_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Everything a client, an actor or the leader can ask of the state. New variants go at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// Names the cluster; the first command of its life. Repeats are refused.
+    /// Names the cluster; the first command of its life. Repeats change nothing, another id is refused.
     FoundCluster {
         /// The id drawn by the founding voter.
         cluster: ClusterId,
@@ -207,7 +207,6 @@ impl Command {
     }
 }
 
-/// The node a command speaks about, for logs.
 impl NodeJoined {
     /// The node that joined.
     pub fn node(&self) -> NodeId {

@@ -119,3 +119,49 @@ impl IdempotencyKeys {
 fn key(scope: &IdempotencyScope) -> Key {
     Key::new(Table::Idempotency).fixed(&postcard::to_stdvec(scope).expect("a scope is serialisable"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reply::Answer;
+
+    fn call(key: usize) -> Idempotency {
+        let [caller, method, path] = ["ann", "POST", "/api/v1/requests"].map(Arc::from);
+        Idempotency { scope: IdempotencyScope { caller, method, path, key: key.to_string().into() }, body_hash: 1 }
+    }
+
+    #[test]
+    fn a_full_table_refuses_new_keys_until_the_oldest_expire() {
+        let (mut keys, mut sink) = (IdempotencyKeys::default(), RowSink::new(1));
+        let window = Duration::from_secs(10);
+        for key in 0..KEYS_MAX {
+            assert_eq!(keys.admit(&call(key)), Ok(()));
+            keys.remember(call(key), Timestamp(key as u64), &Ok(Answer::Done), &mut sink);
+        }
+        let full = Rejection::TooMany { what: "idempotency keys".to_owned(), count_max: 100_000 };
+        assert_eq!(keys.admit(&call(KEYS_MAX)), Err(Err(full)));
+        // A key that is there still gets its answer.
+        assert_eq!(keys.admit(&call(0)), Err(Ok(Answer::Done)));
+
+        let last = Timestamp(KEYS_MAX as u64 - 1).after(window);
+        keys.expire(Timestamp(9).after(window), window, &mut sink);
+        assert_eq!(keys.len(), KEYS_MAX - 10, "those that are as old as the window");
+        assert_eq!(keys.admit(&call(9)), Ok(()));
+        assert_eq!(keys.admit(&call(10)), Err(Ok(Answer::Done)));
+        keys.expire(last, window, &mut sink);
+        assert_eq!(keys.len(), KEYS_MAX - 10 - EXPIRED_PER_ENTRY_MAX, "no more at a time than the bound");
+        assert!(keys.index_matches());
+    }
+
+    #[test]
+    fn what_should_be_tried_again_is_not_remembered() {
+        let (mut keys, mut sink) = (IdempotencyKeys::default(), RowSink::new(1));
+        let too_many = Rejection::TooMany { what: "variables".to_owned(), count_max: 1 };
+        let bug = Rejection::Bug { message: String::new() };
+        for (key, rejection) in [too_many, bug].into_iter().enumerate() {
+            keys.remember(call(key), Timestamp(1), &Err(rejection), &mut sink);
+            assert_eq!(keys.admit(&call(key)), Ok(()));
+        }
+        assert!(keys.is_empty());
+    }
+}

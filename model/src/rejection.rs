@@ -25,7 +25,9 @@ pub enum Rejection {
         /// The proposer.
         incarnation: Incarnation,
     },
-    /// The session holds as many unsettled replies as it may.
+    /// The command's number is past the session's window; it was not executed, and nothing was remembered, so that it can be once
+    /// the window has moved. A proposer therefore keeps within its window; this only protects the others from one that
+    /// does not.
     #[error("incarnation {incarnation} has {unsettled_max} unsettled commands, the most a session may have")]
     SessionFull {
         /// The proposer.
@@ -59,7 +61,7 @@ pub enum Rejection {
         name: VariableName,
     },
     /// The write's condition does not hold.
-    #[error("variable {name} has revision {current:?}")]
+    #[error("variable {name} {}", as_revision(*current))]
     RevisionMismatch {
         /// The variable.
         name: VariableName,
@@ -77,7 +79,7 @@ pub enum Rejection {
         bytes_max: u64,
     },
     /// There are as many of them as there may be.
-    #[error("there are {count_max} {what} already, the most there may be")]
+    #[error("there may be at most {count_max} {what}")]
     TooMany {
         /// What, in the plural.
         what: String,
@@ -141,4 +143,8 @@ pub enum Rejection {
         /// The job.
         job: JobId,
     },
+}
+
+fn as_revision(current: Option<u64>) -> String {
+    current.map_or_else(|| "does not exist".to_owned(), |revision| format!("has revision {revision}"))
 }

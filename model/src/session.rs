@@ -4,6 +4,8 @@
 //! again and changes nothing; one below the window, or of an ended session, may have been executed and forgotten,
 //! so it is refused and never executed.
 
+use std::ops::Range;
+
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +66,11 @@ impl Session {
         self.lowest
     }
 
+    /// The numbers a command may have.
+    pub fn window(&self) -> Range<u64> {
+        self.lowest..self.lowest.saturating_add(UNSETTLED_MAX)
+    }
+
     /// The remembered replies by number.
     pub fn replies(&self) -> &OrdMap<u64, Reply> {
         &self.replies
@@ -102,7 +109,7 @@ impl Sessions {
             SessionReply::Reply(reply) => Err(reply),
             SessionReply::Open => {
                 let session = self.of(id.incarnation).expect("an open command has a session");
-                if id.seq - session.lowest < UNSETTLED_MAX {
+                if session.window().contains(&id.seq) {
                     return Ok(());
                 }
                 let incarnation = id.incarnation;

@@ -134,6 +134,22 @@ impl State {
         }
     }
 
+    /// Writes every live row as if it were new.
+    pub(crate) fn dump(&self, sink: &mut RowSink) {
+        if self.index > 0 {
+            sink.replace(&Key::new(Table::Tick), None, Some(&self.tick()));
+        }
+        if let Some(cluster) = &self.cluster {
+            sink.replace(&Key::new(Table::Cluster), None, Some(cluster));
+        }
+        self.settings.dump(sink);
+        nodes::dump(&self.nodes, sink);
+        self.sessions.dump(sink);
+        self.variables.dump(sink);
+        self.idempotency.dump(sink);
+        self.requests.dump(sink);
+    }
+
     /// The row that is written with every entry.
     pub(crate) fn tick(&self) -> Tick {
         Tick { index: self.index, log_time: self.log_time, variable_revision: self.variables.revision() }
