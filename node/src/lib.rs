@@ -1,1 +1,9 @@
-//! Under construction.
+//! One node: the real world around the store and the API.
+//!
+//! `main` parses and calls in here. What belongs to business rules is in `capstan-model`; nothing here decides it.
+//!
+//! * [`peer_net`]: the connections between nodes. [`clock`], [`entropy`]: the machine's clocks and random bits.
+
+pub mod clock;
+pub mod entropy;
+pub mod peer_net;
