@@ -1,0 +1,486 @@
+//! The Raft log and the vote, on the log engine.
+//!
+//! Writes are issued in the order openraft asks for them and are visible at once; one flusher below makes them durable and
+//! reports in that order. See `docs` of openraft, "io_ordering", for what that order protects.
+
+mod cache;
+
+use std::{
+    io,
+    ops::{Bound, RangeBounds},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use futures::{Stream, channel::oneshot, stream};
+use openraft::{
+    LogState, OptionalSend, RaftLogReader, entry::RaftEntry as _,
+    storage::{IOFlushed, RaftLogStorage},
+};
+
+use self::cache::EntryCache;
+use crate::{
+    engine::{Batch, Direction, Engine},
+    rows,
+    snapshot::DurableSnapshot,
+    type_config::{LogId, RaftEntry, TypeConfig, Vote},
+};
+
+/// How much of the newest log is kept in memory, in bytes.
+const CACHE_BYTES_MAX: usize = 64 << 20;
+/// How much one read for replication returns at most, in bytes, unless a single entry is larger; half of a frame.
+const READ_BYTES_MAX: usize = 8 << 20;
+/// How many entries are read from the engine at a time.
+const READ_ENTRIES: usize = 16;
+
+/// The log of one node; clones share it. openraft writes through one clone and reads through others.
+#[derive(Clone)]
+pub(crate) struct LogStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: Arc<dyn Engine>,
+    tail: Mutex<Tail>,
+    flushed: Arc<Flushed>,
+    snapshot: Arc<DurableSnapshot>,
+    meter: Arc<LogMeter>,
+}
+
+/// What is known of the log without reading it.
+struct Tail {
+    purged: Option<LogId>,
+    last: Option<LogId>,
+    vote: Option<Vote>,
+    committed: Option<LogId>,
+    /// Set when `committed` is newer than what was written.
+    committed_is_unwritten: bool,
+    cache: EntryCache,
+}
+
+/// The highest log index whose flush was reported, and is still in the log.
+#[derive(Debug, Default)]
+pub(crate) struct Flushed(Mutex<FlushedUpto>);
+
+#[derive(Debug, Default)]
+struct FlushedUpto {
+    index: Option<u64>,
+    /// Counts truncations: an append from before one says nothing about the log after it.
+    truncations: u64,
+}
+
+impl Flushed {
+    pub(crate) fn index(&self) -> Option<u64> {
+        self.lock().index
+    }
+
+    fn truncations(&self) -> u64 {
+        self.lock().truncations
+    }
+
+    fn reported(&self, index: u64, truncations: u64) {
+        let mut upto = self.lock();
+        if upto.truncations == truncations {
+            upto.index = upto.index.max(Some(index));
+        }
+    }
+
+    fn truncated(&self, last: Option<u64>) {
+        let mut upto = self.lock();
+        upto.truncations += 1;
+        upto.index = upto.index.min(last);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FlushedUpto> {
+        self.0.lock().expect("nothing panics while holding it")
+    }
+}
+
+/// Counts the bytes of entries ever appended since this node was opened, and those found then.
+#[derive(Debug, Default)]
+pub(crate) struct LogMeter(AtomicU64);
+
+impl LogMeter {
+    /// The count, in bytes.
+    pub(crate) fn bytes_appended(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl LogStore {
+    /// Opens the log: reads all of it, checks every entry and that none is missing, and makes what was found durable.
+    ///
+    /// # Errors
+    /// The disk failed, or an entry is damaged or missing.
+    pub(crate) async fn open(engine: Arc<dyn Engine>, snapshot: Arc<DurableSnapshot>) -> io::Result<Self> {
+        let read = |key, decode: fn(&bytes::Bytes) -> io::Result<LogId>| match engine.get(key)? {
+            Some(value) => decode(&value).map(Some),
+            None => Ok(None),
+        };
+        let purged = read(rows::PURGED_KEY, rows::decode_log_id)?;
+        let committed = read(rows::COMMITTED_KEY, rows::decode_log_id)?;
+        let vote = engine.get(rows::VOTE_KEY)?.map(|value| rows::decode_vote(&value)).transpose()?;
+        let tail = Tail {
+            purged,
+            last: purged,
+            vote,
+            committed,
+            committed_is_unwritten: false,
+            cache: EntryCache::new(CACHE_BYTES_MAX),
+        };
+        let log = Self {
+            shared: Arc::new(Shared {
+                engine,
+                tail: Mutex::new(tail),
+                flushed: Arc::default(),
+                snapshot,
+                meter: Arc::default(),
+            }),
+        };
+        log.check_all()?;
+        log.sync().await?;
+        if let Some(last) = log.last() {
+            log.shared.flushed.reported(last.index(), 0);
+        }
+        Ok(log)
+    }
+
+    /// What this node's log has reported as flushed.
+    pub(crate) fn flushed(&self) -> Arc<Flushed> {
+        Arc::clone(&self.shared.flushed)
+    }
+
+    /// Counts the bytes appended.
+    pub(crate) fn meter(&self) -> Arc<LogMeter> {
+        Arc::clone(&self.shared.meter)
+    }
+
+    /// The last entry, or the last one purged.
+    pub(crate) fn last(&self) -> Option<LogId> {
+        self.tail().last
+    }
+
+    /// The last entry that was removed from the front.
+    pub(crate) fn purged(&self) -> Option<LogId> {
+        self.tail().purged
+    }
+
+    /// Whether nothing was ever written here.
+    pub(crate) fn is_untouched(&self) -> bool {
+        let tail = self.tail();
+        tail.last.is_none() && tail.vote.is_none()
+    }
+
+    /// Whether the entry is in the log, or was the last one purged.
+    ///
+    /// # Errors
+    /// The disk failed, or what it holds is damaged.
+    pub(crate) fn contains(&self, log_id: LogId) -> io::Result<bool> {
+        if self.purged() == Some(log_id) {
+            return Ok(true);
+        }
+        let found = self.read(log_id.index(), log_id.index() + 1, usize::MAX)?;
+        Ok(found.first().is_some_and(|entry| entry.log_id == log_id))
+    }
+
+    /// Throws the whole log away and starts behind `applied`, durably. Right only for an entry that is committed, in a durable snapshot and
+    /// not in this log: then what follows in the log was never committed.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub(crate) async fn restart_behind(&self, applied: LogId) -> io::Result<()> {
+        let mut batch = Batch::default();
+        batch.put(rows::PURGED_KEY, rows::encode_log_id(applied));
+        batch.delete(rows::COMMITTED_KEY);
+        batch.delete_range(rows::entry_key(0), rows::entries_end());
+        self.shared.engine.write(batch)?;
+        {
+            let mut tail = self.tail();
+            tail.purged = Some(applied);
+            tail.last = Some(applied);
+            tail.committed = None;
+            tail.cache.clear();
+        }
+        self.sync().await
+    }
+
+    /// Waits until everything written before is durable.
+    async fn sync(&self) -> io::Result<()> {
+        let (done, wait) = oneshot::channel();
+        self.shared.engine.sync(Box::new(move |result| {
+            // Whoever waited may be gone; then nobody needs to know.
+            drop(done.send(result));
+        }));
+        wait.await.map_err(|_| io::Error::other("the engine was closed before the sync ended"))?
+    }
+
+    fn check_all(&self) -> io::Result<()> {
+        let mut next = self.purged().map_or(0, |purged| purged.index() + 1);
+        let mut first = true;
+        loop {
+            let rows = self.shared.engine.scan(
+                &rows::entry_key(if first { 0 } else { next }),
+                &rows::entries_end(),
+                READ_ENTRIES,
+                Direction::Forward,
+            )?;
+            if rows.is_empty() {
+                return Ok(());
+            }
+            let mut tail = self.tail();
+            for (key, value) in rows {
+                let entry = rows::decode_entry(&value)?;
+                let index = entry.index();
+                // A log that never lost its front may start anywhere: openraft decides where.
+                let starts_here = first && tail.purged.is_none();
+                if key != rows::entry_key(index) || (index != next && !starts_here) {
+                    return Err(hole(next, index));
+                }
+                first = false;
+                next = index + 1;
+                self.shared.meter.add(value.len());
+                tail.last = Some(entry.log_id);
+                tail.cache.push(entry);
+            }
+        }
+    }
+
+    /// Reads the entries from `next` on and before `end`: as many as the log has, and at most `bytes_max` bytes but at least one. What is
+    /// purged meanwhile is missing at the front, what is truncated at the back, and nothing in between.
+    fn read(&self, next: u64, end: u64, bytes_max: usize) -> io::Result<Vec<RaftEntry>> {
+        let (mut next, cached, uncached_end) = {
+            let tail = self.tail();
+            let next = next.max(tail.purged.map_or(0, |purged| purged.index() + 1));
+            let end = end.min(tail.last.map_or(0, |last| last.index() + 1));
+            let cached: Vec<RaftEntry> = tail.cache.range(next, end).cloned().collect();
+            let uncached_end = cached.first().map_or(end, |entry| entry.index());
+            (next, cached, uncached_end)
+        };
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        while next < uncached_end {
+            let rows = self.shared.engine.scan(
+                &rows::entry_key(next),
+                &rows::entry_key(uncached_end),
+                READ_ENTRIES,
+                Direction::Forward,
+            )?;
+            if rows.is_empty() {
+                break;
+            }
+            for (_, value) in rows {
+                let entry = rows::decode_entry(&value)?;
+                if entry.index() != next {
+                    if self.purged().is_none_or(|purged| purged.index() + 1 < entry.index()) && !entries.is_empty() {
+                        return Err(hole(next, entry.index()));
+                    }
+                    entries.clear();
+                    bytes = 0;
+                }
+                bytes += cache::weight(&entry);
+                if bytes > bytes_max && !entries.is_empty() {
+                    return Ok(entries);
+                }
+                next = entry.index() + 1;
+                entries.push(entry);
+            }
+        }
+        if next < uncached_end && !entries.is_empty() {
+            return Ok(entries);
+        }
+        for entry in cached {
+            bytes += cache::weight(&entry);
+            if bytes > bytes_max && !entries.is_empty() {
+                break;
+            }
+            entries.push(entry);
+        }
+        Ok(entries)
+    }
+
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.shared.tail.lock().expect("nothing panics while holding it")
+    }
+}
+
+impl Tail {
+    /// Adds the committed log id to a write that happens anyway.
+    fn put_committed(&mut self, batch: &mut Batch) {
+        if let Some(committed) = self.committed
+            && std::mem::take(&mut self.committed_is_unwritten)
+        {
+            batch.put(rows::COMMITTED_KEY, rows::encode_log_id(committed));
+        }
+    }
+}
+
+fn hole(expected: u64, found: u64) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the log has a hole: entry {found} follows where {expected} should"))
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<RB>(&mut self, range: RB) -> io::Result<Vec<RaftEntry>>
+    where
+        RB: RangeBounds<u64> + Clone + std::fmt::Debug + OptionalSend,
+    {
+        let (start, end) = bounds(&range);
+        self.read(start, end, usize::MAX)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<RaftEntry>> {
+        self.read(start, end, READ_BYTES_MAX)
+    }
+
+    /// Reads step by step: after a long absence a follower applies more than should be in memory at once.
+    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = io::Result<RaftEntry>> + OptionalSend
+    where
+        RB: RangeBounds<u64> + Clone + std::fmt::Debug + OptionalSend,
+    {
+        let (start, end) = bounds(&range);
+        let log = self.clone();
+        let steps = stream::unfold(Some(start), move |next| {
+            let step = next.filter(|next| *next < end).map(|next| log.read(next, end, READ_BYTES_MAX));
+            async move {
+                match step? {
+                    Ok(entries) => {
+                        let next = entries.last()?.index() + 1;
+                        Some((entries.into_iter().map(Ok).collect::<Vec<_>>(), Some(next)))
+                    }
+                    Err(error) => Some((vec![Err(error)], None)),
+                }
+            }
+        });
+        Box::pin(futures::StreamExt::flat_map(steps, stream::iter))
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.tail().vote)
+    }
+}
+
+fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(start) => *start,
+        Bound::Excluded(before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(last) => last.saturating_add(1),
+        Bound::Excluded(end) => *end,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let tail = self.tail();
+        Ok(LogState { last_purged_log_id: tail.purged, last_log_id: tail.last })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    /// Readers see the vote only once it is durable.
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let mut batch = Batch::default();
+        batch.put(rows::VOTE_KEY, rows::encode_vote(vote));
+        self.tail().put_committed(&mut batch);
+        self.shared.engine.write(batch)?;
+        self.sync().await?;
+        self.tail().vote = Some(*vote);
+        Ok(())
+    }
+
+    /// Best effort: it is written together with the next entries or vote, so it is never ahead of the entries it names.
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        let mut tail = self.tail();
+        tail.committed = committed;
+        tail.committed_is_unwritten = committed.is_some();
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.tail().committed)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = RaftEntry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries: Vec<RaftEntry> = entries.into_iter().collect();
+        let mut batch = Batch::default();
+        let mut last = self.last();
+        for entry in &entries {
+            if let Some(last) = last
+                && last.index() + 1 != entry.index()
+            {
+                return Err(hole(last.index() + 1, entry.index()));
+            }
+            let value = rows::encode_entry(entry);
+            self.shared.meter.add(value.len());
+            batch.put(rows::entry_key(entry.index()), value);
+            last = Some(entry.log_id);
+        }
+        self.tail().put_committed(&mut batch);
+        self.shared.engine.write(batch)?;
+        {
+            let mut tail = self.tail();
+            tail.last = last;
+            entries.into_iter().for_each(|entry| tail.cache.push(entry));
+        }
+        let flushed = self.flushed();
+        let truncations = flushed.truncations();
+        self.shared.engine.sync(Box::new(move |result| {
+            if let (Ok(()), Some(last)) = (&result, last) {
+                flushed.reported(last.index(), truncations);
+            }
+            callback.io_completed(result);
+        }));
+        Ok(())
+    }
+
+    async fn truncate_after(&mut self, last_log_id: Option<LogId>) -> io::Result<()> {
+        let from = last_log_id.map_or(0, |last| last.index() + 1);
+        self.shared.flushed.truncated(last_log_id.map(|last| last.index()));
+        let mut batch = Batch::default();
+        batch.delete_range(rows::entry_key(from), rows::entries_end());
+        self.shared.engine.write(batch)?;
+        let mut tail = self.tail();
+        tail.cache.truncate_from(from);
+        tail.last = last_log_id.max(tail.purged);
+        Ok(())
+    }
+
+    /// Refuses to remove what no durable snapshot holds: after a crash the state may be older than it is now, and could
+    /// not be brought forward again.
+    async fn purge(&mut self, log_id: LogId) -> io::Result<()> {
+        if !self.shared.snapshot.covers(log_id.index()) {
+            return Err(io::Error::other(format!(
+                "purge up to {log_id} refused: the newest durable snapshot ends before it"
+            )));
+        }
+        let mut batch = Batch::default();
+        batch.put(rows::PURGED_KEY, rows::encode_log_id(log_id));
+        batch.delete_range(rows::entry_key(0), rows::entry_key(log_id.index() + 1));
+        self.tail().put_committed(&mut batch);
+        self.shared.engine.write(batch)?;
+        let mut tail = self.tail();
+        tail.purged = tail.purged.max(Some(log_id));
+        tail.cache.purge(log_id.index());
+        if tail.last.is_none_or(|last| last.index() < log_id.index()) {
+            tail.last = Some(log_id);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,274 @@
+//! The state machine: applies committed entries through the model and writes the rows they change.
+//!
+//! Entries that are ready together become one batch: their rows, the applied log id and the membership are written at once, then
+//! the view is published, then replies are handed out, then openraft is answered. So whoever hears of an entry finds it.
+
+mod checksums;
+mod load;
+
+use std::{io, sync::Arc};
+
+use capstan_model::{
+    apply::{apply, apply_blank},
+    command::Entry,
+    ids::CommandId,
+    reply::Reply,
+    rows::RowChange,
+    state::State,
+};
+use futures::{FutureExt, Stream, StreamExt};
+use openraft::{
+    EntryPayload, OptionalSend, Snapshot,
+    entry::RaftEntry as _,
+    storage::{EntryResponder, RaftStateMachine},
+    type_config::alias::SnapshotOf,
+};
+
+pub(crate) use self::checksums::Checksums;
+pub(crate) use self::load::{Loaded, load};
+use crate::{
+    engine::{Batch, Health},
+    generation::{self, Generation},
+    log::Flushed,
+    rows::{self, Applied},
+    runtime,
+    snapshot::{SnapshotBuilder, SnapshotHandle, Snapshots},
+    type_config::{AppliedIndex, LogId, RaftEntry, SnapshotMeta, StoredMembership, TypeConfig},
+    view::View,
+};
+
+/// How many entries become one batch at most: enough to share the cost of a write, few enough that the first need not wait.
+const BATCH_ENTRIES_MAX: usize = 64;
+
+/// Told what was applied, in order, by the one task that applies.
+pub(crate) trait AppliedSink: Send + Sync + 'static {
+    /// The view holds what was applied, and these commands were answered since the one before.
+    fn applied(&self, view: View, replies: Vec<(CommandId, Reply)>);
+
+    /// An installed snapshot has replaced the state: commands may have been applied whose replies were never here.
+    fn installed(&self, view: View);
+}
+
+/// Nobody listens.
+impl AppliedSink for () {
+    fn applied(&self, _view: View, _replies: Vec<(CommandId, Reply)>) {}
+
+    fn installed(&self, _view: View) {}
+}
+
+/// The state machine of one node.
+pub(crate) struct StateMachine {
+    state: State,
+    applied: Option<LogId>,
+    membership: StoredMembership,
+    /// Set when the membership changed in the batch being made.
+    membership_is_unwritten: bool,
+    generation: Arc<Generation>,
+    parts: Parts,
+}
+
+/// What the state machine works with.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) flushed: Arc<Flushed>,
+    pub(crate) checksums: Arc<Checksums>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) health: Health,
+    pub(crate) sink: Arc<dyn AppliedSink>,
+}
+
+/// The generation that is live now, for those outside the state machine.
+pub(crate) struct Live(std::sync::Mutex<Arc<Generation>>);
+
+impl Live {
+    pub(crate) fn new(generation: Arc<Generation>) -> Self {
+        Self(std::sync::Mutex::new(generation))
+    }
+
+    pub(crate) fn get(&self) -> Arc<Generation> {
+        Arc::clone(&self.0.lock().expect("nothing panics while holding it"))
+    }
+
+    fn set(&self, generation: Arc<Generation>) {
+        *self.0.lock().expect("nothing panics while holding it") = generation;
+    }
+}
+
+impl StateMachine {
+    pub(crate) fn new(generation: Arc<Generation>, loaded: Loaded, parts: Parts) -> Self {
+        Self {
+            state: loaded.state,
+            applied: loaded.applied.map(|applied| applied.log_id),
+            membership: loaded.membership,
+            membership_is_unwritten: false,
+            generation,
+            parts,
+        }
+    }
+
+    /// Names who is told from now on.
+    pub(crate) fn publish_to(&mut self, sink: Arc<dyn AppliedSink>) {
+        self.parts.sink = sink;
+    }
+
+    /// The last entry applied.
+    pub(crate) fn applied(&self) -> Option<LogId> {
+        self.applied
+    }
+
+    pub(crate) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// The state as it is now.
+    pub(crate) fn view(&self) -> View {
+        View::new(self.state.clone(), Arc::clone(&self.generation), self.parts.health.clone())
+    }
+
+    fn apply_batch(&mut self, entries: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
+        let mut batch = Batch::default();
+        let mut replies = Vec::new();
+        let mut responders = Vec::new();
+        for (entry, responder) in entries {
+            replies.extend(self.apply_entry(&entry, &mut batch)?);
+            responders.extend(responder.map(|responder| (responder, AppliedIndex(entry.index()))));
+        }
+        self.put_position(&mut batch);
+        self.generation.engine().write(batch)?;
+        self.parts.sink.applied(self.view(), replies);
+        for (responder, index) in responders {
+            responder.send(index);
+        }
+        Ok(())
+    }
+
+    fn apply_entry(&mut self, entry: &RaftEntry, batch: &mut Batch) -> io::Result<Vec<(CommandId, Reply)>> {
+        let index = entry.index();
+        let (changes, replies) = match &entry.payload {
+            EntryPayload::Normal(data) => {
+                let commands: Entry = postcard::from_bytes(&data.0).map_err(|error| self.undecodable(index, error))?;
+                let done = apply(&mut self.state, index, &commands);
+                (done.rows, done.replies)
+            }
+            EntryPayload::Blank => (apply_blank(&mut self.state, index), Vec::new()),
+            EntryPayload::Membership(membership) => {
+                self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
+                self.membership_is_unwritten = true;
+                (apply_blank(&mut self.state, index), Vec::new())
+            }
+        };
+        for change in changes {
+            match change {
+                RowChange::Put { key, value } => batch.put(key, value),
+                RowChange::Delete { key } => batch.delete(key),
+            }
+        }
+        self.applied = Some(entry.log_id);
+        self.parts.checksums.applied(index, &self.state);
+        Ok(replies)
+    }
+
+    /// An entry that this program cannot read was written by a newer one, or is damaged: going on would make this replica differ.
+    fn undecodable(&self, index: u64, error: postcard::Error) -> io::Error {
+        let error = io::Error::new(io::ErrorKind::InvalidData, format!("entry {index} is undecodable: {error}"));
+        self.parts.health.fail("apply", &error)
+    }
+
+    /// Adds how far the rows go to the batch that takes them there.
+    fn put_position(&mut self, batch: &mut Batch) {
+        if let Some(log_id) = self.applied {
+            let log_flushed_upto = self.parts.flushed.index().map(|flushed| flushed.min(log_id.index()));
+            let applied = Applied { log_id, log_flushed_upto, checksum: self.state.checksum() };
+            batch.put(rows::APPLIED_KEY, rows::encode_applied(&applied));
+        }
+        if std::mem::take(&mut self.membership_is_unwritten) {
+            batch.put(rows::MEMBERSHIP_KEY, rows::encode_membership(&self.membership));
+        }
+    }
+
+    /// Makes a snapshot's state this node's own.
+    ///
+    /// # Errors
+    /// The snapshot is damaged, or the disk failed; after a crash the state is either the old or the new one.
+    pub(crate) async fn install(&mut self, snapshot: SnapshotHandle) -> io::Result<()> {
+        let current = Arc::clone(&self.generation);
+        let parts = self.parts.clone();
+        let (generation, loaded) =
+            runtime::spawn_blocking(move || install(&parts, &current, &snapshot)).await.flatten()?;
+        generation::retire(&self.generation);
+        let parts = self.parts.clone();
+        *self = Self::new(Arc::new(generation), loaded, parts);
+        self.parts.live.set(Arc::clone(&self.generation));
+        self.parts.sink.installed(self.view());
+        Ok(())
+    }
+}
+
+/// Builds the new database beside the live one and switches to it only when it was read back and found right.
+fn install(parts: &Parts, current: &Generation, snapshot: &SnapshotHandle) -> io::Result<(Generation, Loaded)> {
+    snapshot.check()?;
+    let manifest = snapshot.manifest();
+    // What the snapshot says of a log is said of its maker's.
+    let log_flushed_upto = parts.flushed.index().map(|flushed| flushed.min(manifest.last_log_id.index()));
+    let applied = Applied { log_id: manifest.last_log_id, log_flushed_upto, checksum: manifest.checksum };
+    let generation = generation::build(current, snapshot, |engine| {
+        let mut batch = Batch::default();
+        batch.put(rows::APPLIED_KEY, rows::encode_applied(&applied));
+        engine.write(batch)
+    })?;
+    let loaded = load(generation.engine())?;
+    parts.snapshots.adopt(snapshot)?;
+    generation::switch_to(&generation)?;
+    tracing::info!(index = manifest.last_log_id.index(), "snapshot installed");
+    Ok((generation, loaded))
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotHandle;
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        Ok((self.applied, self.membership.clone()))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        while let Some(first) = entries.next().await {
+            let mut batch = vec![first?];
+            while batch.len() < BATCH_ENTRIES_MAX {
+                let Some(Some(next)) = entries.next().now_or_never() else { break };
+                batch.push(next?);
+            }
+            self.apply_batch(batch)?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    async fn try_create_snapshot_builder(&mut self, force: bool) -> Option<SnapshotBuilder> {
+        if self.applied.is_none() && !force {
+            return None;
+        }
+        let snapshots = Arc::clone(&self.parts.snapshots);
+        Some(SnapshotBuilder::start(snapshots, Arc::clone(&self.generation)).await)
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        SnapshotBuilder::start(Arc::clone(&self.parts.snapshots), Arc::clone(&self.generation)).await
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotHandle) -> io::Result<()> {
+        if *meta != snapshot.manifest().meta() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the snapshot is not the one that was announced"));
+        }
+        self.install(snapshot).await
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<SnapshotOf<TypeConfig, SnapshotHandle>>> {
+        let newest = self.parts.snapshots.newest();
+        Ok(newest.map(|snapshot| Snapshot { meta: snapshot.manifest().meta(), snapshot }))
+    }
+}
