@@ -1,0 +1,167 @@
+//! The sink: row changes of one entry, and what they change in the checksum.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{ARCHIVE_FROM, Archived, Key, Live, RowChange, Table, row_hash};
+
+/// Collects the row changes of one entry, and what they change in the checksum.
+#[derive(Debug)]
+pub struct RowSink {
+    index: u64,
+    changes: Vec<RowChange>,
+    /// To be added to the checksum, modulo 2^128.
+    checksum: u128,
+    /// Buffers, kept so that encoding allocates only what it hands out.
+    old: Vec<u8>,
+    new: Vec<u8>,
+}
+
+/// A point a [`RowSink`] can go back to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    changes: usize,
+    checksum: u128,
+}
+
+impl RowSink {
+    /// An empty sink for the entry at `index`.
+    pub fn new(index: u64) -> Self {
+        Self { index, changes: Vec::new(), checksum: 0, old: Vec::new(), new: Vec::new() }
+    }
+
+    /// The index of the entry being applied.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Changes one live row from what it was to what it is; `None` is no row. The sink adds the version.
+    pub fn replace<V: Serialize>(&mut self, key: &Key, old: Option<&V>, new: Option<&V>) {
+        debug_assert!(Table::of(key).is_some_and(Table::is_live), "a live row has a live key");
+        if let Some(old) = old {
+            encode_into(&mut self.old, &Live::V1(old));
+        }
+        if let Some(new) = new {
+            encode_into(&mut self.new, &Live::V1(new));
+        }
+        if old.is_some() == new.is_some() && (old.is_none() || self.old == self.new) {
+            return;
+        }
+        if old.is_some() {
+            self.checksum = self.checksum.wrapping_sub(row_hash(key, &self.old));
+        }
+        let key_bytes = Bytes::copy_from_slice(key);
+        if new.is_some() {
+            self.checksum = self.checksum.wrapping_add(row_hash(key, &self.new));
+            self.changes.push(RowChange::Put { key: key_bytes, value: Bytes::copy_from_slice(&self.new) });
+        } else {
+            self.changes.push(RowChange::Delete { key: key_bytes });
+        }
+    }
+
+    /// Writes one archive row, under this entry's index.
+    pub fn archive<V: Serialize>(&mut self, key: &Key, row: &V) {
+        debug_assert!(Table::of(key).is_some_and(|t| t as u8 >= ARCHIVE_FROM), "an archive row has an archive key");
+        encode_into(&mut self.new, &Archived::V1 { index: self.index, row });
+        self.changes
+            .push(RowChange::Put { key: Bytes::copy_from_slice(key), value: Bytes::copy_from_slice(&self.new) });
+    }
+
+    /// Removes one archive row.
+    pub fn remove_archived(&mut self, key: &Key) {
+        debug_assert!(Table::of(key).is_some_and(|t| t as u8 >= ARCHIVE_FROM), "an archive row has an archive key");
+        self.changes.push(RowChange::Delete { key: Bytes::copy_from_slice(key) });
+    }
+
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { changes: self.changes.len(), checksum: self.checksum }
+    }
+
+    /// Forgets everything since the mark.
+    pub(crate) fn rewind(&mut self, mark: Mark) {
+        self.changes.truncate(mark.changes);
+        self.checksum = mark.checksum;
+    }
+
+    /// The changes, and what to add to the checksum.
+    pub fn finish(self) -> (Vec<RowChange>, u128) {
+        (self.changes, self.checksum)
+    }
+}
+
+fn encode_into<V: Serialize>(buffer: &mut Vec<u8>, value: &V) {
+    buffer.clear();
+    *buffer = postcard::to_extend(value, std::mem::take(buffer)).expect("rows are serialisable");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::{decode, decode_archive, written_at};
+
+    fn key(name: &str) -> Key {
+        Key::new(Table::Variable).fixed(name.as_bytes())
+    }
+
+    #[test]
+    fn the_checksum_depends_on_the_rows_and_not_on_the_way_to_them() {
+        let mut long = RowSink::new(1);
+        long.replace(&key("a"), None, Some(&1));
+        long.replace(&key("b"), None, Some(&2));
+        long.replace(&key("a"), Some(&1), Some(&3));
+        long.replace(&key("b"), Some(&2), None);
+        let mut short = RowSink::new(9);
+        short.replace(&key("a"), None, Some(&3));
+        let (short, sum) = short.finish();
+        assert_eq!(long.finish().1, sum);
+
+        let RowChange::Put { key, value } = &short[0] else { panic!("a put") };
+        assert_eq!(sum, row_hash(key, value));
+        assert_eq!(decode(key, value), Ok(3));
+    }
+
+    #[test]
+    fn keys_and_values_cannot_be_swapped_unseen() {
+        let sum = |rows: [(&str, &str); 2]| {
+            let mut sink = RowSink::new(1);
+            rows.into_iter().for_each(|(name, value)| sink.replace(&key(name), None, Some(&value)));
+            sink.finish().1
+        };
+        assert_ne!(sum([("a", "x"), ("b", "y")]), sum([("a", "y"), ("b", "x")]));
+        assert_eq!(sum([("a", "x"), ("b", "y")]), sum([("b", "y"), ("a", "x")]));
+    }
+
+    #[test]
+    fn a_row_that_stays_as_it_was_is_not_written() {
+        let mut sink = RowSink::new(1);
+        sink.replace(&key("a"), Some(&1), Some(&1));
+        sink.replace::<u8>(&key("a"), None, None);
+        assert_eq!(sink.finish(), (vec![], 0));
+    }
+
+    #[test]
+    fn an_archive_row_carries_its_index_and_counts_for_nothing() {
+        let key = Key::new(Table::JobLog).u64(1);
+        let mut sink = RowSink::new(300);
+        sink.archive(&key, &"text".to_owned());
+        sink.remove_archived(&key);
+        let (changes, sum) = sink.finish();
+        assert_eq!(sum, 0);
+        let RowChange::Put { value, .. } = &changes[0] else { panic!("a put") };
+        assert_eq!(written_at(&key, value), Ok(300));
+        assert_eq!(decode_archive(&key, value), Ok((300, "text".to_owned())));
+        assert_eq!(changes[1], RowChange::Delete { key: Bytes::copy_from_slice(&key) });
+    }
+
+    #[test]
+    fn what_comes_after_a_mark_can_be_forgotten() {
+        let mut sink = RowSink::new(1);
+        sink.replace(&key("a"), None, Some(&1));
+        let mark = sink.mark();
+        sink.replace(&key("b"), None, Some(&2));
+        sink.rewind(mark);
+        let mut untouched = RowSink::new(1);
+        untouched.replace(&key("a"), None, Some(&1));
+        assert_eq!(sink.finish(), untouched.finish());
+    }
+}

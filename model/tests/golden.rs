@@ -1,0 +1,177 @@
+//! The bytes of everything that is stored or sent, held against `golden/core.txt`.
+//!
+//! A shipped version is never edited: a line that changes means that old logs and disks can no longer be read. New
+//! variants add lines; `CAPSTAN_GOLDEN=1` writes the file anew.
+
+mod common;
+
+use std::{fmt::Debug, iter::successors, path::Path, sync::Arc};
+
+use capstan_model::{
+    command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Settled, Stored},
+    ids::{ClusterId, DiskId, Epoch, JobId, NodeId, RequestId, TryNo},
+    rejection::Rejection,
+    reply::Answer,
+    settings::{ReadConsistency, Setting},
+    time::Timestamp,
+};
+use common::{Replica, command_id, entry, incarnation, joined, sealed};
+use serde::{Serialize, de::DeserializeOwned};
+
+#[test]
+fn stored_bytes_are_as_shipped() {
+    let mut lines = vec![];
+    successors(Some(first_command()), command_after).for_each(|command| {
+        let stored = Stored::V1 { idempotency: None, command };
+        lines.push(line("command", &stored));
+    });
+    lines.push(line("idempotent command", &Stored::V1 { idempotency: Some(call()), command: first_command() }));
+    lines.push(line("entry", &sample_entry()));
+    successors(Some(Answer::Done), answer_after).for_each(|answer| lines.push(line("answer", &answer)));
+    successors(Some(first_rejection()), rejection_after).for_each(|r| lines.push(line("rejection", &r)));
+    successors(Some(Setting::ArchiveDays(300)), setting_after).for_each(|s| lines.push(line("setting", &s)));
+    for (key, value) in replica_with_every_table().rows {
+        lines.push(format!("row {} = {}", hex(&key), hex(&value)));
+    }
+    compare("core.txt", &(lines.join("\n") + "\n"));
+}
+
+/// `kind debug = hex`; the bytes must decode to the value again.
+fn line<T: Debug + PartialEq + Serialize + DeserializeOwned>(kind: &str, value: &T) -> String {
+    let bytes = postcard::to_stdvec(value).unwrap();
+    assert_eq!(postcard::from_bytes::<T>(&bytes).as_ref(), Ok(value));
+    format!("{kind} {value:?} = {}", hex(&bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn compare(file: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
+    if std::env::var_os("CAPSTAN_GOLDEN").is_some() {
+        std::fs::write(&path, found).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap();
+    for (golden, found) in golden.lines().zip(found.lines()) {
+        assert_eq!(found, golden, "stored bytes have changed");
+    }
+    assert_eq!(found.lines().count(), golden.lines().count(), "{file} lacks lines, or has too many");
+}
+
+fn call() -> Idempotency {
+    let [caller, method, path, key] = ["ann", "PUT", "/cluster/v1/variables/a", "k"].map(Arc::from);
+    Idempotency { scope: IdempotencyScope { caller, method, path, key }, body_hash: 0xfeed << 64 }
+}
+
+fn sample_entry() -> Entry {
+    let settled = vec![Settled { incarnation: incarnation(1, 2), below: 300 }];
+    entry(1_700_000_000, settled, vec![sealed(command_id(1, 2, 301), None, first_command())])
+}
+
+fn first_command() -> Command {
+    Command::FoundCluster { cluster: ClusterId(0xc1) }
+}
+
+// Each `…_after` names the variant that follows; a new variant does not compile until it is in the file. The commands,
+// answers and refusals of requests are in workflow's own golden file.
+
+fn command_after(command: &Command) -> Option<Command> {
+    let name = "a.name".parse().unwrap();
+    match command {
+        Command::FoundCluster { .. } => Some(Command::NodeJoined(joined(1, 2))),
+        Command::NodeJoined(_) => Some(Command::PutVariable {
+            name,
+            value: "\0value\u{ff}".into(),
+            condition: Condition::Revision(300),
+        }),
+        Command::PutVariable { .. } => Some(Command::DeleteVariable { name, condition: Condition::Absent }),
+        Command::DeleteVariable { .. } => {
+            Some(Command::SetSetting(Setting::ReadConsistency(ReadConsistency::Stale)))
+        }
+        Command::SetSetting(_)
+        | Command::CreateRequest(_)
+        | Command::FinishTry(_)
+        | Command::StartRetry(_)
+        | Command::StopRequest(_) => None,
+    }
+}
+
+fn answer_after(answer: &Answer) -> Option<Answer> {
+    match answer {
+        Answer::Done => Some(Answer::VariablePut { revision: 300, created: true }),
+        Answer::VariablePut { .. } => Some(Answer::VariableDeleted),
+        Answer::VariableDeleted => Some(Answer::RequestCreated {
+            id: RequestId([0xab; 12]),
+            created_at: Timestamp(1_700_000_000_000_000_001),
+            running: true,
+        }),
+        Answer::RequestCreated { .. } => Some(Answer::RequestStopping { ended: true }),
+        Answer::RequestStopping { .. } => None,
+    }
+}
+
+fn first_rejection() -> Rejection {
+    Rejection::Bug { message: "index out of bounds".to_owned() }
+}
+
+fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
+    let name = "a.name".parse().unwrap();
+    let incarnation = incarnation(1, 2);
+    let (request, job) = (RequestId([0xab; 12]), JobId(*b"a0B1"));
+    let text = || "text".to_owned();
+    Some(match rejection {
+        Rejection::Bug { .. } => Rejection::Undecodable { message: text() },
+        Rejection::Undecodable { .. } => Rejection::SessionOver { incarnation },
+        Rejection::SessionOver { .. } => Rejection::SessionFull { incarnation, unsettled_max: 4_096 },
+        Rejection::SessionFull { .. } => Rejection::AlreadyFounded,
+        Rejection::AlreadyFounded => Rejection::OldIncarnation { incarnation },
+        Rejection::OldIncarnation { .. } => {
+            Rejection::OtherDisk { node: NodeId(1), recorded: DiskId(1), found: DiskId(1 << 127) }
+        }
+        Rejection::OtherDisk { .. } => Rejection::NoSuchVariable { name },
+        Rejection::NoSuchVariable { .. } => Rejection::RevisionMismatch { name, current: Some(300) },
+        Rejection::RevisionMismatch { .. } => {
+            Rejection::TooLarge { what: text(), bytes: 65_537, bytes_max: 65_536 }
+        }
+        Rejection::TooLarge { .. } => Rejection::TooMany { what: text(), count_max: 100_000 },
+        Rejection::TooMany { .. } => Rejection::IdempotencyKeyReused,
+        Rejection::IdempotencyKeyReused => Rejection::InvalidSetting { name: text(), reason: text() },
+        Rejection::InvalidSetting { .. } => Rejection::NotLive { request },
+        Rejection::NotLive { .. } => Rejection::RequestExists { request },
+        Rejection::RequestExists { .. } => Rejection::NoSuchJob { request, job },
+        Rejection::NoSuchJob { .. } => Rejection::StaleEpoch { request, current: Epoch(300), named: Epoch(2) },
+        Rejection::StaleEpoch { .. } => Rejection::StaleTry { job, current: TryNo(300), named: TryNo(2) },
+        Rejection::StaleTry { .. } => Rejection::NothingDue { job },
+        Rejection::NothingDue { .. } => return None,
+    })
+}
+
+fn setting_after(setting: &Setting) -> Option<Setting> {
+    match setting {
+        Setting::ArchiveDays(_) => Some(Setting::ArchiveRequestsMax(300)),
+        Setting::ArchiveRequestsMax(_) => Some(Setting::EventDays(300)),
+        Setting::EventDays(_) => Some(Setting::EventsMax(300)),
+        Setting::EventsMax(_) => Some(Setting::ReadConsistency(ReadConsistency::Linearizable)),
+        Setting::ReadConsistency(_) => Some(Setting::IdempotencyHours(300)),
+        Setting::IdempotencyHours(_) => Some(Setting::VariablesMax(300)),
+        Setting::VariablesMax(_) => None,
+    }
+}
+
+fn replica_with_every_table() -> Replica {
+    let mut replica = Replica::default();
+    let put = |name: &str| Command::PutVariable {
+        name: name.parse().unwrap(),
+        value: "value".into(),
+        condition: Condition::Any,
+    };
+    let commands = vec![
+        sealed(command_id(1, 1, 1), None, first_command()),
+        sealed(command_id(1, 1, 2), None, Command::NodeJoined(joined(1, 1))),
+        sealed(command_id(1, 1, 3), None, Command::SetSetting(Setting::VariablesMax(300))),
+        sealed(command_id(1, 1, 4), Some(call()), put("a")),
+    ];
+    replica.apply(300, &entry(1_700_000_000, vec![], commands));
+    replica
+}
