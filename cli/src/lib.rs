@@ -1,1 +1,72 @@
-//! Under construction.
+//! The client commands of the `capstan` binary: `capstan variable | cluster | request`.
+//!
+//! They talk to a running cluster through `capstan-client` and never touch a data directory, so this crate does not
+//! link the store. The binary embeds [`Command`] in its own command line and hands what was parsed to [`run`]:
+//!
+//! ```
+//! #[derive(clap::Parser)]
+//! enum Capstan {
+//!     // The server's own subcommands stand beside these.
+//!     #[command(flatten)]
+//!     Client(capstan_cli::Command),
+//! }
+//! ```
+//!
+//! What a command found goes to standard output, as a table or as JSON; progress and errors go to standard error. An
+//! error ends with the next thing to try, and the exit code says which kind it was ([`EXIT_CODES`]).
+
+mod cluster;
+mod console;
+mod failure;
+mod options;
+mod request;
+#[cfg(test)]
+mod testing;
+mod text;
+mod variable;
+
+use std::process::ExitCode;
+
+pub use failure::EXIT_CODES;
+pub use options::CallOptions;
+
+use console::Console;
+use failure::Failure;
+
+/// What a client command is asked to do.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Read and write variables, the cluster's named values
+    #[command(after_help = EXIT_CODES)]
+    Variable(Called<variable::VariableCommand>),
+    /// Look at the cluster itself
+    #[command(after_help = EXIT_CODES)]
+    Cluster(Called<cluster::ClusterCommand>),
+    /// Start requests and follow them
+    #[command(after_help = EXIT_CODES)]
+    Request(Called<request::RequestCommand>),
+}
+
+/// A subcommand with the options every client command has.
+#[derive(Debug, clap::Args)]
+pub struct Called<C: clap::Subcommand> {
+    #[command(flatten)]
+    options: CallOptions,
+    #[command(subcommand)]
+    command: C,
+}
+
+/// Runs one client command on the process's own standard streams.
+pub async fn run(command: Command) -> ExitCode {
+    let mut console = Console::of_process();
+    let result = execute(command, &mut console).await;
+    failure::conclude(result, &mut console).into()
+}
+
+async fn execute(command: Command, console: &mut Console) -> Result<(), Failure> {
+    match command {
+        Command::Variable(called) => variable::run(called.command, &called.options, console).await,
+        Command::Cluster(called) => cluster::run(called.command, &called.options, console).await,
+        Command::Request(called) => request::run(called.command, &called.options, console).await,
+    }
+}

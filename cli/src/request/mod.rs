@@ -1,0 +1,52 @@
+//! `capstan request`: start requests and follow them.
+
+mod log;
+mod ls;
+mod show;
+mod start;
+mod stop;
+mod suggest;
+mod wait;
+
+use capstan_client::CallError;
+
+use crate::{console::Console, failure::Failure, options::CallOptions};
+
+/// What to do with requests.
+#[derive(Debug, clap::Subcommand)]
+pub enum RequestCommand {
+    /// Start a request
+    Start(start::Start),
+    /// List requests, newest first
+    Ls(ls::Ls),
+    /// Show a request and its jobs
+    Show(show::Show),
+    /// Show what the jobs of a request wrote
+    Log(log::Log),
+    /// Wait until a request has ended; exit 0 only if it is complete
+    Wait(wait::Wait),
+    /// Stop a request
+    Stop(stop::Stop),
+}
+
+pub(crate) async fn run(
+    command: RequestCommand,
+    options: &CallOptions,
+    console: &mut Console,
+) -> Result<(), Failure> {
+    match command {
+        RequestCommand::Start(start) => start::run(start, options, console).await,
+        RequestCommand::Ls(ls) => ls::run(ls, options, console).await,
+        RequestCommand::Show(show) => show::run(show, options, console).await,
+        RequestCommand::Log(log) => log::run(log, options, console).await,
+        RequestCommand::Wait(wait) => wait::run(wait, options, console).await,
+        RequestCommand::Stop(stop) => stop::run(stop, options, console).await,
+    }
+}
+
+/// Turns an error of a call about one request into a failure.
+fn about_request(error: CallError) -> Failure {
+    let missing = error.is_not_found();
+    let failure = Failure::from(error);
+    if missing { failure.suggesting("capstan request ls shows the newest requests and their ids") } else { failure }
+}

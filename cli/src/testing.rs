@@ -1,0 +1,124 @@
+//! A console that remembers what was written, and a node that answers from a table, for this crate's tests.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use capstan_client::spin_cycle::UtcTime;
+use clap::Parser;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use crate::{
+    Command,
+    console::{Console, Terminal},
+    failure::{self, Exit},
+};
+
+#[derive(Debug, Parser)]
+struct Capstan {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What a command wrote and how it ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ran {
+    pub(crate) out: String,
+    pub(crate) err: String,
+    pub(crate) exit: Exit,
+}
+
+/// Runs a command line against a node, at a quarter past two on 20 November 2026.
+pub(crate) async fn run(node: &str, line: &[&str]) -> Ran {
+    run_on(Terminal::default(), node, line).await
+}
+
+/// As [`run`], on streams that are terminals.
+pub(crate) async fn run_on(terminal: Terminal, node: &str, line: &[&str]) -> Ran {
+    let words = ["capstan"].into_iter().chain(line.iter().copied()).chain(["--addr", node]);
+    let command = Capstan::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).command;
+    let (out, err) = (Sink::default(), Sink::default());
+    let mut console = Console {
+        input: Box::new(io::empty()),
+        out: Box::new(out.clone()),
+        err: Box::new(err.clone()),
+        terminal,
+        now: || UtcTime::parse("2026-11-20T14:17:00Z").unwrap(),
+    };
+    let result = crate::execute(command, &mut console).await;
+    let exit = failure::conclude(result, &mut console);
+    Ran { out: out.text(), err: err.text(), exit }
+}
+
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Sink {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What a call whose first line begins with `call` is answered: status line, header lines, body. The first entry that
+/// fits answers, and each entry but the last of its kind answers once.
+#[derive(Debug, Clone)]
+pub(crate) struct Reply {
+    pub(crate) call: &'static str,
+    pub(crate) status: &'static str,
+    pub(crate) body: String,
+}
+
+pub(crate) fn ok(call: &'static str, body: impl Into<String>) -> Reply {
+    Reply { call, status: "200 OK", body: body.into() }
+}
+
+/// Starts a node that answers from the table until the test ends, and returns its address.
+pub(crate) async fn node(mut replies: Vec<Reply>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut call = Vec::new();
+            while !call.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
+                if stream.read_buf(&mut call).await.unwrap() == 0 {
+                    break;
+                }
+            }
+            let reply = take(&mut replies, &String::from_utf8_lossy(&call));
+            let length = reply.body.len();
+            let head = format!("HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n", reply.status);
+            stream.write_all((head + &reply.body).as_bytes()).await.unwrap();
+            stream.shutdown().await.ok();
+        }
+    });
+    address
+}
+
+fn take(replies: &mut Vec<Reply>, call: &str) -> Reply {
+    let fitting: Vec<usize> = (0..replies.len()).filter(|place| call.starts_with(replies[*place].call)).collect();
+    match fitting[..] {
+        [] => Reply {
+            call: "",
+            status: "404 Not Found",
+            body: format!(r#"{{"message":"{}"}}"#, call.lines().next().unwrap_or_default()),
+        },
+        [only] => replies[only].clone(),
+        [first, ..] => replies.remove(first),
+    }
+}

@@ -1,0 +1,5 @@
+//! How things are written for people.
+
+pub(crate) mod escape;
+pub(crate) mod table;
+pub(crate) mod time;
