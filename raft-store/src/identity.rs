@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use capstan_model::ids::{ClusterId, DiskId, NodeId};
+use capstan_model::ids::{ClusterId, DiskId, Incarnation, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -19,17 +19,27 @@ use crate::{
 /// The file's name.
 const FILE: &str = "identity";
 
-/// What a data directory says of itself.
+/// Who a node is: its data directory and the life it lives on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
-    /// The cluster whose data it holds; `None` before the node has met one.
+    /// The cluster whose data the directory holds; `None` before the node has met one.
     pub cluster: Option<ClusterId>,
     /// The node it belongs to.
     pub node: NodeId,
     /// Drawn when it was first opened.
     pub disk: DiskId,
-    /// How often it was opened, or its node started a new life; from 1.
-    pub boot: u64,
+    /// The life that began when it was opened, or later.
+    pub incarnation: Incarnation,
+}
+
+/// What a data directory says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DirectoryIdentity {
+    pub(crate) cluster: Option<ClusterId>,
+    pub(crate) node: NodeId,
+    pub(crate) disk: DiskId,
+    /// How many lives began on it.
+    pub(crate) boot: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,41 +66,39 @@ pub enum IdentityError {
 /// The identity file of an open data directory.
 pub(crate) struct IdentityFile {
     disk: Arc<dyn Disk>,
-    current: Mutex<Identity>,
+    current: Mutex<DirectoryIdentity>,
 }
 
 /// Reads a directory's identity; `None` when it was never opened.
 ///
 /// # Errors
 /// The file is damaged or of an unknown version, or the disk failed.
-pub(crate) fn read(disk: &dyn Disk) -> io::Result<Option<Identity>> {
+pub(crate) fn read(disk: &dyn Disk) -> io::Result<Option<DirectoryIdentity>> {
     if !disk.exists(FILE)? {
         return Ok(None);
     }
     let Stored::V1 { cluster, node, disk, boot } = rows::decode(&read_file(disk, FILE)?)?;
-    Ok(Some(Identity { cluster, node, disk, boot }))
+    Ok(Some(DirectoryIdentity { cluster, node, disk, boot }))
 }
 
 impl IdentityFile {
-    /// Starts from what was read, or from a new directory's identity; nothing is written yet.
-    pub(crate) fn new(disk: Arc<dyn Disk>, identity: Identity) -> Self {
+    /// Starts from what was read, or from what a new directory is to say; nothing is written yet.
+    pub(crate) fn new(disk: Arc<dyn Disk>, identity: DirectoryIdentity) -> Self {
         Self { disk, current: Mutex::new(identity) }
     }
 
-    pub(crate) fn get(&self) -> Identity {
-        *self.lock()
-    }
-
-    /// Starts a new life: raises the boot count, durably, and gives the identity as it is then.
+    /// Starts a new life of the node: raises the boot count, durably. `nonce` is random, so that a directory restored from
+    /// an old copy is not taken for the life it repeats.
     ///
     /// # Errors
     /// The disk failed.
-    pub(crate) fn raise_boot(&self) -> io::Result<Identity> {
+    pub(crate) fn start_life(&self, nonce: u64) -> io::Result<Identity> {
         let mut current = self.lock();
-        let raised = Identity { boot: current.boot + 1, ..*current };
+        let raised = DirectoryIdentity { boot: current.boot + 1, ..*current };
         self.write(&raised)?;
         *current = raised;
-        Ok(raised)
+        let DirectoryIdentity { cluster, node, disk, boot } = raised;
+        Ok(Identity { cluster, node, disk, incarnation: Incarnation { node, boot, nonce } })
     }
 
     /// Records which cluster's data the directory holds; repeats change nothing.
@@ -103,7 +111,7 @@ impl IdentityFile {
             Some(here) if here == cluster => Ok(()),
             Some(here) => Err(IdentityError::OtherCluster { here, other: cluster }),
             None => {
-                let joined = Identity { cluster: Some(cluster), ..*current };
+                let joined = DirectoryIdentity { cluster: Some(cluster), ..*current };
                 self.write(&joined).map_err(IdentityError::Disk)?;
                 *current = joined;
                 Ok(())
@@ -111,12 +119,12 @@ impl IdentityFile {
         }
     }
 
-    fn write(&self, identity: &Identity) -> io::Result<()> {
-        let &Identity { cluster, node, disk, boot } = identity;
+    fn write(&self, identity: &DirectoryIdentity) -> io::Result<()> {
+        let &DirectoryIdentity { cluster, node, disk, boot } = identity;
         replace_file(&*self.disk, "", FILE, &rows::seal(&Stored::V1 { cluster, node, disk, boot }, &[]))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Identity> {
+    fn lock(&self) -> MutexGuard<'_, DirectoryIdentity> {
         self.current.lock().expect("nothing panics while holding it")
     }
 }
