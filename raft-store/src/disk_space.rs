@@ -19,7 +19,7 @@ impl Space {
     }
 
     /// Whether the reserve is being eaten.
-    pub fn nearly_full(self) -> bool {
+    pub fn is_low(self) -> bool {
         self.free < self.reserve()
     }
 }
@@ -39,7 +39,7 @@ mod tests {
             (Space { free: 0, total: 0 }, 0, false),
         ];
         for (space, reserve, low) in cases {
-            assert_eq!((space.reserve(), space.nearly_full()), (reserve, low), "{space:?}");
+            assert_eq!((space.reserve(), space.is_low()), (reserve, low), "{space:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use capstan_model::ids::{ClusterId, DiskId, Incarnation, NodeId};
+use capstan_model::ids::{ClusterId, DiskId, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -19,27 +19,17 @@ use crate::{
 /// The file's name.
 const FILE: &str = "identity";
 
-/// Who a node is: its data directory and the life it lives on it.
+/// What a data directory says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
-    /// The cluster whose data the directory holds; `None` before the node has met one.
+    /// The cluster whose data it holds; `None` before the node has met one.
     pub cluster: Option<ClusterId>,
     /// The node it belongs to.
     pub node: NodeId,
     /// Drawn when it was first opened.
     pub disk: DiskId,
-    /// The life that began when it was opened, or later.
-    pub incarnation: Incarnation,
-}
-
-/// What a data directory says of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DirectoryIdentity {
-    pub(crate) cluster: Option<ClusterId>,
-    pub(crate) node: NodeId,
-    pub(crate) disk: DiskId,
-    /// How many lives began on it.
-    pub(crate) boot: u64,
+    /// How often it was opened, or its node started a new life; from 1.
+    pub boot: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,39 +56,41 @@ pub enum IdentityError {
 /// The identity file of an open data directory.
 pub(crate) struct IdentityFile {
     disk: Arc<dyn Disk>,
-    current: Mutex<DirectoryIdentity>,
+    current: Mutex<Identity>,
 }
 
 /// Reads a directory's identity; `None` when it was never opened.
 ///
 /// # Errors
 /// The file is damaged or of an unknown version, or the disk failed.
-pub(crate) fn read(disk: &dyn Disk) -> io::Result<Option<DirectoryIdentity>> {
+pub(crate) fn read(disk: &dyn Disk) -> io::Result<Option<Identity>> {
     if !disk.exists(FILE)? {
         return Ok(None);
     }
     let Stored::V1 { cluster, node, disk, boot } = rows::decode(&read_file(disk, FILE)?)?;
-    Ok(Some(DirectoryIdentity { cluster, node, disk, boot }))
+    Ok(Some(Identity { cluster, node, disk, boot }))
 }
 
 impl IdentityFile {
-    /// Starts from what was read, or from what a new directory is to say; nothing is written yet.
-    pub(crate) fn new(disk: Arc<dyn Disk>, identity: DirectoryIdentity) -> Self {
+    /// Starts from what was read, or from a new directory's identity; nothing is written yet.
+    pub(crate) fn new(disk: Arc<dyn Disk>, identity: Identity) -> Self {
         Self { disk, current: Mutex::new(identity) }
     }
 
-    /// Starts a new life of the node: raises the boot count, durably. `nonce` is random, so that a directory restored from
-    /// an old copy is not taken for the life it repeats.
+    pub(crate) fn get(&self) -> Identity {
+        *self.lock()
+    }
+
+    /// Starts a new life: raises the boot count, durably, and gives the identity as it is then.
     ///
     /// # Errors
     /// The disk failed.
-    pub(crate) fn start_life(&self, nonce: u64) -> io::Result<Identity> {
+    pub(crate) fn raise_boot(&self) -> io::Result<Identity> {
         let mut current = self.lock();
-        let raised = DirectoryIdentity { boot: current.boot + 1, ..*current };
+        let raised = Identity { boot: current.boot + 1, ..*current };
         self.write(&raised)?;
         *current = raised;
-        let DirectoryIdentity { cluster, node, disk, boot } = raised;
-        Ok(Identity { cluster, node, disk, incarnation: Incarnation { node, boot, nonce } })
+        Ok(raised)
     }
 
     /// Records which cluster's data the directory holds; repeats change nothing.
@@ -111,7 +103,7 @@ impl IdentityFile {
             Some(here) if here == cluster => Ok(()),
             Some(here) => Err(IdentityError::OtherCluster { here, other: cluster }),
             None => {
-                let joined = DirectoryIdentity { cluster: Some(cluster), ..*current };
+                let joined = Identity { cluster: Some(cluster), ..*current };
                 self.write(&joined).map_err(IdentityError::Disk)?;
                 *current = joined;
                 Ok(())
@@ -119,12 +111,12 @@ impl IdentityFile {
         }
     }
 
-    fn write(&self, identity: &DirectoryIdentity) -> io::Result<()> {
-        let &DirectoryIdentity { cluster, node, disk, boot } = identity;
+    fn write(&self, identity: &Identity) -> io::Result<()> {
+        let &Identity { cluster, node, disk, boot } = identity;
         replace_file(&*self.disk, "", FILE, &rows::seal(&Stored::V1 { cluster, node, disk, boot }, &[]))
     }
 
-    fn lock(&self) -> MutexGuard<'_, DirectoryIdentity> {
+    fn lock(&self) -> MutexGuard<'_, Identity> {
         self.current.lock().expect("nothing panics while holding it")
     }
 }

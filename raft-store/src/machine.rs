@@ -3,9 +3,8 @@
 //! Entries that are ready together become one batch: their rows, the applied log id and the membership are written at once, then
 //! the view is published, then replies are handed out, then openraft is answered. So whoever hears of an entry finds it.
 
-mod live;
+mod checksums;
 mod load;
-mod stats;
 
 use std::{io, sync::Arc};
 
@@ -25,15 +24,11 @@ use openraft::{
     type_config::alias::SnapshotOf,
 };
 
-pub(crate) use self::{
-    live::Live,
-    load::{Loaded, load},
-    stats::MachineStats,
-};
+pub(crate) use self::checksums::Checksums;
+pub(crate) use self::load::{Loaded, load};
 use crate::{
     engine::{Batch, Health},
     generation::{self, Generation},
-    identity::IdentityFile,
     log::Flushed,
     rows::{self, Applied},
     runtime,
@@ -77,11 +72,27 @@ pub(crate) struct StateMachine {
 pub(crate) struct Parts {
     pub(crate) snapshots: Arc<Snapshots>,
     pub(crate) flushed: Arc<Flushed>,
-    pub(crate) stats: Arc<MachineStats>,
-    pub(crate) identity: Arc<IdentityFile>,
+    pub(crate) checksums: Arc<Checksums>,
     pub(crate) live: Arc<Live>,
     pub(crate) health: Health,
     pub(crate) sink: Arc<dyn AppliedSink>,
+}
+
+/// The generation that is live now, for those outside the state machine.
+pub(crate) struct Live(std::sync::Mutex<Arc<Generation>>);
+
+impl Live {
+    pub(crate) fn new(generation: Arc<Generation>) -> Self {
+        Self(std::sync::Mutex::new(generation))
+    }
+
+    pub(crate) fn get(&self) -> Arc<Generation> {
+        Arc::clone(&self.0.lock().expect("nothing panics while holding it"))
+    }
+
+    fn set(&self, generation: Arc<Generation>) {
+        *self.0.lock().expect("nothing panics while holding it") = generation;
+    }
 }
 
 impl StateMachine {
@@ -125,7 +136,6 @@ impl StateMachine {
         }
         self.put_position(&mut batch);
         self.generation.engine().write(batch)?;
-        self.record_cluster()?;
         self.parts.sink.applied(self.view(), replies);
         for (responder, index) in responders {
             responder.send(index);
@@ -155,7 +165,7 @@ impl StateMachine {
             }
         }
         self.applied = Some(entry.log_id);
-        self.parts.stats.applied(index, &self.state);
+        self.parts.checksums.applied(index, &self.state);
         Ok(replies)
     }
 
@@ -177,14 +187,6 @@ impl StateMachine {
         }
     }
 
-    /// Writes down whose data this is, once, as soon as the state knows.
-    pub(crate) fn record_cluster(&self) -> io::Result<()> {
-        match &self.state.cluster {
-            Some(cluster) => self.parts.identity.set_cluster(cluster.id).map_err(io::Error::other),
-            None => Ok(()),
-        }
-    }
-
     /// Makes a snapshot's state this node's own.
     ///
     /// # Errors
@@ -198,7 +200,6 @@ impl StateMachine {
         let parts = self.parts.clone();
         *self = Self::new(Arc::new(generation), loaded, parts);
         self.parts.live.set(Arc::clone(&self.generation));
-        self.record_cluster()?;
         self.parts.sink.installed(self.view());
         Ok(())
     }

@@ -25,7 +25,6 @@ use std::{
 
 use bytes::Bytes;
 
-use self::receive::Incoming;
 pub(crate) use self::{build::SnapshotBuilder, manifest::Manifest, receive::SnapshotReceiver};
 use crate::engine::{Disk, join, read_file};
 
@@ -183,8 +182,12 @@ impl Snapshots {
         self.lock().last().cloned()
     }
 
-    fn receive(&self, manifest: &Bytes) -> io::Result<Incoming> {
-        Incoming::new(Arc::clone(&self.disk), manifest, self.number())
+    /// Starts to receive one from another node.
+    ///
+    /// # Errors
+    /// The manifest is damaged or of an unknown version, or the disk failed.
+    pub(crate) fn receive(&self, manifest: &Bytes) -> io::Result<SnapshotReceiver> {
+        SnapshotReceiver::new(Arc::clone(&self.disk), manifest, self.number())
     }
 
     /// Keeps a snapshot that openraft decided to install: checks it, gives it its final name and offers it.

@@ -9,17 +9,18 @@
 
 use std::{io, sync::Arc};
 
+use bytes::Bytes;
 use capstan_model::ids::{DiskId, NodeId};
 
 use crate::{
-    engine::{Disk, EngineKind, Health, LatchedDisk},
+    engine::{Disk, EngineKind, Health, LatchedDisk, Space},
     generation::{self, Found},
-    identity::{self, DirectoryIdentity, Identity, IdentityFile},
+    identity::{self, Identity, IdentityFile},
     log::{LogMeter, LogStore},
-    machine::{AppliedSink, Live, MachineStats, Parts, StateMachine, load},
-    ports::{Entropy, FatalSink},
+    machine::{Checksums, Live, Parts, StateMachine, load},
+    ports::FatalSink,
+    runtime,
     snapshot::{SnapshotBuilder, SnapshotReceiver, Snapshots},
-    view::View,
 };
 
 /// The log engine's folder.
@@ -72,92 +73,119 @@ pub enum OpenError {
     },
 }
 
-/// An open data directory: what openraft is given, and what stays with the node.
-pub(crate) struct Storage {
-    /// Who this node is now.
-    pub(crate) identity: Identity,
-    log: LogStore,
-    machine: StateMachine,
+/// Who opens a data directory.
+pub(crate) struct Opening {
+    /// The node that it must belong to.
+    pub(crate) node: NodeId,
+    /// The id of the disk, if it is a new one.
+    pub(crate) new_disk: DiskId,
+    /// Told when a write fails later.
+    pub(crate) fatal: Arc<dyn FatalSink>,
 }
 
-impl Storage {
-    /// Opens the data directory of `node`, or makes a new one, and starts a new life of the node.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
-    pub(crate) async fn open(
-        disk: Arc<dyn Disk>,
-        node: NodeId,
-        entropy: &dyn Entropy,
-        fatal: Arc<dyn FatalSink>,
-    ) -> Result<Self, OpenError> {
-        let health = Health::new(fatal);
-        let disk: Arc<dyn Disk> = Arc::new(LatchedDisk::new(disk, health.clone()));
-        let log_engine = disk.open_engine(LOG, EngineKind::Log).map_err(|error| match error.kind() {
-            io::ErrorKind::ResourceBusy => OpenError::InUse(error),
-            _ => OpenError::Disk { attempted: "open the log", source: error },
-        })?;
-        let known = identity::read(&*disk).map_err(failed("read the identity"))?;
-        if let Some(known) = known
-            && known.node != node
-        {
-            return Err(OpenError::OtherNode { found: known.node, wanted: node });
-        }
-        let snapshots = Arc::new(Snapshots::open(Arc::clone(&disk)).map_err(failed("open the snapshots"))?);
-        let log = LogStore::open(log_engine, snapshots.durable()).await.map_err(failed("read the log"))?;
-        if known.is_none() && !log.is_untouched() {
-            return Err(OpenError::Incomplete { missing: "the file that says whose it is" });
-        }
-        let new = || DirectoryIdentity { cluster: None, node, disk: DiskId(entropy.u128()), boot: 0 };
-        let directory = Arc::new(IdentityFile::new(Arc::clone(&disk), known.unwrap_or_else(new)));
-        let machine = open_machine(&disk, &log, &snapshots, &directory, health).await?;
-        machine.record_cluster().map_err(failed("record the cluster"))?;
-        let identity = directory.start_life(entropy.u64()).map_err(failed("raise the boot count"))?;
-        Ok(Self { identity, log, machine })
+/// An open data directory: what openraft is given, and what stays with the node.
+pub(crate) struct Opened {
+    pub(crate) log: LogStore,
+    pub(crate) machine: StateMachine,
+    pub(crate) store: Store,
+}
+
+/// What the node needs of its data directory beside openraft. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Store {
+    disk: Arc<dyn Disk>,
+    identity: Arc<IdentityFile>,
+    snapshots: Arc<Snapshots>,
+    checksums: Arc<Checksums>,
+    live: Arc<Live>,
+    meter: Arc<LogMeter>,
+}
+
+impl Store {
+    /// Whose directory this is, and its life.
+    pub(crate) fn identity(&self) -> &IdentityFile {
+        &self.identity
     }
 
-    /// The state as it was found, or as a snapshot has made it.
-    pub(crate) fn view(&self) -> View {
-        self.machine.view()
-    }
-
-    /// What can be seen of the state machine later.
-    pub(crate) fn stats(&self) -> Arc<MachineStats> {
-        Arc::clone(&self.machine.parts().stats)
-    }
-
-    /// The live database, to be flushed before a snapshot.
-    pub(crate) fn live(&self) -> Arc<Live> {
-        Arc::clone(&self.machine.parts().live)
-    }
-
-    /// Starts new lives later, for a node that was declared lost.
-    pub(crate) fn identity_file(&self) -> Arc<IdentityFile> {
-        Arc::clone(&self.machine.parts().identity)
+    /// Checksums of the live rows at the newest indexes divisible by 1,024, oldest first.
+    pub(crate) fn checksums(&self) -> Vec<(u64, u128)> {
+        self.checksums.all()
     }
 
     /// Counts the bytes of log appended.
-    pub(crate) fn log_meter(&self) -> Arc<LogMeter> {
-        self.log.meter()
+    pub(crate) fn meter(&self) -> Arc<LogMeter> {
+        Arc::clone(&self.meter)
     }
 
-    /// Takes snapshots from other nodes.
-    pub(crate) fn snapshot_receiver(&self) -> SnapshotReceiver {
-        SnapshotReceiver::new(Arc::clone(&self.machine.parts().snapshots))
+    /// How much room the disk has.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub(crate) fn space(&self) -> io::Result<Space> {
+        self.disk.space()
     }
 
-    /// What openraft is given; from now on `sink` hears of what is applied.
-    pub(crate) fn into_parts(mut self, sink: Arc<dyn AppliedSink>) -> (LogStore, StateMachine) {
-        self.machine.publish_to(sink);
-        (self.log, self.machine)
+    /// Flushes the state engine beside apply, so that the snapshot asked for next holds apply up only briefly.
+    ///
+    /// # Errors
+    /// The disk failed or is full.
+    pub(crate) async fn prepare_snapshot(&self) -> io::Result<()> {
+        let live = self.live.get();
+        runtime::spawn_blocking(move || live.engine().flush()).await.flatten()
     }
+
+    /// Starts to receive a snapshot from another node.
+    ///
+    /// # Errors
+    /// The manifest is damaged or of an unknown version, or the disk failed.
+    pub(crate) fn receive_snapshot(&self, manifest: &Bytes) -> io::Result<SnapshotReceiver> {
+        self.snapshots.receive(manifest)
+    }
+}
+
+/// Opens a data directory, or makes a new one, and starts a new life of its node.
+///
+/// # Errors
+/// See [`OpenError`].
+pub(crate) async fn open(disk: Arc<dyn Disk>, opening: Opening) -> Result<Opened, OpenError> {
+    let health = Health::new(opening.fatal);
+    let disk: Arc<dyn Disk> = Arc::new(LatchedDisk::new(disk, health.clone()));
+    let log_engine = disk.open_engine(LOG, EngineKind::Log).map_err(|error| match error.kind() {
+        io::ErrorKind::ResourceBusy => OpenError::InUse(error),
+        _ => OpenError::Disk { attempted: "open the log", source: error },
+    })?;
+    let known = identity::read(&*disk).map_err(failed("read the identity"))?;
+    if let Some(known) = known
+        && known.node != opening.node
+    {
+        return Err(OpenError::OtherNode { found: known.node, wanted: opening.node });
+    }
+    let snapshots = Arc::new(Snapshots::open(Arc::clone(&disk)).map_err(failed("open the snapshots"))?);
+    let log = LogStore::open(log_engine, snapshots.durable()).await.map_err(failed("read the log"))?;
+    if known.is_none() && !log.is_untouched() {
+        return Err(OpenError::Incomplete { missing: "the file that says whose it is" });
+    }
+    let machine = open_machine(&disk, &log, &snapshots, health).await?;
+
+    let new = Identity { cluster: None, node: opening.node, disk: opening.new_disk, boot: 0 };
+    let identity = IdentityFile::new(Arc::clone(&disk), known.unwrap_or(new));
+    identity.raise_boot().map_err(failed("raise the boot count"))?;
+    let parts = machine.parts();
+    let store = Store {
+        disk,
+        identity: Arc::new(identity),
+        snapshots,
+        checksums: Arc::clone(&parts.checksums),
+        live: Arc::clone(&parts.live),
+        meter: log.meter(),
+    };
+    Ok(Opened { log, machine, store })
 }
 
 async fn open_machine(
     disk: &Arc<dyn Disk>,
     log: &LogStore,
     snapshots: &Arc<Snapshots>,
-    identity: &Arc<IdentityFile>,
     health: Health,
 ) -> Result<StateMachine, OpenError> {
     let found = generation::find(&**disk).map_err(failed("find the state"))?;
@@ -170,8 +198,7 @@ async fn open_machine(
     let parts = Parts {
         snapshots: Arc::clone(snapshots),
         flushed: log.flushed(),
-        stats: Arc::default(),
-        identity: Arc::clone(identity),
+        checksums: Arc::default(),
         live: Arc::new(Live::new(Arc::clone(&generation))),
         health,
         sink: Arc::new(()),

@@ -26,7 +26,7 @@ struct Checkpoint {
 
 impl SnapshotBuilder {
     /// Takes the checkpoint. The caller must hold apply up meanwhile; how long that is depends on how much was written since the
-    /// engine was last flushed, which is why a snapshot that can wait is preceded by a flush (`Live::flush`).
+    /// engine was last flushed, which is why a snapshot that can wait is preceded by a flush (`Store::prepare_snapshot`).
     pub(crate) async fn start(snapshots: Arc<Snapshots>, generation: Arc<Generation>) -> Self {
         let taking = Arc::clone(&snapshots);
         let checkpoint = runtime::spawn_blocking(move || taking.checkpoint(&generation)).await.flatten();

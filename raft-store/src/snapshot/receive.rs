@@ -2,72 +2,19 @@
 
 use std::{
     io,
-    sync::{Arc, Mutex, MutexGuard, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
 };
 
 use bytes::Bytes;
 
-use super::{DB, FOLDER, Manifest, SnapshotDir, SnapshotHandle, Snapshots, manifest::corrupt, sync_all};
+use super::{DB, FOLDER, Manifest, SnapshotDir, SnapshotHandle, manifest::corrupt, sync_all};
 use crate::{
     engine::{Disk, join},
     runtime,
 };
 
-/// Takes snapshots from other nodes, one at a time.
-pub(crate) struct SnapshotReceiver {
-    snapshots: Arc<Snapshots>,
-    /// The transfer that is under way, and its number.
-    current: Mutex<Option<(u64, Incoming)>>,
-}
-
-impl SnapshotReceiver {
-    pub(crate) fn new(snapshots: Arc<Snapshots>) -> Self {
-        Self { snapshots, current: Mutex::new(None) }
-    }
-
-    /// Opens a transfer and drops any other.
-    ///
-    /// # Errors
-    /// The manifest is damaged or of an unknown version, or the disk failed.
-    pub(crate) async fn begin(&self, transfer: u64, manifest: &Bytes) -> io::Result<()> {
-        let incoming = self.snapshots.receive(manifest)?;
-        *self.lock() = Some((transfer, incoming));
-        Ok(())
-    }
-
-    /// Takes a chunk. One that was received before is passed over, so a sender may repeat itself.
-    ///
-    /// # Errors
-    /// No such transfer is under way; the chunk is of no file of the manifest, leaves a gap or goes past the file's end; or
-    /// the disk failed.
-    pub(crate) async fn chunk(&self, transfer: u64, file: u32, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        match &mut *self.lock() {
-            Some((current, incoming)) if *current == transfer => incoming.chunk(file, offset, bytes),
-            _ => Err(unknown(transfer)),
-        }
-    }
-
-    /// Ends a transfer: checks every file and makes all durable. The snapshot is kept only if it is installed.
-    ///
-    /// # Errors
-    /// No such transfer is under way, a file is not what the manifest says, or the disk failed.
-    pub(crate) async fn end(&self, transfer: u64) -> io::Result<SnapshotHandle> {
-        let incoming = self.lock().take_if(|(current, _)| *current == transfer);
-        let (_, incoming) = incoming.ok_or_else(|| unknown(transfer))?;
-        incoming.finish().await
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<(u64, Incoming)>> {
-        self.current.lock().expect("nothing panics while holding it")
-    }
-}
-
-fn unknown(transfer: u64) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, format!("no transfer {transfer} of a snapshot is under way"))
-}
-
 /// A snapshot on its way in. Dropped before it is complete, it leaves nothing behind.
-pub(super) struct Incoming {
+pub(crate) struct SnapshotReceiver {
     disk: Arc<dyn Disk>,
     path: String,
     manifest: Manifest,
@@ -77,7 +24,7 @@ pub(super) struct Incoming {
     is_finished: bool,
 }
 
-impl Incoming {
+impl SnapshotReceiver {
     pub(super) fn new(disk: Arc<dyn Disk>, manifest: &Bytes, number: u64) -> io::Result<Self> {
         let manifest = Manifest::decode(manifest)?;
         let path = join(FOLDER, &format!("receiving-{number:06}"));
@@ -91,7 +38,11 @@ impl Incoming {
         Ok(Self { disk, path, manifest, number, received, is_finished: false })
     }
 
-    fn chunk(&mut self, file: u32, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    /// Appends a chunk. One that was received before is passed over, so a sender may repeat itself.
+    ///
+    /// # Errors
+    /// The chunk is of no file of the manifest, leaves a gap or goes past the file's end; or the disk failed.
+    pub(crate) fn chunk(&mut self, file: u32, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let unexpected = || corrupt(format!("unexpected chunk of {} bytes at {offset} of file {file}", bytes.len()));
         let number = file as usize;
         let expected = self.manifest.files.get(number).ok_or_else(unexpected)?;
@@ -108,7 +59,11 @@ impl Incoming {
         Ok(())
     }
 
-    async fn finish(mut self) -> io::Result<SnapshotHandle> {
+    /// Checks every file and makes all durable. The snapshot is not offered before it is installed.
+    ///
+    /// # Errors
+    /// A file is not what the manifest says, or the disk failed.
+    pub(crate) async fn finish(mut self) -> io::Result<SnapshotHandle> {
         runtime::spawn_blocking(move || {
             self.manifest.check_files(&*self.disk, &join(&self.path, DB))?;
             sync_all(&*self.disk, &self.path, &self.manifest)?;
@@ -124,7 +79,7 @@ impl Incoming {
     }
 }
 
-impl Drop for Incoming {
+impl Drop for SnapshotReceiver {
     fn drop(&mut self) {
         if !self.is_finished
             && let Err(error) = self.disk.remove_dir_all(&self.path)
