@@ -5,5 +5,8 @@
 //! * [`peer_net`]: the connections between nodes. [`clock`], [`entropy`]: the machine's clocks and random bits.
 
 pub mod clock;
+pub mod config;
 pub mod entropy;
 pub mod peer_net;
+pub mod specs_dir;
+pub mod telemetry;

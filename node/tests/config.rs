@@ -1,0 +1,164 @@
+//! The configuration as its author meets it: texts and flags in, a configuration or a message out.
+
+use std::{path::Path, time::Duration};
+
+use capstan_model::ids::NodeId;
+use capstan_node::config::{Config, LogFormat, ServerArgs};
+use clap::Parser;
+
+/// The server's part of the command line.
+#[derive(clap::Parser)]
+struct Cli {
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+const TWO_VOTERS: &str = r#"
+[[voter]]
+id = 2
+peer = "127.0.0.1:8742"
+http = "127.0.0.1:8642"
+[[voter]]
+id = 1
+peer = "127.0.0.1:8741"
+http = "127.0.0.1:8641"
+"#;
+
+/// Loads a file of that text with these flags.
+fn load(text: &str, flags: &[&str]) -> Result<Config, String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("capstan.toml");
+    std::fs::write(&path, text).unwrap();
+    let config = ["capstan", "--config", path.to_str().unwrap()];
+    let cli = Cli::try_parse_from(config.iter().chain(flags)).map_err(|error| error.to_string())?;
+    Config::load(cli.server).map_err(|error| error.to_string().replace(path.to_str().unwrap(), "capstan.toml"))
+}
+
+fn with_voters(text: &str) -> String {
+    format!("{text}\n{TWO_VOTERS}")
+}
+
+const NODE: &str = r#"node = { id = 1, data = "/var/lib/capstan" }"#;
+
+#[test]
+fn the_documented_file_is_a_configuration() {
+    let text = r#"
+node = { id = 1, data = "/var/lib/capstan" }
+http = { listen = "127.0.0.1:8641" }
+peer = { listen = "127.0.0.1:8741", dial = { 2 = "127.0.0.1:9742" } }
+timing = { lease = "4s", snapshot_bytes = "1MiB" }
+jobs = { slots = 3 }
+log = { format = "json", level = "warn,capstan_node=debug" }
+"#;
+    let config = load(&with_voters(text), &[]).unwrap();
+    assert_eq!((config.node, config.data.as_path()), (NodeId(1), Path::new("/var/lib/capstan")));
+    assert_eq!((config.http_listen.port(), config.peer_listen.port()), (8641, 8741));
+    assert_eq!(config.voters.iter().map(|voter| voter.id.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(config.me().http, "127.0.0.1:8641");
+    assert_eq!(config.peers().into_iter().collect::<Vec<_>>(), [(NodeId(2), "127.0.0.1:9742".to_owned())]);
+    assert_eq!((config.timing.lease, config.timing.snapshot_bytes), (Duration::from_secs(4), 1 << 20));
+    assert_eq!((config.slots, config.log.format), (3, LogFormat::Json));
+}
+
+#[test]
+fn listeners_default_to_the_voters_own_addresses() {
+    let config = load(&with_voters(NODE), &[]).unwrap();
+    assert_eq!(config.http_listen.to_string(), "127.0.0.1:8641");
+    assert_eq!(config.peer_listen.to_string(), "127.0.0.1:8741");
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let flags = [
+        "--node-id", "2", "--data", "/elsewhere", "--http-listen", "127.0.0.1:1", "--peer-listen", "127.0.0.1:2",
+        "--peer-dial", "1=127.0.0.1:9", "--jobs-slots", "7", "--timing-lease", "3s", "--log-format", "json",
+    ];
+    let config = load(&with_voters(&format!("{NODE}\njobs = {{ slots = 3 }}")), &flags).unwrap();
+    assert_eq!((config.node, config.data.to_str()), (NodeId(2), Some("/elsewhere")));
+    assert_eq!((config.http_listen.port(), config.peer_listen.port()), (1, 2));
+    assert_eq!(config.peers().into_iter().collect::<Vec<_>>(), [(NodeId(1), "127.0.0.1:9".to_owned())]);
+    assert_eq!((config.slots, config.timing.lease), (7, Duration::from_secs(3)));
+    assert_eq!(config.log.format, LogFormat::Json);
+}
+
+#[test]
+fn flags_alone_are_enough() {
+    let flags = [
+        "capstan", "--node-id", "1", "--node-data", "/d", "--voter", "1=127.0.0.1:2,127.0.0.1:1", "--voter",
+        "2=b:2,b:1",
+    ];
+    let config = Config::load(Cli::try_parse_from(flags).unwrap().server).unwrap();
+    assert_eq!(config.voters[1].http, "b:1");
+    assert_eq!((config.http_listen.port(), config.peer_listen.port()), (1, 2));
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place_and_what_would_be_right() {
+    let cases: &[(&str, &[&str], &str)] = &[
+        (
+            "node = { id = 1, date = \"/d\" }",
+            &[],
+            "capstan.toml:1:18: in `node = { id = 1, date = \"/d\" }`: unknown key `date`; did you mean `data`? \
+             (known here: id, data, worker_threads)",
+        ),
+        ("noode = { id = 1 }", &[], "unknown key `noode`; did you mean `node`?"),
+        ("\n\nhttp = { listen = \"here\" }", &[], "capstan.toml:3:19: in `http = { listen = \"here\" }`: invalid socket address"),
+        ("node = { id = 1", &[], "capstan.toml:3:1: in `[[voter]]`: missing key for inline table element"),
+        ("timing = { lease = \"5 parsecs\" }", &[], "capstan.toml:1:"),
+        ("log = { format = \"xml\" }", &[], "unknown variant `xml`, expected `text` or `json`"),
+        ("node = { id = 1 }", &[], "node.data is missing"),
+        ("node = { data = \"/d\" }", &[], "node.id is missing"),
+        (NODE, &["--node-id", "3"], "node.id = 3 is not among the voters (1, 2)"),
+        (NODE, &["--http-listen", "0.0.0.0:80"], "http.listen = 0.0.0.0:80 can be reached from other machines"),
+        (NODE, &["--peer-listen", "10.1.2.3:80"], "peer.listen = 10.1.2.3:80 can be reached from other machines"),
+        (NODE, &["--peer-listen", "127.0.0.1:8641"], "http.listen and peer.listen are both 127.0.0.1:8641"),
+        (NODE, &["--peer-listen", "127.0.0.1:8742"], "voter 2: peer = 127.0.0.1:8742 is where this node listens"),
+        (NODE, &["--peer-dial", "1=127.0.0.1:9"], "peer.dial: 1 is this node itself"),
+        (NODE, &["--peer-dial", "2=127.0.0.1:8741"], "points at this node itself"),
+        (NODE, &["--peer-dial", "9=127.0.0.1:9"], "peer.dial: \"9\" is not the id of a voter"),
+        (NODE, &["--peer-dial", "2=nowhere"], "is not host:port"),
+        (NODE, &["--peer-dial", "2"], "expected ID=HOST:PORT"),
+        (NODE, &["--jobs-slots", "0"], "jobs.slots = 0"),
+        (NODE, &["--specs", "/no/such"], "specs.directory = /no/such: there is no such directory"),
+        (NODE, &["--timing-lease", "8s"], "timing: (ack_age_max + lease + kill) / 0.9"),
+        (NODE, &["--log-level", "capstan=loud"], "log.level = \"capstan=loud\""),
+        (NODE, &["--voter", "1=a:1,a:2", "--voter", "1=b:1,b:2"], "voter 1 is there twice"),
+        (NODE, &["--voter", "1=a:1,a:2", "--voter", "2=a:1,b:2"], "voters 1 and 2 share the address a:1"),
+        (NODE, &["--voter", "1=a:1,a:1"], "voter 1: peer and http are both a:1"),
+        (NODE, &["--voter", "1=a:1,a:2"], "http.listen is missing, and this voter's own address is no IP address"),
+        (NODE, &["--voter", "0=a:1,a:2"], "ids count from 1"),
+    ];
+    for (text, flags, expected) in cases {
+        let error = load(&with_voters(text), flags).unwrap_err();
+        assert!(error.contains(expected), "{text} {flags:?}\n  said {error}\n  not  {expected}");
+    }
+}
+
+#[test]
+fn all_problems_are_said_at_once() {
+    let error = load("jobs = { slots = 0 }", &[]).unwrap_err();
+    for expected in ["there is no [[voter]]", "node.id is missing", "node.data is missing", "jobs.slots = 0"] {
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn other_machines_may_reach_a_node_that_is_told_so() {
+    let config = load(&with_voters(NODE), &["--http-listen", "0.0.0.0:80", "--insecure"]).unwrap();
+    assert_eq!(config.http_listen.to_string(), "0.0.0.0:80");
+}
+
+#[test]
+fn at_most_seven_vote() {
+    let voters: Vec<_> = (1..=8).map(|i| format!("{i}=n{i}:1,n{i}:2")).collect();
+    let flags: Vec<_> = voters.iter().flat_map(|voter| ["--voter", voter]).collect();
+    let error = load(NODE, &[&flags[..], &["--http-listen", "127.0.0.1:1", "--peer-listen", "127.0.0.1:2"]].concat());
+    assert!(error.unwrap_err().contains("8 voters: a cluster has at most 7"));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let cli = Cli::try_parse_from(["capstan", "--config", "/no/such.toml"]).unwrap();
+    let error = Config::load(cli.server).unwrap_err().to_string();
+    assert!(error.contains("cannot read /no/such.toml: No such file"), "{error}");
+}
