@@ -1,0 +1,151 @@
+//! Job types: what a job of a request can be.
+//!
+//! A type checks the args when a request is built ([`JobType::create`]) and says how one try is run
+//! ([`JobType::run`]); it runs nothing itself. Processes go to the [`crate::executor`], timers to the actor that
+//! holds the try, so that both can be stopped, logged and simulated in one place.
+
+pub mod noop;
+pub mod shell_command;
+pub mod sleep;
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use serde_json::{Map, Value};
+
+use crate::executor::{Outcome, StartSpec, TryKey};
+
+/// The args of a job, as they are when it is created.
+pub type Args = Map<String, Value>;
+
+/// One kind of job.
+pub trait JobType: Send + Sync {
+    /// What the type is called and how it behaves.
+    fn describe(&self) -> Description;
+
+    /// Checks the args of a job and makes what its tries will be given.
+    ///
+    /// # Errors
+    /// Says what is wrong with which arg; the request is then refused with this text.
+    fn create(&self, args: Args) -> BoxFuture<'static, Result<Created, String>>;
+
+    /// Says how one try is run.
+    fn run(&self, input: RunInput) -> Run;
+}
+
+/// What others need to know of a job type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its name in specs.
+    pub name: Cow<'static, str>,
+    /// Whether a running try takes one of its node's slots: it does when it uses the machine.
+    pub takes_slot: bool,
+    /// Whether running it again does no harm. A try lost with its node is then repeated without spending a retry.
+    pub idempotent: bool,
+}
+
+/// A job that was created.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Created {
+    /// What each try is given; opaque to everyone else.
+    pub bytes: Vec<u8>,
+    /// Args to add to those given, or to replace there.
+    pub args: Args,
+}
+
+/// What a try is given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunInput {
+    /// The try.
+    pub key: TryKey,
+    /// What [`JobType::create`] made.
+    pub bytes: Vec<u8>,
+    /// What the jobs before it passed on.
+    pub job_data: Map<String, Value>,
+}
+
+/// How a try is run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Run {
+    /// A process, whose outcome is the try's.
+    Process(StartSpec),
+    /// A wait, after which the try is complete; stopped before that, it is stopped.
+    Timer {
+        /// How long.
+        duration: Duration,
+        /// Its real-time status meanwhile.
+        status: &'static str,
+    },
+    /// It has ended already.
+    Done(Box<Outcome>),
+}
+
+/// The job types of a node.
+#[derive(Clone, Default)]
+pub struct JobTypes {
+    types: BTreeMap<Cow<'static, str>, Arc<dyn JobType>>,
+}
+
+impl JobTypes {
+    /// The types that need nothing but this program.
+    pub fn built_in() -> Self {
+        let mut types = Self::default();
+        types.add(Arc::new(noop::Noop));
+        types.add(Arc::new(sleep::Sleep));
+        types.add(Arc::new(shell_command::ShellCommand));
+        types
+    }
+
+    /// Adds a type, in the place of one of the same name.
+    pub fn add(&mut self, job_type: Arc<dyn JobType>) {
+        self.types.insert(job_type.describe().name, job_type);
+    }
+
+    /// Looks a type up.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn JobType>> {
+        self.types.get(name)
+    }
+
+    /// The names of all types, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.types.keys().map(AsRef::as_ref)
+    }
+}
+
+/// Takes a required arg; a number is taken for its text, as users write both.
+fn text_arg(args: &Args, name: &str) -> Result<String, String> {
+    optional_text_arg(args, name)?.ok_or_else(|| format!("required arg {name} is not set"))
+}
+
+/// Takes an arg that may be missing or null.
+fn optional_text_arg(args: &Args, name: &str) -> Result<Option<String>, String> {
+    match args.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(other) => Err(format!("arg {name} is {other}: expected text")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_found_by_name_and_listed_in_order() {
+        let types = JobTypes::built_in();
+        assert_eq!(types.names().collect::<Vec<_>>(), ["noop", "shell-command", "sleep"]);
+        assert!(types.get("sleep").is_some_and(|found| !found.describe().takes_slot));
+        assert!(types.get("Sleep").is_none());
+    }
+
+    #[test]
+    fn args_are_text_or_numbers() {
+        let args: Args = serde_json::from_str(r#"{"t":"x","n":5,"nil":null,"list":[1]}"#).unwrap();
+        assert_eq!(text_arg(&args, "t"), Ok("x".into()));
+        assert_eq!(text_arg(&args, "n"), Ok("5".into()));
+        assert_eq!(optional_text_arg(&args, "nil"), Ok(None));
+        assert_eq!(text_arg(&args, "none"), Err("required arg none is not set".into()));
+        assert_eq!(text_arg(&args, "list"), Err("arg list is [1]: expected text".into()));
+    }
+}
