@@ -4,8 +4,6 @@ mod guardian_world;
 
 use std::{
     fs,
-    io::{Read, Write},
-    os::unix::fs::PermissionsExt,
     path::Path,
     time::{Duration, Instant},
 };
@@ -13,10 +11,10 @@ use std::{
 use capstan_model::ids::Incarnation;
 use capstan_node::{
     executor::{ExecEvent, Executor, StartRefused, StartSpec, Verdict},
-    guardian::{BootTime, Guardian, clear_leftovers, frame, protocol::ToGuardian},
+    guardian::{BootTime, clear_leftovers},
 };
 use guardian_world::{
-    FIRST_LIFE, PATIENCE, World, is_alive, key, launch, pid_in, pid_of, script, send, until,
+    FIRST_LIFE, PATIENCE, World, helpless_node, is_alive, key, launch, pid_in, pid_of, script, send, until,
 };
 use nix::{sys::signal::Signal, unistd::Pid};
 
@@ -127,26 +125,6 @@ async fn a_guardian_does_not_heed_what_a_terminal_sends() {
         send(world.guardian, signal);
     }
     assert_eq!(world.run(script(1, "true")).await.verdict, Verdict::Complete);
-}
-
-/// A node that cannot end its processes any more: it only has the guardian and its socket.
-fn helpless_node(data: &Path, text: &str) -> Guardian {
-    // By its environment the guardian is another node's, as it is after a crash.
-    let program = data.join("capstan-of-another-node");
-    let text_of_program =
-        format!("#!/bin/sh\nexec env -u CAPSTAN_GUARDIAN_OF {:?} \"$@\"\n", env!("CARGO_BIN_EXE_capstan"));
-    fs::write(&program, text_of_program).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut guardian = Guardian::launch_program(&program, data).unwrap();
-    let mut frames = Vec::new();
-    frame::encode(&ToGuardian::Begin { id: 1, incarnation: FIRST_LIFE }, &mut frames).unwrap();
-    guardian.socket.write_all(&frames).unwrap();
-    frames.clear();
-    // Its answer says that the incarnation has begun.
-    guardian.socket.read_exact(&mut [0; 4]).unwrap();
-    frame::encode(&ToGuardian::Start { id: 2, spec: script(1, text) }, &mut frames).unwrap();
-    guardian.socket.write_all(&frames).unwrap();
-    guardian
 }
 
 #[tokio::test]

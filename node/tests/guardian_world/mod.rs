@@ -5,6 +5,8 @@
 
 use std::{
     fs,
+    io::{Read, Write},
+    os::unix::{fs::PermissionsExt, net::UnixStream},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -13,7 +15,7 @@ use std::{
 use capstan_model::ids::{Epoch, Incarnation, JobId, NodeId, RequestId, TryNo};
 use capstan_node::{
     executor::{ExecEvent, Executor, Outcome, StartSpec, Started, TryKey, host::HostExecutor},
-    guardian::Guardian,
+    guardian::{Guardian, frame, protocol::ToGuardian},
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -105,6 +107,27 @@ impl World {
     pub(crate) async fn pid_in(&self, name: &str) -> Pid {
         pid_in(&self.file(name)).await
     }
+}
+
+/// A node that can do nothing more for its processes: it only has the guardian and its socket, and one script runs.
+/// By its environment the guardian is another node's, as it is after a crash.
+pub(crate) fn helpless_node(data: &Path, text: &str) -> Guardian {
+    let program = data.join("capstan-of-another-node");
+    let wrapper =
+        format!("#!/bin/sh\nexec env -u CAPSTAN_GUARDIAN_OF {:?} \"$@\"\n", env!("CARGO_BIN_EXE_capstan"));
+    fs::write(&program, wrapper).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut guardian = Guardian::launch_program(&program, data).unwrap();
+    let tell = |mut socket: &UnixStream, message: &ToGuardian| {
+        let mut bytes = Vec::new();
+        frame::encode(message, &mut bytes).unwrap();
+        socket.write_all(&bytes).unwrap();
+    };
+    tell(&guardian.socket, &ToGuardian::Begin { id: 1, incarnation: FIRST_LIFE });
+    // A start before the incarnation has begun is refused: the first byte of the answer says that it has.
+    guardian.socket.read_exact(&mut [0]).unwrap();
+    tell(&guardian.socket, &ToGuardian::Start { id: 2, spec: script(1, text) });
+    guardian
 }
 
 /// Waits until a process id and a line end are in a file.
