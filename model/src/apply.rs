@@ -50,28 +50,21 @@ pub fn apply_blank(state: &mut State, index: u64) -> Vec<RowChange> {
     apply(state, index, &entry).rows
 }
 
-/// Where and when in the log a command stands.
-#[derive(Debug, Clone, Copy)]
-struct Stamp {
-    at: Timestamp,
-    index: u64,
-}
-
 /// What a handler decided.
 type Decision = Result<(Answer, Vec<Event>), Rejection>;
 
-/// The dispatch table: reads State, decides, changes nothing.
-fn decide(state: &State, Stamp { at, index }: Stamp, command: &Command) -> Decision {
+/// The dispatch table: reads State, decides, changes nothing. `at` is now, in log time.
+fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
     match command {
         Command::FoundCluster { cluster } => cluster::found(state, at, *cluster),
         Command::NodeJoined(joined) => nodes::join(state, joined).map(|events| (Answer::Done, events)),
         Command::PutVariable { name, value, condition } => variables::put(state, name, value, *condition),
         Command::DeleteVariable { name, condition } => variables::delete(state, name, *condition),
         Command::SetSetting(setting) => settings::set(&state.settings, *setting),
-        Command::CreateRequest(create) => workflow::handle::create_request(state, at, index, create).map(of_workflow),
-        Command::FinishTry(finish) => workflow::handle::finish_try(state, at, index, finish).map(of_workflow),
-        Command::StartRetry(start) => workflow::handle::start_retry(state, at, index, start).map(of_workflow),
-        Command::StopRequest(stop) => workflow::handle::stop_request(state, at, index, stop).map(of_workflow),
+        Command::CreateRequest(create) => workflow::handle::create_request(state, at, create).map(of_workflow),
+        Command::FinishTry(finish) => workflow::handle::finish_try(state, at, finish).map(of_workflow),
+        Command::StartRetry(start) => workflow::handle::start_retry(state, at, start).map(of_workflow),
+        Command::StopRequest(stop) => workflow::handle::stop_request(state, at, stop).map(of_workflow),
     }
 }
 
@@ -80,10 +73,10 @@ fn of_workflow((answer, events): (Answer, Vec<workflow::event::WorkflowEvent>)) 
 }
 
 /// What an event has as its consequence elsewhere; `state` is as the event left it.
-fn consequences(state: &State, Stamp { at, index }: Stamp, event: &Event) -> Vec<Event> {
+fn consequences(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
     match event {
         Event::NodeJoined(joined) => {
-            workflow::handle::node_joined(state, at, index, joined).into_iter().map(Event::Workflow).collect()
+            workflow::handle::node_joined(state, at, joined).into_iter().map(Event::Workflow).collect()
         }
         Event::ClusterFounded(_)
         | Event::SessionEnded { .. }
@@ -96,7 +89,7 @@ fn consequences(state: &State, Stamp { at, index }: Stamp, event: &Event) -> Vec
 
 fn apply_with<D>(state: &mut State, index: u64, entry: &Entry, decide: D) -> Applied
 where
-    D: Fn(&State, Stamp, &Command) -> Decision,
+    D: Fn(&State, Timestamp, &Command) -> Decision,
 {
     if index <= state.index {
         return Applied::default();
@@ -129,7 +122,7 @@ struct Run<'a, D> {
 
 impl<'a, D> Run<'a, D>
 where
-    D: Fn(&State, Stamp, &Command) -> Decision,
+    D: Fn(&State, Timestamp, &Command) -> Decision,
 {
     fn new(state: &'a mut State, index: u64, decide: &'a D) -> Self {
         Self { state, index, decide, events: vec![], sink: RowSink::new(index) }
@@ -202,11 +195,11 @@ where
     }
 
     fn execute(&mut self, command: &Command) -> Reply {
-        let stamp = Stamp { at: self.state.log_time, index: self.index };
-        let (answer, events) = (self.decide)(self.state, stamp, command)?;
+        let at = self.state.log_time;
+        let (answer, events) = (self.decide)(self.state, at, command)?;
         for event in events {
             self.state.evolve(&event, &mut self.sink);
-            let consequences = consequences(self.state, stamp, &event);
+            let consequences = consequences(self.state, at, &event);
             self.events.push(event);
             for event in consequences {
                 self.state.evolve(&event, &mut self.sink);
@@ -259,9 +252,9 @@ mod tests {
     }
 
     /// Decides as ever, but has a bug for variables whose name says where it bites.
-    fn buggy(state: &State, stamp: Stamp, command: &Command) -> Decision {
-        let Command::PutVariable { name, .. } = command else { return decide(state, stamp, command) };
-        let (answer, mut events) = decide(state, stamp, command)?;
+    fn buggy(state: &State, at: Timestamp, command: &Command) -> Decision {
+        let Command::PutVariable { name, .. } = command else { return decide(state, at, command) };
+        let (answer, mut events) = decide(state, at, command)?;
         match name.as_str() {
             "bug.deciding" => panic!("the handler broke on {name}"),
             // Evolve breaks when half of the command's changes are made.
@@ -297,11 +290,11 @@ mod tests {
         let commands = || vec![put(1, "a"), put(2, "bug.evolving"), put(3, "b")];
         let mut poisoned = with_session();
         let contained = apply_with(&mut poisoned, 2, &entry(commands()), buggy);
-        let refusing = |state: &State, stamp: Stamp, command: &Command| match command {
+        let refusing = |state: &State, at: Timestamp, command: &Command| match command {
             Command::PutVariable { name, .. } if *name == "bug.evolving".parse::<VariableName>().unwrap() => {
                 Err(Rejection::Bug { message: "only a variable that exists is deleted".to_owned() })
             }
-            _ => decide(state, stamp, command),
+            _ => decide(state, at, command),
         };
         let mut refused = with_session();
         assert_eq!(apply_with(&mut refused, 2, &entry(commands()), refusing), contained);

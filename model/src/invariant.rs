@@ -5,6 +5,7 @@
 use crate::{
     rows::{RowChange, RowSink},
     state::State,
+    workflow,
 };
 
 /// An invariant that does not hold, and where.
@@ -27,6 +28,9 @@ pub fn check(state: &State) -> Result<(), Violation> {
     require(state.idempotency.index_matches(), "the time index holds exactly the idempotency keys", || {
         format!("{} keys", state.idempotency.len())
     })?;
+    workflow::check(&state.requests, &state.nodes).map_err(|found| violation("the rules of requests hold", found))?;
+    workflow::check(&state.requests, &state.nodes)
+        .map_err(|found| violation("live requests agree with their chains, indexes and owners", found))?;
     check_checksum(state)
 }
 

@@ -130,7 +130,7 @@ impl State {
             }
             Event::VariableDeleted { name } => self.variables.evolve_deleted(name, sink),
             Event::SettingChanged(setting) => self.settings.evolve(*setting, sink),
-            Event::Workflow(event) => self.requests.evolve(&self.nodes, event, sink.index(), sink),
+            Event::Workflow(event) => self.requests.evolve(event, sink),
         }
     }
 

@@ -1,0 +1,125 @@
+//! The grammar of spec files, as written: nothing is checked here but types, and nothing is filled in.
+//!
+//! Reference: Spin Cycle's request specs, `reference/spin-cycle.md` 2.2.
+
+use super::yaml::{Count, Entries, Marked, Text, mapping};
+
+mapping! {
+    /// One file.
+    struct File {
+        sequences: Entries<Option<Sequence>> = "sequences",
+    }
+}
+
+mapping! {
+    /// A sequence: declared args, and nodes in the order of the file.
+    struct Sequence {
+        request: Marked<bool> = "request",
+        args: Args = "args",
+        acl: Vec<Option<Marked<AclEntry>>> = "acl",
+        nodes: Entries<Option<Node>> = "nodes",
+        /// Let through unread: a place for anchors.
+        anchors: serde::de::IgnoredAny = "_",
+    }
+}
+
+mapping! {
+    /// The args a sequence declares.
+    struct Args {
+        required: Vec<Option<Marked<Arg>>> = "required",
+        optional: Vec<Option<Marked<Arg>>> = "optional",
+        fixed: Vec<Option<Marked<Arg>>> = "static",
+    }
+}
+
+mapping! {
+    /// One declared arg.
+    struct Arg {
+        name: Text = "name",
+        desc: Text = "desc",
+        default: Text = "default",
+    }
+}
+
+mapping! {
+    /// What a role may do with a request.
+    struct AclEntry {
+        role: Text = "role",
+        admin: Marked<bool> = "admin",
+        ops: Ops = "ops",
+    }
+}
+
+mapping! {
+    /// One node of a sequence.
+    struct Node {
+        category: Text = "category",
+        kind: Text = "type",
+        args: Vec<Option<Marked<NodeArg>>> = "args",
+        sets: Vec<Option<Marked<NodeSet>>> = "sets",
+        each: Marked<Vec<Option<Text>>> = "each",
+        parallel: Marked<Count> = "parallel",
+        deps: Vec<Option<Text>> = "deps",
+        retry: Marked<Count> = "retry",
+        retry_wait: Text = "retryWait",
+        condition: Text = "if",
+        branches: Marked<Entries<Option<Text>>> = "eq",
+    }
+}
+
+mapping! {
+    /// An arg handed to a node.
+    struct NodeArg {
+        expected: Text = "expected",
+        given: Text = "given",
+    }
+}
+
+mapping! {
+    /// An arg a node hands back.
+    struct NodeSet {
+        arg: Text = "arg",
+        renamed: Text = "as",
+    }
+}
+
+/// The operations of an ACL entry: a list, or the word `admin`, which says the same as `admin: true`.
+#[derive(Debug)]
+pub(super) enum Ops {
+    /// `ops: admin`, as Spin Cycle's documents write it.
+    Admin,
+    /// The listed operations; nulls are dropped.
+    Listed(Vec<Text>),
+}
+
+impl<'de> serde::Deserialize<'de> for Ops {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OpsVisitor;
+
+        impl<'de> serde::de::Visitor<'de> for OpsVisitor {
+            type Value = Ops;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of operations, or 'admin'")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Ops, E> {
+                if text == "admin" {
+                    Ok(Ops::Admin)
+                } else {
+                    Err(E::invalid_value(serde::de::Unexpected::Str(text), &self))
+                }
+            }
+
+            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Ops, A::Error> {
+                let mut listed = Vec::new();
+                while let Some(op) = seq.next_element::<Option<Text>>()? {
+                    listed.extend(op);
+                }
+                Ok(Ops::Listed(listed))
+            }
+        }
+
+        deserializer.deserialize_any(OpsVisitor)
+    }
+}

@@ -1,0 +1,156 @@
+//! Request specs: what a request or sequence is made of, read from YAML and checked before anything is built from it.
+//!
+//! [`Specs::load`] goes through the phases of Spin Cycle's boot (`reference/spin-cycle.md` 2.3): parse every file, check every
+//! sequence by itself, check the graphs. The first phase with an error ends it. What comes out is valid: nodes stand in an order their
+//! dependencies allow, every name resolves, and every arg a node asks for is set by a real ancestor.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+mod checks;
+mod duration;
+mod grammar;
+mod graph_checks;
+mod node_checks;
+mod parse;
+mod request_list;
+mod sequence;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+pub use self::{
+    duration::{InvalidWait, Wait},
+    request_list::{ListedArg, ListedRequest},
+    sequence::{AclRule, Arg, ArgKind, Node, Rename, Sequence, Work},
+    yaml::Position,
+};
+
+/// The valid specs of one load, by sequence name.
+#[derive(Debug, Clone, Default)]
+pub struct Specs {
+    sequences: BTreeMap<Arc<str>, Sequence>,
+    warnings: Vec<SpecError>,
+}
+
+/// Something wrong with a spec file: an error keeps every spec from loading, a warning does not.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct SpecError {
+    /// How bad it is.
+    pub level: Level,
+    /// The file, as it was named to [`Specs::load`].
+    pub file: Arc<str>,
+    /// Where in the file; `None` when the file could not be read that far.
+    pub at: Option<Position>,
+    /// The sequence it concerns, if one.
+    pub sequence: Option<Arc<str>>,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
+/// How bad a [`SpecError`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Against the conventions, or probably not what was meant.
+    Warning,
+    /// Nothing can be built from it.
+    Error,
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if let Some(at) = self.at {
+            write!(f, ":{}:{}", at.line, at.column)?;
+        }
+        if let Some(sequence) = &self.sequence {
+            write!(f, ": {sequence}")?;
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl Specs {
+    /// Reads spec files, given as path and text, in the order of their paths.
+    ///
+    /// # Errors
+    /// All errors of the first phase that has one, with the warnings up to there.
+    pub fn load<P, T>(files: impl IntoIterator<Item = (P, T)>) -> Result<Self, Vec<SpecError>>
+    where
+        P: AsRef<str>,
+        T: AsRef<str>,
+    {
+        let mut findings = Findings::default();
+        let parsed = parse::parse(files, &mut findings);
+        findings.end_phase()?;
+        checks::check(&parsed, &mut findings);
+        findings.end_phase()?;
+        let sequences = graph_checks::check(&parsed, &mut findings);
+        findings.end_phase()?;
+        Ok(Self { sequences, warnings: findings.0 })
+    }
+
+    /// What was found that does not keep the specs from being used.
+    pub fn warnings(&self) -> &[SpecError] {
+        &self.warnings
+    }
+
+    /// The sequence of this name, a request or not.
+    pub fn sequence(&self, name: &str) -> Option<&Sequence> {
+        self.sequences.get(name)
+    }
+
+    /// All sequences, by name.
+    pub fn sequences(&self) -> impl Iterator<Item = &Sequence> {
+        self.sequences.values()
+    }
+}
+
+/// Collects what the phases find.
+#[derive(Debug, Default)]
+struct Findings(Vec<SpecError>);
+
+impl Findings {
+    /// Ends the load if a phase found an error.
+    fn end_phase(&mut self) -> Result<(), Vec<SpecError>> {
+        if self.0.iter().any(|finding| finding.level == Level::Error) {
+            return Err(std::mem::take(&mut self.0));
+        }
+        Ok(())
+    }
+
+    /// Findings about one sequence.
+    fn of<'a>(&'a mut self, parsed: &'a parse::ParsedSequence) -> SequenceFindings<'a> {
+        SequenceFindings { findings: self, parsed, node: None }
+    }
+}
+
+/// Collects findings about one sequence, or one node of it.
+struct SequenceFindings<'a> {
+    findings: &'a mut Findings,
+    parsed: &'a parse::ParsedSequence,
+    node: Option<&'a str>,
+}
+
+impl SequenceFindings<'_> {
+    fn error(&mut self, at: Position, message: impl fmt::Display) {
+        self.add(Level::Error, at, message);
+    }
+
+    fn warning(&mut self, at: Position, message: impl fmt::Display) {
+        self.add(Level::Warning, at, message);
+    }
+
+    fn add(&mut self, level: Level, at: Position, message: impl fmt::Display) {
+        let message = match self.node {
+            Some(node) => format!("node {node}: {message}"),
+            None => message.to_string(),
+        };
+        self.findings.0.push(SpecError {
+            level,
+            file: self.parsed.file.clone(),
+            at: Some(at),
+            sequence: Some(self.parsed.name.clone()),
+            message,
+        });
+    }
+}

@@ -1,0 +1,260 @@
+//! The immutable part of a request: its jobs, their order, and the sequences they belong to.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{job, json::JsonMap};
+use crate::{ids::JobId, spec::Wait};
+
+/// The most jobs of one request.
+pub const JOBS_MAX: usize = 10_000;
+
+/// A job chain that holds what everything downstream relies on: unique ids in order, one source, one sink, no cycle, and
+/// sequences that enclose each other. Decoding checks it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ChainParts", into = "ChainParts")]
+pub struct ValidChain {
+    jobs: Vec<JobSpec>,
+    sequences: Vec<SequenceSpec>,
+    /// By place: how many jobs a job directly depends on.
+    parents: Vec<u32>,
+    source: JobPlace,
+    /// Sorted; without `noop`, which every node can run.
+    job_types: Vec<Arc<str>>,
+}
+
+/// What a chain is made of, checked or not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainParts {
+    /// The jobs, in the order of their ids.
+    pub jobs: Vec<JobSpec>,
+    /// The sequences, each after the one that encloses it.
+    pub sequences: Vec<SequenceSpec>,
+}
+
+/// A job's position in its chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct JobPlace(pub u32);
+
+/// A sequence's position in its chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SequencePlace(pub u32);
+
+/// One job, as it was created.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// Its id, unique in the request.
+    pub id: JobId,
+    /// The node's name; not unique.
+    pub name: Arc<str>,
+    /// Its job type.
+    pub job_type: Arc<str>,
+    /// The args it was created with.
+    pub args: JsonMap,
+    /// What its type's `create` stored for its runs; opaque.
+    pub bytes: Bytes,
+    /// How often it is tried again, within one try of its sequence.
+    pub retry: u32,
+    /// The wait between two tries.
+    pub retry_wait: Option<Wait>,
+    /// The innermost sequence it belongs to.
+    pub sequence: SequencePlace,
+    /// The jobs that directly depend on it, in order.
+    pub successors: Vec<JobPlace>,
+}
+
+/// Jobs that are tried again together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SequenceSpec {
+    /// Its first job, whose id is the sequence's id.
+    pub begin: JobPlace,
+    /// The sequence that encloses it; `None` for the request's own.
+    pub parent: Option<SequencePlace>,
+    /// How often it is tried again.
+    pub retry: u32,
+    /// The wait between two tries.
+    pub retry_wait: Option<Wait>,
+}
+
+/// Why parts are not a chain.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidChain {
+    /// More than [`JOBS_MAX`], or none.
+    #[error("a chain of {jobs} jobs; it has 1 to {JOBS_MAX}")]
+    JobCount {
+        /// How many.
+        jobs: usize,
+    },
+    /// Ids are not strictly ascending.
+    #[error("job {job} is out of order or there twice")]
+    Order {
+        /// The job.
+        job: JobId,
+    },
+    /// A successor is no job of the chain, or there twice.
+    #[error("job {job} has an impossible successor")]
+    Successor {
+        /// The job.
+        job: JobId,
+    },
+    /// Not exactly one job without parents, or not exactly one without successors.
+    #[error("a chain has one source and one sink, this one has {sources} and {sinks}")]
+    Ends {
+        /// Jobs without parents.
+        sources: usize,
+        /// Jobs without successors.
+        sinks: usize,
+    },
+    /// A job depends on itself through others.
+    #[error("the chain has a cycle")]
+    Cycle,
+    /// A job's sequence does not exist, a sequence is not enclosed by an earlier one, or begins with a job of another.
+    #[error("the chain's sequences do not enclose each other")]
+    Sequences,
+}
+
+impl JobPlace {
+    fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl ValidChain {
+    /// The jobs, in the order of their ids.
+    pub fn jobs(&self) -> &[JobSpec] {
+        &self.jobs
+    }
+
+    /// How many jobs it has.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Never: a chain has a source.
+    pub fn is_empty(&self) -> bool {
+        false
+    }
+
+    /// The places of all jobs, in order.
+    pub fn places(&self) -> impl Iterator<Item = JobPlace> + use<> {
+        (0..u32::try_from(self.jobs.len()).expect("a chain is bounded")).map(JobPlace)
+    }
+
+    /// The place of a job.
+    pub fn place(&self, job: JobId) -> Option<JobPlace> {
+        let at = self.jobs.binary_search_by_key(&job, |spec| spec.id).ok()?;
+        Some(JobPlace(u32::try_from(at).expect("a chain is bounded")))
+    }
+
+    /// The job at a place of this chain.
+    pub fn job(&self, place: JobPlace) -> &JobSpec {
+        &self.jobs[place.at()]
+    }
+
+    /// The id of a job's sequence: that of the sequence's first job.
+    pub fn sequence_id(&self, job: &JobSpec) -> JobId {
+        self.job(self.sequence(job.sequence).begin).id
+    }
+
+    /// The sequence at a place of this chain.
+    pub fn sequence(&self, place: SequencePlace) -> &SequenceSpec {
+        &self.sequences[place.0 as usize]
+    }
+
+    /// How many jobs a job directly depends on.
+    pub fn parents(&self, place: JobPlace) -> u32 {
+        self.parents[place.at()]
+    }
+
+    /// The one job that depends on none.
+    pub fn source(&self) -> JobPlace {
+        self.source
+    }
+
+    /// The job types a node must offer to own the chain, sorted; `noop` is not among them.
+    pub fn job_types(&self) -> &[Arc<str>] {
+        &self.job_types
+    }
+}
+
+impl TryFrom<ChainParts> for ValidChain {
+    type Error = InvalidChain;
+
+    fn try_from(ChainParts { jobs, sequences }: ChainParts) -> Result<Self, InvalidChain> {
+        if jobs.is_empty() || jobs.len() > JOBS_MAX {
+            return Err(InvalidChain::JobCount { jobs: jobs.len() });
+        }
+        if let Some(pair) = jobs.windows(2).find(|pair| pair[0].id >= pair[1].id) {
+            return Err(InvalidChain::Order { job: pair[1].id });
+        }
+        check_sequences(&jobs, &sequences)?;
+        let parents = count_parents(&jobs)?;
+        let source = check_ends(&jobs, &parents)?;
+        check_acyclic(&jobs, &parents, source)?;
+        let job_types: BTreeSet<&Arc<str>> = jobs.iter().map(|job| &job.job_type).collect();
+        let job_types = job_types.into_iter().filter(|kind| !job::is_noop(kind)).cloned().collect();
+        Ok(Self { jobs, sequences, parents, source, job_types })
+    }
+}
+
+impl From<ValidChain> for ChainParts {
+    fn from(chain: ValidChain) -> Self {
+        Self { jobs: chain.jobs, sequences: chain.sequences }
+    }
+}
+
+fn check_sequences(jobs: &[JobSpec], sequences: &[SequenceSpec]) -> Result<(), InvalidChain> {
+    let known = |place: SequencePlace| (place.0 as usize) < sequences.len();
+    let begins_itself = |(at, sequence): (usize, &SequenceSpec)| {
+        jobs.get(sequence.begin.at()).is_some_and(|begin| begin.sequence.0 as usize == at)
+    };
+    let enclosed = |(at, sequence): (usize, &SequenceSpec)| match sequence.parent {
+        None => at == 0,
+        Some(parent) => (parent.0 as usize) < at,
+    };
+    let valid = jobs.iter().all(|job| known(job.sequence))
+        && sequences.iter().enumerate().all(begins_itself)
+        && sequences.iter().enumerate().all(enclosed);
+    if valid { Ok(()) } else { Err(InvalidChain::Sequences) }
+}
+
+fn count_parents(jobs: &[JobSpec]) -> Result<Vec<u32>, InvalidChain> {
+    let mut parents = vec![0_u32; jobs.len()];
+    for job in jobs {
+        let impossible = || InvalidChain::Successor { job: job.id };
+        if !job.successors.is_sorted_by(|a, b| a < b) {
+            return Err(impossible());
+        }
+        for successor in &job.successors {
+            *parents.get_mut(successor.at()).ok_or_else(impossible)? += 1;
+        }
+    }
+    Ok(parents)
+}
+
+fn check_ends(jobs: &[JobSpec], parents: &[u32]) -> Result<JobPlace, InvalidChain> {
+    let sources: Vec<usize> = (0..jobs.len()).filter(|at| parents[*at] == 0).collect();
+    let sinks = jobs.iter().filter(|job| job.successors.is_empty()).count();
+    match sources[..] {
+        [source] if sinks == 1 => Ok(JobPlace(u32::try_from(source).expect("a chain is bounded"))),
+        _ => Err(InvalidChain::Ends { sources: sources.len(), sinks }),
+    }
+}
+
+fn check_acyclic(jobs: &[JobSpec], parents: &[u32], source: JobPlace) -> Result<(), InvalidChain> {
+    let mut left = parents.to_vec();
+    let mut ready = vec![source];
+    let mut seen = 0;
+    while let Some(place) = ready.pop() {
+        seen += 1;
+        for successor in &jobs[place.at()].successors {
+            left[successor.at()] -= 1;
+            if left[successor.at()] == 0 {
+                ready.push(*successor);
+            }
+        }
+    }
+    if seen == jobs.len() { Ok(()) } else { Err(InvalidChain::Cycle) }
+}

@@ -1,0 +1,130 @@
+//! What each command about requests leads to: a refusal, or an answer and events. Nothing is changed here.
+
+use std::sync::Arc;
+
+use super::{
+    command::{CreateRequest, FinishTry, StartRetry, StopRequest, TryId, TryReport},
+    chain::JobPlace,
+    draft::Draft,
+    event::WorkflowEvent,
+    job::{ERROR_BYTES_MAX, Phase},
+    output::{self, Output},
+    ownership,
+    request::LiveRequest,
+};
+use crate::{command::NodeJoined, rejection::Rejection, reply::Answer, state::State, time::Timestamp};
+
+/// What a handler decided.
+type Decision = Result<(Answer, Vec<WorkflowEvent>), Rejection>;
+
+/// Stores a request; it starts at once if a node can own it.
+pub(crate) fn create_request(state: &State, at: Timestamp, create: &Arc<CreateRequest>) -> Decision {
+    if state.requests.get(&create.id).is_some() {
+        return Err(Rejection::RequestExists { request: create.id });
+    }
+    let mut draft = Draft::new(state, at);
+    draft.record(WorkflowEvent::RequestCreated { request: create.clone(), at });
+    let owner = ownership::choose(draft.nodes, &draft.live, &create.chain);
+    if let Some(owner) = owner {
+        draft.own(create.id, owner);
+    }
+    let answer = Answer::RequestCreated { id: create.id, created_at: at, running: owner.is_some() };
+    Ok((answer, draft.into_events()))
+}
+
+/// Takes the report of a try that ended, and starts what that makes runnable.
+pub(crate) fn finish_try(state: &State, at: Timestamp, finish: &FinishTry) -> Decision {
+    let FinishTry { id, report } = finish;
+    let (live, place) = find_try(state, id)?;
+    if !matches!(live.job_at(place).phase, Phase::Running { .. }) {
+        return Err(stale_try(live, place, id));
+    }
+    check_size(live, report)?;
+    let mut draft = Draft::new(state, at);
+    draft.end_try(id.request, place, id.try_no, report.clone());
+    draft.settle(id.request);
+    Ok((Answer::Done, draft.into_events()))
+}
+
+/// Starts the next try of a job, once its wait is over.
+pub(crate) fn start_retry(state: &State, at: Timestamp, start: &StartRetry) -> Decision {
+    let (live, place) = find_try(state, &start.id)?;
+    match live.job_at(place).phase {
+        Phase::RetryWait { until } if until <= at => {
+            let mut draft = Draft::new(state, at);
+            draft.retry(start.id.request, place);
+            draft.settle(start.id.request);
+            Ok((Answer::Done, draft.into_events()))
+        }
+        _ => Err(Rejection::NothingDue { job: start.id.job }),
+    }
+}
+
+/// Stops a request: what waits is taken back, what runs is for its owner to stop. A repeat changes nothing.
+pub(crate) fn stop_request(state: &State, at: Timestamp, stop: &StopRequest) -> Decision {
+    let request = stop.request;
+    let live = find(state, stop.request)?;
+    if live.progress.stopped_at.is_some() {
+        return Ok((Answer::RequestStopping { ended: false }, vec![]));
+    }
+    let mut draft = Draft::new(state, at);
+    draft.record(WorkflowEvent::RequestStopped { request, at });
+    for job in live.chain().places() {
+        if matches!(live.job_at(job).phase, Phase::Ready | Phase::RetryWait { .. }) {
+            draft.record(WorkflowEvent::JobWithdrawn { request, job });
+        }
+    }
+    draft.settle(request);
+    let ended = draft.live.get(&request).is_none();
+    Ok((Answer::RequestStopping { ended }, draft.into_events()))
+}
+
+/// What a new life of a node means for requests: its former lives' are taken over, and those without an owner may get
+/// one. State has the node, with its new life, already.
+pub(crate) fn node_joined(state: &State, at: Timestamp, joined: &NodeJoined) -> Vec<WorkflowEvent> {
+    let mut draft = Draft::new(state, at);
+    draft.node_joined(joined);
+    draft.into_events()
+}
+
+fn find(state: &State, request: crate::ids::RequestId) -> Result<&LiveRequest, Rejection> {
+    state.requests.get(&request).ok_or(Rejection::NotLive { request })
+}
+
+/// Finds the job of a try, and refuses what names another owner, epoch or try than the current ones.
+fn find_try<'a>(state: &'a State, id: &TryId) -> Result<(&'a LiveRequest, JobPlace), Rejection> {
+    let live = find(state, id.request)?;
+    let progress = &live.progress;
+    if progress.owner != Some(id.incarnation) || progress.epoch != id.epoch {
+        return Err(Rejection::StaleEpoch { request: id.request, current: progress.epoch, named: id.epoch });
+    }
+    let no_such_job = Rejection::NoSuchJob { request: id.request, job: id.job };
+    let place = live.chain().place(id.job).ok_or(no_such_job)?;
+    if live.job_at(place).try_no != id.try_no {
+        return Err(stale_try(live, place, id));
+    }
+    Ok((live, place))
+}
+
+fn stale_try(live: &LiveRequest, place: JobPlace, id: &TryId) -> Rejection {
+    Rejection::StaleTry { job: id.job, current: live.job_at(place).try_no, named: id.try_no }
+}
+
+/// Refuses a report that keeps more than its owner may send; the owner cuts, and sends again.
+fn check_size(live: &LiveRequest, report: &TryReport) -> Result<(), Rejection> {
+    let stream_max = output::stored_bytes_max(output::stream_bytes_max(live.tally().output_bytes));
+    let stream = |what, output: &Output| (what, output.stored_bytes(), stream_max);
+    let parts = [
+        stream("stdout", &report.stdout),
+        stream("stderr", &report.stderr),
+        ("the error of a try", report.error.len(), ERROR_BYTES_MAX),
+    ];
+    match parts.into_iter().find(|(_, bytes, bytes_max)| bytes > bytes_max) {
+        None => Ok(()),
+        Some((what, bytes, bytes_max)) => Err(Rejection::TooLarge {
+            what: what.to_owned(),
+            bytes: bytes as u64,
+            bytes_max: bytes_max as u64,
+        }),
+    }
+}

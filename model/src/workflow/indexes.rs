@@ -1,0 +1,128 @@
+//! What readers and plans look up, kept beside the facts it follows from.
+//!
+//! Everything here can be rebuilt from requests and jobs; no row holds it.
+
+use std::cmp::Reverse;
+
+use imbl::{OrdMap, OrdSet};
+
+use super::{
+    job::{Job, Phase, takes_slot},
+    request::{LiveRequest, Progress, RequestState},
+};
+use crate::{
+    ids::{Incarnation, JobId, RequestId},
+    time::Timestamp,
+};
+
+/// Not above any request's id, for ranges.
+pub(super) const FIRST_REQUEST: RequestId = RequestId([0; 12]);
+/// Not above any job's id, for ranges.
+pub(super) const FIRST_JOB: JobId = JobId([0; 4]);
+
+/// The lookups over live requests and their jobs.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Indexes {
+    /// Newest first, then by id: the order of lists.
+    pub(super) by_creation: OrdSet<(Reverse<Timestamp>, RequestId)>,
+    pub(super) by_state: OrdSet<(RequestState, RequestId)>,
+    pub(super) by_owner: OrdSet<(Incarnation, RequestId)>,
+    /// Running tries.
+    pub(super) running: OrdSet<OwnedJob>,
+    /// Runnable jobs that wait for a slot, in the order in which they get one.
+    pub(super) ready: OrdSet<OwnedJob>,
+    /// Jobs between two tries, by owner and the time at which their wait is over.
+    pub(super) retries: OrdSet<(Incarnation, Timestamp, RequestId, JobId)>,
+    /// How many slots an owner's running tries take; absent when none.
+    pub(super) slots_taken: OrdMap<Incarnation, u32>,
+}
+
+/// A job under the life that owns its request.
+pub(super) type OwnedJob = (Incarnation, RequestId, JobId);
+
+/// A job whose change the indexes are told of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct JobKey<'a> {
+    pub(super) owner: Option<Incarnation>,
+    pub(super) request: RequestId,
+    pub(super) job: JobId,
+    pub(super) job_type: &'a str,
+}
+
+impl Indexes {
+    pub(super) fn add_request(&mut self, id: RequestId, progress: &Progress) {
+        self.by_creation.insert((Reverse(progress.created_at), id));
+        self.by_state.insert((progress.state(), id));
+        if let Some(owner) = progress.owner {
+            self.by_owner.insert((owner, id));
+        }
+    }
+
+    pub(super) fn remove_request(&mut self, id: RequestId, progress: &Progress) {
+        self.by_creation.remove(&(Reverse(progress.created_at), id));
+        self.by_state.remove(&(progress.state(), id));
+        if let Some(owner) = progress.owner {
+            self.by_owner.remove(&(owner, id));
+        }
+    }
+
+    pub(super) fn add_job(&mut self, key: JobKey<'_>, job: &Job) {
+        let Some(owner) = key.owner else { return };
+        match job.phase {
+            Phase::Running { .. } => {
+                self.running.insert((owner, key.request, key.job));
+                if takes_slot(key.job_type) {
+                    *self.slots_taken.entry(owner).or_insert(0) += 1;
+                }
+            }
+            Phase::Ready => {
+                self.ready.insert((owner, key.request, key.job));
+            }
+            Phase::RetryWait { until } => {
+                self.retries.insert((owner, until, key.request, key.job));
+            }
+            Phase::Pending | Phase::Complete | Phase::Failed | Phase::Stopped => {}
+        }
+    }
+
+    pub(super) fn remove_job(&mut self, key: JobKey<'_>, job: &Job) {
+        let Some(owner) = key.owner else { return };
+        match job.phase {
+            Phase::Running { .. } => {
+                self.running.remove(&(owner, key.request, key.job));
+                if takes_slot(key.job_type) {
+                    self.free_slot(owner);
+                }
+            }
+            Phase::Ready => {
+                self.ready.remove(&(owner, key.request, key.job));
+            }
+            Phase::RetryWait { until } => {
+                self.retries.remove(&(owner, until, key.request, key.job));
+            }
+            Phase::Pending | Phase::Complete | Phase::Failed | Phase::Stopped => {}
+        }
+    }
+
+    fn free_slot(&mut self, owner: Incarnation) {
+        let taken = self.slots_taken.get_mut(&owner).expect("a running try took a slot");
+        *taken -= 1;
+        if *taken == 0 {
+            self.slots_taken.remove(&owner);
+        }
+    }
+
+    /// Adds a request with all its jobs.
+    pub(super) fn add_all(&mut self, live: &LiveRequest) {
+        self.add_request(live.id(), &live.progress);
+        for (spec, job) in live.jobs() {
+            self.add_job(JobKey::new(live, spec.id, &spec.job_type), job);
+        }
+    }
+}
+
+impl<'a> JobKey<'a> {
+    pub(super) fn new(live: &LiveRequest, job: JobId, job_type: &'a str) -> Self {
+        Self { owner: live.progress.owner, request: live.id(), job, job_type }
+    }
+}

@@ -1,0 +1,344 @@
+//! All live requests, and how events change them, their rows and their indexes.
+
+use std::{collections::BTreeMap, ops::Bound, sync::Arc};
+
+use imbl::OrdMap;
+
+use super::{
+    archive_rows,
+    chain::{JobPlace, JobSpec},
+    command::CreateRequest,
+    event::{AfterTry, EndedTry, WorkflowEvent},
+    indexes::{FIRST_JOB, FIRST_REQUEST, Indexes, JobKey},
+    job::{Job, Phase},
+    request::{LiveRequest, Progress, RequestState},
+};
+use crate::{
+    ids::{Epoch, Incarnation, JobId, RequestId},
+    rows::{self, Key, KeyReader, LoadError, RowSink, Table},
+    time::Timestamp,
+};
+
+/// All live requests, by id.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LiveRequests {
+    by_id: OrdMap<RequestId, Arc<LiveRequest>>,
+    pub(super) indexes: Indexes,
+    /// Rows of requests whose chains have not come yet; empty outside a load.
+    loading: BTreeMap<RequestId, Progress>,
+}
+
+impl LiveRequests {
+    /// The live request of this id.
+    pub fn get(&self, id: &RequestId) -> Option<&LiveRequest> {
+        self.by_id.get(id).map(|live| &**live)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// All of them, by id.
+    pub fn iter(&self) -> impl Iterator<Item = &LiveRequest> {
+        self.by_id.values().map(|live| &**live)
+    }
+
+    /// Those a life owns, by id.
+    pub fn owned_by(&self, owner: Incarnation) -> impl Iterator<Item = &LiveRequest> {
+        let from = (owner, FIRST_REQUEST);
+        self.indexes
+            .by_owner
+            .range(from..)
+            .take_while(move |(of, _)| *of == owner)
+            .filter_map(|(_, id)| self.get(id))
+    }
+
+    /// Those owned by an earlier life of the same node, by id.
+    pub(super) fn owned_by_former(&self, life: Incarnation) -> impl Iterator<Item = &LiveRequest> {
+        let first = Incarnation { node: life.node, boot: 0, nonce: 0 };
+        self.indexes
+            .by_owner
+            .range((first, FIRST_REQUEST)..(life, FIRST_REQUEST))
+            .filter_map(|(_, id)| self.get(id))
+    }
+
+    /// Those in a state, by id.
+    pub fn in_state(&self, state: RequestState) -> impl Iterator<Item = &LiveRequest> {
+        let from = (state, FIRST_REQUEST);
+        self.indexes
+            .by_state
+            .range(from..)
+            .take_while(move |(of, _)| *of == state)
+            .filter_map(|(_, id)| self.get(id))
+    }
+
+    /// All of them, newest first, then by id.
+    pub fn newest_first(&self) -> impl Iterator<Item = &LiveRequest> {
+        self.indexes.by_creation.iter().filter_map(|(_, id)| self.get(id))
+    }
+
+    /// How many slots the running tries of a life take.
+    pub fn slots_taken(&self, owner: Incarnation) -> u32 {
+        self.indexes.slots_taken.get(&owner).copied().unwrap_or(0)
+    }
+
+    /// The first job that waits for a slot of this life.
+    pub(super) fn first_ready(&self, owner: Incarnation) -> Option<(RequestId, JobId)> {
+        let from = Bound::Included((owner, FIRST_REQUEST, FIRST_JOB));
+        let (of, request, job) = *self.indexes.ready.range((from, Bound::Unbounded)).next()?;
+        (of == owner).then_some((request, job))
+    }
+
+    /// Applies one event, and tells the sink which rows that changes.
+    pub(crate) fn evolve(&mut self, event: &WorkflowEvent, sink: &mut RowSink) {
+        self.evolve_into(event, Some(sink));
+    }
+
+    /// Applies one event to a copy that no rows are kept of.
+    pub(super) fn rehearse(&mut self, event: &WorkflowEvent) {
+        self.evolve_into(event, None);
+    }
+
+    fn evolve_into(&mut self, event: &WorkflowEvent, sink: Option<&mut RowSink>) {
+        match event {
+            WorkflowEvent::RequestCreated { request, at } => self.insert(request.clone(), *at, sink),
+            WorkflowEvent::RequestOwned { request, owner, at } => self.change_progress(*request, sink, |progress| {
+                progress.owner = Some(*owner);
+                progress.epoch = Epoch(progress.epoch.0 + 1);
+                progress.started_at.get_or_insert(*at);
+            }),
+            WorkflowEvent::RequestSuspended { request } => {
+                self.change_progress(*request, sink, |progress| progress.owner = None);
+            }
+            WorkflowEvent::RequestStopped { request, at } => self.change_progress(*request, sink, |progress| {
+                progress.stopped_at.get_or_insert(*at);
+            }),
+            WorkflowEvent::JobReady { request, job } => {
+                self.change_job(*request, *job, sink, |job, kind| job.enter(Phase::Ready, kind));
+            }
+            WorkflowEvent::TryStarted { request, job, try_no, at } => {
+                self.change_job(*request, *job, sink, |job, kind| {
+                    job.enter(Phase::Running { since: *at }, kind);
+                    job.try_no = *try_no;
+                });
+            }
+            WorkflowEvent::JobWithdrawn { request, job } => self.change_job(*request, *job, sink, |job, kind| {
+                // A job that never ran in this try of its sequence is as if it had not been reached.
+                let fresh = job.phase == Phase::Ready && job.tries_failed == 0;
+                job.enter(if fresh { Phase::Pending } else { Phase::Stopped }, kind);
+            }),
+            WorkflowEvent::TryEnded(ended) => self.end_try(ended, sink),
+            WorkflowEvent::RequestEnded { request, state, at } => self.archive(*request, *state, *at, sink),
+        }
+    }
+
+    fn insert(&mut self, created: Arc<CreateRequest>, at: Timestamp, sink: Option<&mut RowSink>) {
+        let mut live = LiveRequest::new(created, Progress::new(at));
+        live.tally = tally(&live);
+        if let Some(sink) = sink {
+            sink.replace(&request_key(live.id()), None, Some(&live.progress));
+            sink.replace(&chain_key(live.id()), None, Some(&*live.created));
+        }
+        self.indexes.add_all(&live);
+        let known = self.by_id.insert(live.id(), Arc::new(live));
+        assert!(known.is_none(), "a request is created once");
+    }
+
+    fn change_progress(
+        &mut self,
+        request: RequestId,
+        sink: Option<&mut RowSink>,
+        change: impl FnOnce(&mut Progress),
+    ) {
+        let live = Arc::make_mut(self.by_id.get_mut(&request).expect("events are about live requests"));
+        let before = live.progress.clone();
+        change(&mut live.progress);
+        let (from, to) = (before.state(), live.progress.state());
+        assert!(from == to || from.may_become(to), "request {request} went from {from:?} to {to:?}");
+        if let Some(sink) = sink {
+            sink.replace(&request_key(request), Some(&before), Some(&live.progress));
+        }
+        self.indexes.remove_request(request, &before);
+        self.indexes.add_request(request, &live.progress);
+        if before.owner != live.progress.owner {
+            for (spec, job) in live.jobs().filter(|(_, job)| job.phase.is_active()) {
+                let key = JobKey::new(live, spec.id, &spec.job_type);
+                self.indexes.remove_job(JobKey { owner: before.owner, ..key }, job);
+                self.indexes.add_job(key, job);
+            }
+        }
+    }
+
+    /// Changes one job; the closure is also told its type.
+    fn change_job(
+        &mut self,
+        request: RequestId,
+        place: JobPlace,
+        sink: Option<&mut RowSink>,
+        change: impl FnOnce(&mut Job, &str),
+    ) {
+        let live = Arc::make_mut(self.by_id.get_mut(&request).expect("events are about live requests"));
+        let spec = live.created.chain.job(place);
+        let key = JobKey::new(live, spec.id, &spec.job_type);
+        let job = live.jobs.get_mut(place.0 as usize).expect("a chain has a job at each of its places");
+        let before = job.clone();
+        change(job, &spec.job_type);
+        live.tally.remove(&before);
+        live.tally.add(job);
+        self.indexes.remove_job(key, &before);
+        self.indexes.add_job(key, job);
+        if let Some(sink) = sink {
+            let untouched = Job::new(live.created.chain.parents(place));
+            let row = |job| (job != &untouched).then_some(job);
+            sink.replace(&job_key(request, spec.id), row(&before), row(job));
+        }
+    }
+
+    fn end_try(&mut self, ended: &EndedTry, mut sink: Option<&mut RowSink>) {
+        let EndedTry { request, job: place, try_no, report, then } = ended;
+        let output_bytes = report.stdout.stored_bytes() + report.stderr.stored_bytes();
+        self.change_job(*request, *place, sink.as_deref_mut(), |job, kind| {
+            let next = match then {
+                AfterTry::Complete => Phase::Complete,
+                AfterTry::Failed => Phase::Failed,
+                AfterTry::Stopped => Phase::Stopped,
+                AfterTry::RetryAt(until) => Phase::RetryWait { until: *until },
+                AfterTry::RetryNow => Phase::Ready,
+            };
+            job.enter(next, kind);
+            job.try_no = *try_no;
+            job.tries_failed += u32::from(!matches!(then, AfterTry::Complete | AfterTry::Stopped));
+            job.output_bytes += output_bytes as u64;
+            if !report.job_data.is_empty() {
+                job.merge_data(&Arc::new(report.job_data.clone()));
+            }
+        });
+        let live = self.by_id.get(request).expect("events are about live requests").clone();
+        if let Some(sink) = sink.as_deref_mut() {
+            archive_rows::write_try(live.id(), live.chain().job(*place), *try_no, report, sink);
+        }
+        if matches!(then, AfterTry::Complete) {
+            let data = &live.job_at(*place).data;
+            for successor in &live.chain().job(*place).successors {
+                self.change_job(*request, *successor, sink.as_deref_mut(), |job, _| {
+                    job.parents_left -= 1;
+                    job.merge_data(data);
+                });
+            }
+        }
+    }
+
+    fn archive(&mut self, request: RequestId, state: RequestState, at: Timestamp, sink: Option<&mut RowSink>) {
+        let live = self.by_id.remove(&request).expect("events are about live requests");
+        let from = live.progress.state();
+        assert!(state.is_end() && from.may_become(state), "request {request} ended from {from:?} as {state:?}");
+        assert_eq!(live.tally.active, 0, "request {request} ended with active jobs");
+        self.indexes.remove_request(request, &live.progress);
+        let Some(sink) = sink else { return };
+        sink.replace(&request_key(request), Some(&live.progress), None);
+        sink.replace(&chain_key(request), Some(&*live.created), None);
+        for (spec, job) in touched(&live) {
+            sink.replace(&job_key(request, spec.id), Some(job), None);
+        }
+        archive_rows::write_finished(&live, state, at, sink);
+    }
+
+    /// Writes every row as if it were new.
+    pub(crate) fn dump(&self, sink: &mut RowSink) {
+        for live in self.iter() {
+            sink.replace(&request_key(live.id()), None, Some(&live.progress));
+            sink.replace(&chain_key(live.id()), None, Some(&*live.created));
+            for (spec, job) in touched(live) {
+                sink.replace(&job_key(live.id(), spec.id), None, Some(job));
+            }
+        }
+    }
+
+    /// Takes one row of the tables Request, Chain, Job; they come in key order.
+    pub(crate) fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
+        let mut parts = KeyReader::new(key);
+        let request = RequestId(parts.fixed()?);
+        match Table::of(key) {
+            Some(Table::Request) => {
+                parts.end()?;
+                self.loading.insert(request, rows::decode(key, value)?);
+            }
+            Some(Table::Chain) => {
+                parts.end()?;
+                let created: CreateRequest = rows::decode(key, value)?;
+                let progress = self.loading.remove(&request).ok_or_else(|| contradiction(request, "no progress"))?;
+                self.by_id.insert(request, Arc::new(LiveRequest::new(Arc::new(created), progress)));
+            }
+            Some(Table::Job) => {
+                let job = JobId(parts.fixed()?);
+                parts.end()?;
+                self.load_job(request, job, rows::decode(key, value)?)?;
+            }
+            _ => return Err(LoadError::unknown_key(key)),
+        }
+        Ok(())
+    }
+
+    fn load_job(&mut self, request: RequestId, id: JobId, job: Job) -> Result<(), LoadError> {
+        let live = self.by_id.get_mut(&request).ok_or_else(|| contradiction(request, "a job but no chain"))?;
+        let place = live.chain().place(id).ok_or_else(|| contradiction(request, "a job that is not in its chain"))?;
+        Arc::make_mut(live).jobs.set(place.0 as usize, job);
+        Ok(())
+    }
+
+    /// Builds what follows from the rows.
+    pub(crate) fn finish_load(&mut self) -> Result<(), LoadError> {
+        if let Some(request) = self.loading.keys().next() {
+            return Err(contradiction(*request, "no chain"));
+        }
+        let ids: Vec<RequestId> = self.by_id.keys().copied().collect();
+        for id in ids {
+            let live = Arc::make_mut(self.by_id.get_mut(&id).expect("the key was just read"));
+            live.tally = tally(live);
+        }
+        self.indexes = self.rebuild_indexes();
+        Ok(())
+    }
+
+    /// What the indexes must be.
+    pub(super) fn rebuild_indexes(&self) -> Indexes {
+        let mut indexes = Indexes::default();
+        self.iter().for_each(|live| indexes.add_all(live));
+        indexes
+    }
+}
+
+/// The jobs to which something has happened: those that have a row.
+fn touched(live: &LiveRequest) -> impl Iterator<Item = (&JobSpec, &Job)> {
+    let is_touched = |place: JobPlace| *live.job_at(place) != Job::new(live.chain().parents(place));
+    live.chain().places().zip(live.jobs()).filter(move |(place, _)| is_touched(*place)).map(|(_, job)| job)
+}
+
+/// What a request's tally must be.
+pub(super) fn tally(live: &LiveRequest) -> super::request::Tally {
+    let mut tally = super::request::Tally::default();
+    live.jobs().for_each(|(_, job)| tally.add(job));
+    tally
+}
+
+fn contradiction(request: RequestId, what: &str) -> LoadError {
+    LoadError::Contradiction { reason: format!("request {request} has {what}") }
+}
+
+fn request_key(request: RequestId) -> Key {
+    Key::new(Table::Request).fixed(&request.0)
+}
+
+fn chain_key(request: RequestId) -> Key {
+    Key::new(Table::Chain).fixed(&request.0)
+}
+
+fn job_key(request: RequestId, job: JobId) -> Key {
+    Key::new(Table::Job).fixed(&request.0).fixed(&job.0)
+}

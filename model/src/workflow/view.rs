@@ -1,0 +1,176 @@
+//! What actors and the API read of live requests.
+
+use std::sync::Arc;
+
+use super::{
+    LiveRequests,
+    archive_rows::FinishedJob,
+    chain::JobSpec,
+    command::{CreateRequest, TryId},
+    indexes::{FIRST_JOB, FIRST_REQUEST},
+    job::{Job, Phase},
+    output,
+    request::{LiveRequest, RequestState},
+};
+use crate::{
+    ids::{Incarnation, JobId, RequestId},
+    time::Timestamp,
+};
+
+/// A request as lists show it, live or finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestSummary {
+    /// Its id.
+    pub id: RequestId,
+    /// The name of its spec.
+    pub request_type: Arc<str>,
+    /// Who asked for it; empty without auth.
+    pub user: Arc<str>,
+    /// Where it stands.
+    pub state: RequestState,
+    /// When it was stored, in log time.
+    pub created_at: Timestamp,
+    /// When a node first owned it, in log time.
+    pub started_at: Option<Timestamp>,
+    /// When it ended, in log time.
+    pub finished_at: Option<Timestamp>,
+    /// How many jobs it has.
+    pub total_jobs: u32,
+    /// How many of them are complete.
+    pub finished_jobs: u32,
+    /// Who runs it.
+    pub owner: Option<Incarnation>,
+}
+
+/// A request with its args and jobs, live or finished.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestDetail {
+    /// What lists show.
+    pub summary: RequestSummary,
+    /// Type, user, args and chain, as created.
+    pub created: Arc<CreateRequest>,
+    /// What became of each job, in the order of the chain.
+    pub jobs: Vec<FinishedJob>,
+}
+
+/// A try that State says a life is to run.
+#[derive(Debug, Clone, Copy)]
+pub struct RunningTry<'a> {
+    /// Names it; a report repeats this.
+    pub id: TryId,
+    /// What to run.
+    pub spec: &'a JobSpec,
+    /// The job's row: its data, and since when it runs.
+    pub job: &'a Job,
+    /// Whether it is to be stopped.
+    pub stop_requested: bool,
+    /// How many bytes of each of its streams may be kept.
+    pub stream_bytes_max: usize,
+}
+
+/// A job between two tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryWait {
+    /// When the next try may start, in log time.
+    pub until: Timestamp,
+    /// The try that failed; what starts the next names it.
+    pub id: TryId,
+}
+
+impl LiveRequest {
+    /// What lists show.
+    pub fn summary(&self) -> RequestSummary {
+        RequestSummary {
+            id: self.id(),
+            request_type: self.created.request_type.clone(),
+            user: self.created.user.clone(),
+            state: self.state(),
+            created_at: self.progress.created_at,
+            started_at: self.progress.started_at,
+            finished_at: None,
+            total_jobs: self.total_jobs(),
+            finished_jobs: self.tally().complete,
+            owner: self.progress.owner,
+        }
+    }
+
+    /// All of it.
+    pub fn detail(&self) -> RequestDetail {
+        RequestDetail {
+            summary: self.summary(),
+            created: self.created.clone(),
+            jobs: self.jobs().map(|(_, job)| FinishedJob { state: job.state(), try_no: job.try_no }).collect(),
+        }
+    }
+
+    /// Names a job's newest try under the current owner.
+    fn try_id(&self, owner: Incarnation, job: JobId) -> TryId {
+        let (_, current) = self.job(job).expect("indexes name jobs of their request's chain");
+        let (request, epoch) = (self.id(), self.progress.epoch);
+        TryId { request, job, try_no: current.try_no, epoch, incarnation: owner }
+    }
+}
+
+impl LiveRequests {
+    /// The tries a life is to run, in the order of request and job.
+    pub fn running_under(&self, owner: Incarnation) -> impl Iterator<Item = RunningTry<'_>> {
+        self.indexes
+            .running
+            .range((owner, FIRST_REQUEST, FIRST_JOB)..)
+            .take_while(move |(of, ..)| *of == owner)
+            .map(move |(_, request, job)| {
+                let live = self.indexed(request);
+                let (spec, row) = live.job(*job).expect("indexes name jobs of their request's chain");
+                RunningTry {
+                    id: live.try_id(owner, *job),
+                    spec,
+                    job: row,
+                    stop_requested: live.progress.stopped_at.is_some(),
+                    stream_bytes_max: output::stream_bytes_max(live.tally().output_bytes),
+                }
+            })
+    }
+
+    /// The jobs of a life's requests that wait between two tries, the earliest first.
+    pub fn retries_under(&self, owner: Incarnation) -> impl Iterator<Item = RetryWait> {
+        self.indexes
+            .retries
+            .range((owner, Timestamp::ZERO, FIRST_REQUEST, FIRST_JOB)..)
+            .take_while(move |(of, ..)| *of == owner)
+            .map(move |(_, until, request, job)| RetryWait {
+                until: *until,
+                id: self.indexed(request).try_id(owner, *job),
+            })
+    }
+
+    /// The jobs of a life's requests that wait for a slot, in the order in which they get one.
+    pub fn waiting_under(&self, owner: Incarnation) -> impl Iterator<Item = (&LiveRequest, &JobSpec)> {
+        self.indexes
+            .ready
+            .range((owner, FIRST_REQUEST, FIRST_JOB)..)
+            .take_while(move |(of, ..)| *of == owner)
+            .filter_map(|(_, request, job)| {
+                let live = self.indexed(request);
+                live.job(*job).map(|(spec, _)| (live, spec))
+            })
+    }
+
+    /// The jobs of all requests that run or wait for something, with their requests.
+    pub fn active_jobs(&self) -> impl Iterator<Item = (&LiveRequest, &JobSpec, &Job)> {
+        self.in_state(RequestState::Running).flat_map(|live| {
+            live.jobs().filter(|(_, job)| job.phase.is_active()).map(move |(spec, job)| (live, spec, job))
+        })
+    }
+
+    fn indexed(&self, request: &RequestId) -> &LiveRequest {
+        self.get(request).expect("indexes name live requests")
+    }
+}
+
+impl Job {
+    /// The try that callers are shown: between two tries, the next one's number.
+    pub fn shown_try(&self) -> u32 {
+        let next = matches!(self.phase, Phase::RetryWait { .. } | Phase::Ready);
+        self.try_no.0 + u32::from(next)
+    }
+}
