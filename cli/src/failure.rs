@@ -87,7 +87,9 @@ impl From<CallError> for Failure {
             _ => Exit::Refused,
         };
         let next = match &error {
-            CallError::UnknownOutcome { location: Some(path), .. } => format!("{}: {path}", error.next_step()),
+            CallError::UnknownOutcome { location: Some(path), .. } => {
+                format!("{}: {path}", error.next_step())
+            }
             _ => error.next_step().to_owned(),
         };
         Self::new(exit, with_sources(&error), next)

@@ -74,8 +74,8 @@ impl Write for Sink {
     }
 }
 
-/// What a call whose first line begins with `call` is answered: status line, header lines, body. The first entry that
-/// fits answers, and each entry but the last of its kind answers once.
+/// What a call that contains the text `call` is answered. Of the entries that fit, each answers once in their order,
+/// and the last goes on answering.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     pub(crate) call: &'static str,
@@ -95,14 +95,13 @@ pub(crate) async fn node(mut replies: Vec<Reply>) -> String {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut call = Vec::new();
-            while !call.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
-                if stream.read_buf(&mut call).await.unwrap() == 0 {
-                    break;
-                }
+            while !is_whole(&String::from_utf8_lossy(&call)) {
+                assert!(stream.read_buf(&mut call).await.unwrap() > 0, "the call ended in its middle");
             }
             let reply = take(&mut replies, &String::from_utf8_lossy(&call));
             let length = reply.body.len();
-            let head = format!("HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n", reply.status);
+            let head =
+                format!("HTTP/1.1 {}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n", reply.status);
             stream.write_all((head + &reply.body).as_bytes()).await.unwrap();
             stream.shutdown().await.ok();
         }
@@ -110,8 +109,15 @@ pub(crate) async fn node(mut replies: Vec<Reply>) -> String {
     address
 }
 
+fn is_whole(call: &str) -> bool {
+    let Some((head, body)) = call.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    body.len() >= length.map_or(0, |length| length.parse().unwrap())
+}
+
 fn take(replies: &mut Vec<Reply>, call: &str) -> Reply {
-    let fitting: Vec<usize> = (0..replies.len()).filter(|place| call.starts_with(replies[*place].call)).collect();
+    let fitting: Vec<usize> =
+        (0..replies.len()).filter(|place| call.contains(replies[*place].call)).collect();
     match fitting[..] {
         [] => Reply {
             call: "",

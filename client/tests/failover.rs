@@ -2,6 +2,11 @@
 //!
 //! Each node is a socket with a script: one entry per connection, answered with `Connection: close`.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy takes the helpers of an integration test for production code"
+)]
+
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex},

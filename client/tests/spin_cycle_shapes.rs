@@ -1,5 +1,10 @@
 //! Answers recorded from Spin Cycle 2.1.1 are read into the wire types and written back: not a byte may change.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy takes the helpers of an integration test for production code"
+)]
+
 use capstan_client::spin_cycle::{
     CreateRequest, FrameworkError, HandlerError, JobLogEntry, Request, RequestListEntry, RunningStatus, State,
 };

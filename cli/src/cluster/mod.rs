@@ -1,6 +1,8 @@
 //! `capstan cluster`: the cluster itself.
 
 mod status;
+#[cfg(test)]
+mod tests;
 
 use crate::{console::Console, failure::Failure, options::CallOptions};
 

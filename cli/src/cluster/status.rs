@@ -16,7 +16,10 @@ use crate::{
     console::{Console, Shade},
     failure::{Exit, Failure},
     options::{CallOptions, Output},
-    text::table::{Cell, Table},
+    text::{
+        escape,
+        table::{Cell, Table},
+    },
 };
 
 /// What one address answered.
@@ -54,7 +57,9 @@ async fn ask_all(options: &CallOptions, addresses: Vec<String>) -> Result<Vec<As
         let client = options.client_of(&address)?;
         calls.spawn(async move {
             match client.cluster_status().await {
-                Ok(status) => Asked { address, node_id: Some(status.node_id), status: Some(status), error: None },
+                Ok(status) => {
+                    Asked { address, node_id: Some(status.node_id), status: Some(status), error: None }
+                }
                 Err(error) => Asked { address, node_id: None, status: None, error: Some(reason(&error)) },
             }
         });
@@ -93,7 +98,7 @@ fn draw(asked: &[Asked], console: &mut Console) -> Result<(), Failure> {
     let Some(newest) = statuses.iter().copied().max_by_key(|status| (status.term, status.leader_id)) else {
         let table = node_table(asked, None);
         console.line(table.draw(console))?;
-        return Ok(());
+        return draw_remarks(asked, console);
     };
     console.line(format!("cluster  {}", newest.cluster_id.as_deref().unwrap_or("not founded yet")))?;
     console.line(format!("leader   {}", leader_line(newest, console)))?;
@@ -102,10 +107,15 @@ fn draw(asked: &[Asked], console: &mut Console) -> Result<(), Failure> {
         console.line(format!("learners {}", ids(&newest.learners)))?;
     }
     console.line("")?;
-    let leader = statuses.iter().copied().find(|s| s.state == Role::Leader && Some(s.node_id) == newest.leader_id);
+    let leader =
+        statuses.iter().copied().find(|s| s.state == Role::Leader && Some(s.node_id) == newest.leader_id);
     let table = node_table(asked, leader);
     console.line(table.draw(console))?;
-    for remark in remarks(&statuses) {
+    draw_remarks(asked, console)
+}
+
+fn draw_remarks(asked: &[Asked], console: &mut Console) -> Result<(), Failure> {
+    for remark in remarks(asked) {
         console.line(format!("{} {remark}", console.painted(Shade::Bad, "!")))?;
     }
     Ok(())
@@ -119,7 +129,8 @@ fn leader_line(newest: &ClusterStatus, console: &Console) -> String {
 }
 
 fn voter_line(newest: &ClusterStatus, statuses: &[&ClusterStatus], console: &Console) -> String {
-    let answered = newest.voters.iter().filter(|id| statuses.iter().any(|status| status.node_id == **id)).count();
+    let answered =
+        newest.voters.iter().filter(|id| statuses.iter().any(|status| status.node_id == **id)).count();
     let all = newest.voters.len();
     let verdict = if answered * 2 > all {
         console.painted(Shade::Good, "a majority")
@@ -132,7 +143,17 @@ fn voter_line(newest: &ClusterStatus, statuses: &[&ClusterStatus], console: &Con
 /// One line per node. Only the leader hears heartbeats, so when and how each was seen is the leader's account.
 fn node_table(asked: &[Asked], leader: Option<&ClusterStatus>) -> Table {
     let mut table = Table::new(&[
-        "NODE", "HTTP", "STATE", "TERM", "LOG", "COMMITTED", "APPLIED", "SNAPSHOT", "SEEN", "SKEW", "READY",
+        "NODE",
+        "HTTP",
+        "STATE",
+        "TERM",
+        "LOG",
+        "COMMITTED",
+        "APPLIED",
+        "SNAPSHOT",
+        "SEEN",
+        "SKEW",
+        "READY",
     ]);
     for one in asked {
         let seen = leader.and_then(|leader| leader.nodes.iter().find(|node| Some(node.id) == one.node_id));
@@ -153,8 +174,7 @@ fn node_table(asked: &[Asked], leader: Option<&ClusterStatus>) -> Table {
                 if status.ready { Cell::text("yes") } else { Cell::text("no").shaded(Shade::Bad) },
             ]),
             None => {
-                let unreachable = Cell::text(one.error.as_deref().unwrap_or("no answer")).shaded(Shade::Bad);
-                table.row([name, address, unreachable]);
+                table.row([name, address, Cell::text("no answer").shaded(Shade::Bad)]);
             }
         }
     }
@@ -169,16 +189,20 @@ fn skew_cell(node: Option<&NodeStatus>) -> Cell {
     Cell::maybe(node.and_then(|node| node.clock_skew_ms).map(|ms| format!("{ms:+} ms")))
 }
 
-/// What an operator should look at, each with the node that said it.
-fn remarks(statuses: &[&ClusterStatus]) -> Vec<String> {
+/// What an operator should look at, each with the node it is about or comes from.
+fn remarks(asked: &[Asked]) -> Vec<String> {
     let mut remarks = Vec::new();
-    for status in statuses {
-        let reasons = status.not_ready.iter().map(|reason| format!("not ready: {reason}"));
-        for remark in reasons.chain(status.alarms.iter().cloned()) {
-            remarks.push(crate::text::escape::line(&format!("node {}: {remark}", status.node_id)));
-        }
+    for one in asked {
+        let who = one.node_id.map_or_else(|| one.address.clone(), |id| format!("node {id}"));
+        let (reasons, alarms) = match &one.status {
+            Some(status) => (&status.not_ready[..], &status.alarms[..]),
+            None => (&[][..], &[][..]),
+        };
+        remarks.extend(one.error.iter().map(|error| format!("{who}: no answer: {error}")));
+        remarks.extend(reasons.iter().map(|reason| format!("{who}: not ready: {reason}")));
+        remarks.extend(alarms.iter().map(|alarm| format!("{who}: {alarm}")));
     }
-    remarks
+    remarks.iter().map(|remark| escape::line(remark)).collect()
 }
 
 fn asked_statuses(asked: &[Asked]) -> Vec<&ClusterStatus> {

@@ -53,7 +53,9 @@ pub(super) async fn run(log: Log, options: &CallOptions, console: &mut Console) 
         }
     }
     if hidden > 0 {
-        console.note(&console.painted_for_error(Shade::Dim, &format!("{hidden} noops not shown; --all shows them")))?;
+        let what = if hidden == 1 { "noop" } else { "noops" };
+        let note = format!("{hidden} {what} not shown; --all shows all");
+        console.note(&console.painted_for_error(Shade::Dim, &note))?;
     }
     Ok(())
 }
@@ -63,14 +65,13 @@ fn is_uneventful(entry: &JobLogEntry) -> bool {
 }
 
 fn show(entry: &JobLogEntry, console: &mut Console) -> Result<(), Failure> {
-    let took = u64::try_from(entry.finished_at - entry.started_at).map_or_else(
-        |_| "-".to_owned(),
-        |nanos| duration(Duration::from_nanos(nanos)),
-    );
+    let took = u64::try_from(entry.finished_at - entry.started_at)
+        .map_or_else(|_| "-".to_owned(), |nanos| duration(Duration::from_nanos(nanos)));
     let name = console.painted(Shade::Strong, &escape::line(&entry.name));
     let state = console.painted(shade_of(entry.state), entry.state.name());
     let (kind, job) = (escape::line(&entry.kind), escape::line(&entry.job_id));
-    console.line(format!("{name} ({job}, {kind}) try {}: {state}, exit {}, {took}", entry.try_no, entry.exit))?;
+    console
+        .line(format!("{name} ({job}, {kind}) try {}: {state}, exit {}, {took}", entry.try_no, entry.exit))?;
     if !entry.error.is_empty() {
         stream("error", &entry.error, console)?;
     }

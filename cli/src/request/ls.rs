@@ -100,7 +100,9 @@ impl When {
             Self::At(moment) => moment,
             Self::Ago(age) => {
                 let nanos = u64::try_from(now.unix_nanos()).unwrap_or(0);
-                UtcTime::from_unix_nanos(nanos.saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)))
+                UtcTime::from_unix_nanos(
+                    nanos.saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)),
+                )
             }
         }
     }

@@ -6,6 +6,8 @@ mod show;
 mod start;
 mod stop;
 mod suggest;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use capstan_client::CallError;
@@ -48,5 +50,9 @@ pub(crate) async fn run(
 fn about_request(error: CallError) -> Failure {
     let missing = error.is_not_found();
     let failure = Failure::from(error);
-    if missing { failure.suggesting("capstan request ls shows the newest requests and their ids") } else { failure }
+    if missing {
+        failure.suggesting("capstan request ls shows the newest requests and their ids")
+    } else {
+        failure
+    }
 }

@@ -49,7 +49,8 @@ fn parse_arg(text: &str) -> Result<(String, Value), String> {
     };
     let (name, value) = match name.strip_suffix(':') {
         Some(name) => {
-            let value = serde_json::from_str(value).map_err(|error| format!("{value:?} is not JSON: {error}"))?;
+            let value =
+                serde_json::from_str(value).map_err(|error| format!("{value:?} is not JSON: {error}"))?;
             (name, value)
         }
         None => (name, Value::from(value)),

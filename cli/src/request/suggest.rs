@@ -13,17 +13,23 @@ use crate::{
 /// Checks what is to be started against what the cluster offers.
 ///
 /// The server ignores args it does not know; a caller who misspelled an optional one should hear of it instead.
-pub(super) fn check(name: &str, args: &Map<String, Value>, offered: &[RequestListEntry]) -> Result<(), Failure> {
+pub(super) fn check(
+    name: &str,
+    args: &Map<String, Value>,
+    offered: &[RequestListEntry],
+) -> Result<(), Failure> {
     let Some(entry) = offered.iter().find(|entry| entry.name == name) else {
         return Err(unknown_request(name, offered));
     };
     let names = || entry.args.iter().map(|arg| arg.name.as_str());
     if let Some(unknown) = args.keys().find(|given| names().all(|known| known != given.as_str())) {
-        let message = format!("{name} has no arg {unknown}{}\n{}", did_you_mean(unknown, names()), described(entry));
+        let message =
+            format!("{name} has no arg {unknown}{}\n{}", did_you_mean(unknown, names()), described(entry));
         return Err(Failure::new(Exit::Usage, message, usage(entry)));
     }
     let required = entry.args.iter().filter(|arg| arg.kind == ArgKind::Required);
-    let missing: Vec<&str> = required.map(|arg| arg.name.as_str()).filter(|arg| !args.contains_key(*arg)).collect();
+    let missing: Vec<&str> =
+        required.map(|arg| arg.name.as_str()).filter(|arg| !args.contains_key(*arg)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -35,7 +41,11 @@ fn unknown_request(name: &str, offered: &[RequestListEntry]) -> Failure {
     let names = || offered.iter().map(|entry| entry.name.as_str());
     if offered.is_empty() {
         let next = "start the nodes with --specs, a folder with request specs";
-        return Failure::new(Exit::NotFound, format!("there is no request {name}: the nodes have no specs"), next);
+        return Failure::new(
+            Exit::NotFound,
+            format!("there is no request {name}: the nodes have no specs"),
+            next,
+        );
     }
     let message = format!("there is no request {name}{}", did_you_mean(name, names()));
     let all = names().collect::<Vec<_>>().join(", ");
@@ -146,7 +156,11 @@ mod tests {
     #[test]
     fn a_misspelled_arg_is_refused_before_it_is_ignored() {
         let told = told("pack-logs", &["dir", "patern"]).unwrap();
-        assert!(told.message.starts_with("pack-logs has no arg patern; did you mean pattern?\n"), "{}", told.message);
+        assert!(
+            told.message.starts_with("pack-logs has no arg patern; did you mean pattern?\n"),
+            "{}",
+            told.message
+        );
     }
 
     #[test]

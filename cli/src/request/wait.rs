@@ -111,8 +111,9 @@ struct Progress {
 impl Progress {
     fn new(console: &Console) -> Self {
         let bar = console.terminal.err.then(|| {
-            let style = ProgressStyle::with_template("{msg:10} {wide_bar:.cyan/blue} {pos} of {len} jobs  {elapsed}")
-                .expect("the template is a constant");
+            let style =
+                ProgressStyle::with_template("{msg:10} {wide_bar:.cyan/blue} {pos} of {len} jobs  {elapsed}")
+                    .expect("the template is a constant");
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style);
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
@@ -133,7 +134,8 @@ impl Progress {
             return Ok(());
         }
         let elapsed = duration(self.started.elapsed());
-        let line = format!("{}, {} of {} jobs, {elapsed}", request.state, request.finished_jobs, request.total_jobs);
+        let line =
+            format!("{}, {} of {} jobs, {elapsed}", request.state, request.finished_jobs, request.total_jobs);
         Ok(console.note(&line)?)
     }
 
@@ -171,10 +173,12 @@ fn failed_jobs(log: &[JobLogEntry]) -> Vec<String> {
     let failed = log.iter().filter(|entry| entry.state == State::Fail && newest(entry));
     failed
         .flat_map(|entry| {
-            let why = if entry.error.is_empty() { format!("exit {}", entry.exit) } else { entry.error.clone() };
+            let why =
+                if entry.error.is_empty() { format!("exit {}", entry.exit) } else { entry.error.clone() };
             let head = format!("job {} ({}) failed in try {}: {why}", entry.name, entry.job_id, entry.try_no);
             let lines: Vec<&str> = entry.stderr.lines().collect();
-            let tail = lines[lines.len().saturating_sub(OUTPUT_LINES_MAX)..].iter().map(|line| format!("  {line}"));
+            let tail =
+                lines[lines.len().saturating_sub(OUTPUT_LINES_MAX)..].iter().map(|line| format!("  {line}"));
             std::iter::once(head).chain(tail.collect::<Vec<_>>())
         })
         .collect()

@@ -21,7 +21,9 @@ impl Table {
     pub(crate) fn new(header: &[&str]) -> Self {
         let mut table = comfy_table::Table::new();
         table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-        table.set_header(header.iter().map(|title| comfy_table::Cell::new(title).add_attribute(Attribute::Bold)));
+        table.set_header(
+            header.iter().map(|title| comfy_table::Cell::new(title).add_attribute(Attribute::Bold)),
+        );
         Self(table)
     }
 

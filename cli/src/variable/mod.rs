@@ -4,6 +4,8 @@ mod get;
 mod ls;
 mod put;
 mod rm;
+#[cfg(test)]
+mod tests;
 
 use capstan_client::{Precondition, ReadOptions};
 

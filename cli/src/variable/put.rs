@@ -36,7 +36,11 @@ pub(super) async fn run(put: Put, options: &CallOptions, console: &mut Console) 
     let written = options.client()?.put_variable(&put.name, value, precondition).await.map_err(|error| {
         let refused = error.status() == Some(412);
         let failure = Failure::from(error);
-        if refused { failure.suggesting(format!("capstan variable get {} -o json", put.name)) } else { failure }
+        if refused {
+            failure.suggesting(format!("capstan variable get {} -o json", put.name))
+        } else {
+            failure
+        }
     })?;
     match options.output {
         Output::Json => console.json(&json!({
