@@ -18,6 +18,7 @@ use crate::{console::Console, failure::Failure, options::CallOptions};
 #[derive(Debug, clap::Subcommand)]
 pub enum RequestCommand {
     /// Start a request
+    #[command(after_help = crate::EXIT_CODES)]
     Start(start::Start),
     /// List requests, newest first
     Ls(ls::Ls),
@@ -26,6 +27,7 @@ pub enum RequestCommand {
     /// Show what the jobs of a request wrote
     Log(log::Log),
     /// Wait until a request has ended; exit 0 only if it is complete
+    #[command(after_help = crate::EXIT_CODES)]
     Wait(wait::Wait),
     /// Stop a request
     Stop(stop::Stop),
