@@ -1,0 +1,5 @@
+//! What is Capstan's own: variables, and what operators look at.
+
+pub(crate) mod health;
+pub(crate) mod status;
+pub(crate) mod variables;

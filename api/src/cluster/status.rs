@@ -1,0 +1,62 @@
+//! `GET /cluster/v1/status`: what this node knows, without asking anyone.
+
+use capstan_client::cluster::{ClusterStatus, NodeStatus, Role, StateChecksum};
+use capstan_model::{ids::NodeId, nodes::NodeRecord};
+use capstan_raft_store::handle::{self, RaftStatus, SeenNode};
+use http::StatusCode;
+
+use super::health;
+use crate::{
+    answer::{self, Answer},
+    service::Inner,
+};
+
+pub(crate) fn status(api: &Inner) -> Answer {
+    let cluster = &api.parts.cluster;
+    let (raft, view, seen) = (cluster.status(), cluster.view(), cluster.heartbeats());
+    let nodes = view.state().nodes.iter().map(|(id, record)| node_status(&raft, *id, record, &seen)).collect();
+    let not_ready = health::not_ready(api);
+    let body = ClusterStatus {
+        cluster_id: raft.cluster_id.map(|id| id.to_string()),
+        node_id: raft.node_id.0,
+        leader_id: raft.leader_id.map(|id| id.0),
+        term: raft.term,
+        state: role(raft.role),
+        last_log: raft.last_log,
+        committed: raft.committed,
+        applied: raft.applied,
+        snapshot: raft.snapshot,
+        voters: raft.voters.iter().map(|id| id.0).collect(),
+        learners: raft.learners.iter().map(|id| id.0).collect(),
+        nodes,
+        checksum: raft.checksum.map(|(index, sum)| StateChecksum { index, value: format!("{sum:032x}") }),
+        ready: not_ready.is_empty(),
+        not_ready,
+        alarms: api.parts.health.alarms(),
+    };
+    answer::json(StatusCode::OK, &body)
+}
+
+/// One row of the node table, with what heartbeats tell of the life it names.
+fn node_status(raft: &RaftStatus, id: NodeId, record: &NodeRecord, seen: &[SeenNode]) -> NodeStatus {
+    let seen = seen.iter().find(|node| node.incarnation == record.incarnation);
+    let own_skew = if id == raft.node_id { raft.clock_skew_ms } else { None };
+    NodeStatus {
+        id: id.0,
+        address: record.peer_address.to_string(),
+        http: record.http_address.to_string(),
+        incarnation: Some(record.incarnation.boot),
+        last_seen_ms: seen.map(|node| u64::try_from(node.silence.as_millis()).unwrap_or(u64::MAX)),
+        clock_skew_ms: seen.map(|node| node.clock_skew_ms).or(own_skew),
+    }
+}
+
+fn role(role: handle::Role) -> Role {
+    match role {
+        handle::Role::Leader => Role::Leader,
+        handle::Role::Follower => Role::Follower,
+        handle::Role::Candidate => Role::Candidate,
+        handle::Role::Learner => Role::Learner,
+        handle::Role::Stopped => Role::Stopped,
+    }
+}

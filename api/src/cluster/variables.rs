@@ -1,0 +1,111 @@
+//! `/cluster/v1/variables`: named values, the plain write and read of the cluster.
+
+use bytes::Bytes;
+use capstan_client::cluster::{VariableEntry, VariableList, VariablePut};
+use capstan_model::{command::Command, ids::VariableName, reply::Answer as Reply};
+use capstan_raft_store::handle::{Committed, ProposeOptions};
+use http::{HeaderValue, StatusCode, header::ETAG};
+
+use crate::{
+    answer::{self, Answer},
+    call::{Head, decode_segment},
+    error::{ApiError, InputError},
+    headers, query, read,
+    service::Inner,
+};
+
+/// The most variables of one page, and how many one has when the caller does not say. A larger limit is as good as this one: `next`
+/// tells that more follow.
+const PAGE_MAX: usize = 1_000;
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// `PUT …/{name}`: the body is the value.
+pub(crate) async fn put(api: &Inner, head: &Head<'_>, name: &str, body: Bytes) -> Result<Answer, ApiError> {
+    let (name, condition) = (variable_name(name)?, headers::condition(head.headers)?);
+    let options = ProposeOptions { idempotency: headers::idempotency(head, &body)?, ..ProposeOptions::client() };
+    let command = Command::PutVariable { name: name.clone(), value: body, condition };
+    let Committed { reply, index } = api.parts.cluster.propose(command, options).await?;
+    let Reply::VariablePut { revision, created } = reply? else { unreachable!("a put is answered as one") };
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let mut answer = answer::json(status, &VariablePut { name: name.as_str().to_owned(), revision });
+    answer.headers_mut().insert(ETAG, headers::etag(revision));
+    Ok(at_index(answer, index))
+}
+
+/// `GET …/{name}`: the bytes as they were put.
+pub(crate) async fn get(api: &Inner, head: &Head<'_>, name: &str) -> Result<Answer, ApiError> {
+    let name = variable_name(name)?;
+    let view = read::view(&api.parts.cluster, head).await?;
+    let Some(variable) = view.state().variables.get(&name) else {
+        return Err(InputError::NoSuchVariable { name: name.as_str().to_owned() }.into());
+    };
+    let mut answer = answer::with_body(StatusCode::OK, OCTETS, variable.value.clone());
+    answer.headers_mut().insert(ETAG, headers::etag(variable.revision));
+    Ok(at_index(answer, view.index()))
+}
+
+/// `DELETE …/{name}`.
+pub(crate) async fn delete(api: &Inner, head: &Head<'_>, name: &str) -> Result<Answer, ApiError> {
+    let (name, condition) = (variable_name(name)?, headers::condition(head.headers)?);
+    let options = ProposeOptions { idempotency: headers::idempotency(head, b"")?, ..ProposeOptions::client() };
+    let command = Command::DeleteVariable { name, condition };
+    let Committed { reply, index } = api.parts.cluster.propose(command, options).await?;
+    reply?;
+    Ok(at_index(answer::empty(StatusCode::NO_CONTENT), index))
+}
+
+/// `GET …?prefix=&after=&limit=`.
+pub(crate) async fn list(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiError> {
+    let limit = limit(head.query)?;
+    let prefix = query::first(head.query, "prefix").unwrap_or_default();
+    let after = query::first(head.query, "after");
+    let view = read::view(&api.parts.cluster, head).await?;
+    let page = view.state().variables.list(&prefix, after.as_deref(), limit);
+    let entry = |(name, variable): &(&VariableName, &capstan_model::variables::Variable)| VariableEntry {
+        name: name.as_str().to_owned(),
+        revision: variable.revision,
+        size: variable.value.len() as u64,
+    };
+    let list = VariableList {
+        variables: page.variables.iter().map(entry).collect(),
+        next: page.next.map(|name| name.as_str().to_owned()),
+    };
+    Ok(at_index(answer::json(StatusCode::OK, &list), view.index()))
+}
+
+fn variable_name(segment: &str) -> Result<VariableName, InputError> {
+    Ok(decode_segment(segment)?.parse()?)
+}
+
+fn limit(query: &str) -> Result<usize, InputError> {
+    let Some(text) = query::first(query, "limit") else { return Ok(PAGE_MAX) };
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse::<u64>() {
+        Ok(limit) if digits && limit > 0 => Ok(usize::try_from(limit).map_or(PAGE_MAX, |limit| limit.min(PAGE_MAX))),
+        _ => {
+            let shown: String = text.chars().take(100).collect();
+            let reason = format!("parameter limit: {shown:?} is not a whole number from 1 to {PAGE_MAX}");
+            Err(InputError::Query { reason })
+        }
+    }
+}
+
+fn at_index(mut answer: Answer, index: u64) -> Answer {
+    answer.headers_mut().insert(headers::INDEX, HeaderValue::from(index));
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_a_positive_number() {
+        for (query, expected) in [("", 1_000), ("limit=1", 1), ("limit=1000", 1_000), ("limit=5000", 1_000)] {
+            assert_eq!(limit(query).unwrap(), expected, "{query}");
+        }
+        for query in ["limit=0", "limit=", "limit=-1", "limit=+5", "limit=x", "limit=99999999999999999999"] {
+            assert!(matches!(limit(query), Err(InputError::Query { .. })), "{query}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The one table from errors to status codes.
+//!
+//! What a caller may do decides the code: correct the call (400, 405, 413, 415, 422), stop asking (404, 410), read and decide
+//! (409, 412), wait because nothing happened (429, 503, 507, with `Retry-After`), or look because something may have (504).
+
+use std::time::Duration;
+
+use capstan_client::{
+    cluster::ErrorBody,
+    spin_cycle::{FrameworkError, HandlerError},
+};
+use capstan_model::{ids::InvalidId, rejection::Rejection, rows::LoadError, workflow::graph::BuildError};
+use capstan_raft_store::handle::{ProposeError, ReadError};
+use http::{
+    HeaderValue, StatusCode,
+    header::{ALLOW, LOCATION, RETRY_AFTER},
+};
+
+use crate::{
+    answer::{self, Answer},
+    call::Surface,
+    spin_cycle,
+};
+
+/// Why a call was not done as asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// Found out at the edge; nothing was proposed.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The state machine's refusal, the same on every node.
+    #[error(transparent)]
+    Refused(#[from] Rejection),
+    /// The command had no reply.
+    #[error(transparent)]
+    Propose(#[from] ProposeError),
+    /// As [`ApiError::Propose`], for a command that makes something with an address.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// The read had no view.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The archive could not be read.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+/// Why finished requests and logs could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ArchiveError {
+    /// A row is of no known shape.
+    #[error("the archive holds a row that cannot be read")]
+    Row(#[from] LoadError),
+    /// The reading task is gone.
+    #[error("the archive was not read to its end")]
+    Task(#[from] std::io::Error),
+}
+
+/// Why a creation had no reply, and where what it would have made can be looked for.
+#[derive(Debug, thiserror::Error)]
+#[error("{source}")]
+pub(crate) struct CreateError {
+    pub(crate) source: ProposeError,
+    /// The path of what would have been made.
+    pub(crate) location: String,
+}
+
+/// What is wrong with a call in itself, or with the moment it came.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InputError {
+    /// The path leads nowhere.
+    #[error("there is nothing at this path")]
+    UnknownRoute,
+    /// The path is known, the method is not.
+    #[error("this path has no such method, only {}", allow.to_str().unwrap_or_default())]
+    MethodNotAllowed {
+        /// The methods it has, as the header `Allow` lists them.
+        allow: HeaderValue,
+    },
+    /// The path and query are too long.
+    #[error("the path and query are longer than {bytes_max} bytes")]
+    UriTooLong {
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// A segment of the path cannot be decoded.
+    #[error("{segment:?} in the path: {reason}")]
+    Path {
+        /// The segment as sent.
+        segment: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A name is no legal name.
+    #[error(transparent)]
+    Name(#[from] InvalidId),
+    /// A query parameter is malformed; under `/api` the text is upstream's.
+    #[error("{reason}")]
+    Query {
+        /// Which, what is wrong, and what would be right.
+        reason: String,
+    },
+    /// A header is malformed.
+    #[error("header {name}: {reason}")]
+    Header {
+        /// Which.
+        name: &'static str,
+        /// What would be right.
+        reason: &'static str,
+    },
+    /// The body is too large.
+    #[error("the body is larger than {bytes_max} bytes")]
+    BodyTooLarge {
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// The body did not arrive in time.
+    #[error("the body did not arrive in time")]
+    BodyTimeout,
+    /// The body broke off, or was not framed as HTTP demands.
+    #[error("the body could not be read to its end")]
+    BodyBroken,
+    /// The body is not of a type that can be read.
+    #[error("the body must be JSON, with the content type application/json")]
+    UnsupportedMediaType,
+    /// The body cannot be bound to what is wanted; the text is upstream's.
+    #[error("{reason}")]
+    Body {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A request could not be built: unknown type, missing arg, or a job type refused.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The job types did not create a request's jobs in time.
+    #[error("the request's jobs could not be created within {wait_max:?}")]
+    CreateTimeout {
+        /// The bound.
+        wait_max: Duration,
+    },
+    /// There is no such variable.
+    #[error("there is no variable {name}")]
+    NoSuchVariable {
+        /// The name asked for.
+        name: String,
+    },
+    /// There is no such request, neither live nor in the archive.
+    #[error("request {id} not found")]
+    NoSuchRequest {
+        /// The id asked for, as sent.
+        id: String,
+    },
+    /// The request has no log of such a job.
+    #[error("job {job} not found in request {id}")]
+    NoSuchJobLog {
+        /// The request asked for, as sent.
+        id: String,
+        /// The job asked for, as sent.
+        job: String,
+    },
+    /// Nobody starts a request but the cluster itself.
+    #[error("request in state {state}: requests start by themselves, as soon as a node can run them")]
+    NotStartable {
+        /// Its state.
+        state: &'static str,
+    },
+    /// Only a separate Job Runner had a use for it.
+    #[error("not served any more: capstan's nodes run the jobs themselves")]
+    JobRunnerOnly,
+    /// The node is draining or stopping.
+    #[error("Request Manager is shutting down - no new requests are being started")]
+    Draining,
+    /// More calls are being served than one node will.
+    #[error("{calls_max} calls are being served, the most this node will at a time")]
+    TooManyCalls {
+        /// The bound.
+        calls_max: usize,
+    },
+}
+
+/// What an error means to the caller.
+struct Verdict {
+    status: StatusCode,
+    /// A stable word for programs.
+    code: &'static str,
+}
+
+impl ApiError {
+    /// The table.
+    fn verdict(&self) -> Verdict {
+        use StatusCode as S;
+        let (status, code) = match self {
+            Self::Input(e) => match e {
+                InputError::UnknownRoute => (S::NOT_FOUND, "no_such_route"),
+                InputError::MethodNotAllowed { .. } => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
+                InputError::UriTooLong { .. } => (S::URI_TOO_LONG, "uri_too_long"),
+                InputError::Path { .. } => (S::BAD_REQUEST, "invalid_path"),
+                InputError::Name(_) => (S::BAD_REQUEST, "invalid_name"),
+                InputError::Query { .. } => (S::BAD_REQUEST, "invalid_query"),
+                InputError::Header { .. } => (S::BAD_REQUEST, "invalid_header"),
+                InputError::BodyTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body_too_large"),
+                InputError::BodyTimeout => (S::REQUEST_TIMEOUT, "body_timeout"),
+                InputError::BodyBroken => (S::BAD_REQUEST, "body_broken"),
+                InputError::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
+                InputError::Body { .. } => (S::BAD_REQUEST, "invalid_body"),
+                InputError::Build(_) => (S::BAD_REQUEST, "invalid_request"),
+                InputError::CreateTimeout { .. } => (S::BAD_REQUEST, "create_timeout"),
+                InputError::NoSuchVariable { .. } => (S::NOT_FOUND, "no_such_variable"),
+                InputError::NoSuchRequest { .. } => (S::NOT_FOUND, "no_such_request"),
+                InputError::NoSuchJobLog { .. } => (S::NOT_FOUND, "no_such_job"),
+                InputError::NotStartable { .. } => (S::CONFLICT, "wrong_state"),
+                InputError::JobRunnerOnly => (S::GONE, "gone"),
+                InputError::Draining => (S::SERVICE_UNAVAILABLE, "draining"),
+                InputError::TooManyCalls { .. } => (S::TOO_MANY_REQUESTS, "too_many_calls"),
+            },
+            Self::Refused(e) => match e {
+                Rejection::Bug { .. } => (S::INTERNAL_SERVER_ERROR, "bug"),
+                Rejection::Undecodable { .. } => (S::INTERNAL_SERVER_ERROR, "undecodable"),
+                // Never executed, and the node's next life has a new session.
+                Rejection::SessionOver { .. } => (S::SERVICE_UNAVAILABLE, "session_over"),
+                Rejection::SessionFull { .. } => (S::TOO_MANY_REQUESTS, "session_full"),
+                Rejection::AlreadyFounded => (S::CONFLICT, "already_founded"),
+                Rejection::OldIncarnation { .. } => (S::CONFLICT, "old_incarnation"),
+                Rejection::OtherDisk { .. } => (S::CONFLICT, "other_disk"),
+                Rejection::NoSuchVariable { .. } => (S::NOT_FOUND, "no_such_variable"),
+                Rejection::RevisionMismatch { .. } => (S::PRECONDITION_FAILED, "revision_mismatch"),
+                Rejection::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "too_large"),
+                Rejection::TooMany { .. } => (S::TOO_MANY_REQUESTS, "too_many"),
+                Rejection::IdempotencyKeyReused => (S::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
+                Rejection::InvalidSetting { .. } => (S::BAD_REQUEST, "invalid_setting"),
+                Rejection::NotLive { .. } => (S::NOT_FOUND, "no_such_request"),
+                Rejection::RequestExists { .. } => (S::CONFLICT, "request_exists"),
+                Rejection::NoSuchJob { .. } => (S::NOT_FOUND, "no_such_job"),
+                Rejection::StaleEpoch { .. } => (S::CONFLICT, "stale_epoch"),
+                Rejection::StaleTry { .. } => (S::CONFLICT, "stale_try"),
+                Rejection::NothingDue { .. } => (S::CONFLICT, "nothing_due"),
+            },
+            Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
+                ProposeError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),
+                ProposeError::NotJoined => (S::SERVICE_UNAVAILABLE, "not_joined"),
+                ProposeError::QueueFull => (S::TOO_MANY_REQUESTS, "queue_full"),
+                ProposeError::DiskNearlyFull => (S::INSUFFICIENT_STORAGE, "disk_nearly_full"),
+                ProposeError::ShuttingDown => (S::SERVICE_UNAVAILABLE, "shutting_down"),
+                ProposeError::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "too_large"),
+                ProposeError::OutcomeUnknown { .. } => (S::GATEWAY_TIMEOUT, "outcome_unknown"),
+            },
+            Self::Read(e) => match e {
+                ReadError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),
+                ReadError::NotReached { .. } => (S::SERVICE_UNAVAILABLE, "index_not_reached"),
+                ReadError::ShuttingDown => (S::SERVICE_UNAVAILABLE, "shutting_down"),
+            },
+            Self::Archive(e) => match e {
+                ArchiveError::Row(_) => (S::INTERNAL_SERVER_ERROR, "archive"),
+                ArchiveError::Task(_) => (S::INTERNAL_SERVER_ERROR, "archive"),
+            },
+        };
+        Verdict { status, code }
+    }
+
+    /// The answer, in the shape of the surface the call came in on.
+    pub(crate) fn answer(&self, surface: Surface) -> Answer {
+        let verdict = self.verdict();
+        let message = self.public_message(verdict.status);
+        let mut answer = match surface {
+            Surface::Cluster => answer::json(verdict.status, &ErrorBody { code: verdict.code.to_owned(), message }),
+            Surface::SpinCycle => self.spin_cycle_answer(verdict.status, message),
+        };
+        let headers = answer.headers_mut();
+        match verdict.status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE => {
+                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        if let Self::Input(InputError::MethodNotAllowed { allow }) = self {
+            headers.insert(ALLOW, allow.clone());
+        }
+        if let Self::Create(CreateError { source: ProposeError::OutcomeUnknown { .. }, location }) = self {
+            headers.insert(LOCATION, HeaderValue::try_from(location).expect("a path of ids is legal in a header"));
+        }
+        answer
+    }
+
+    /// What the caller is told. The details of a bug go to our log only.
+    fn public_message(&self, status: StatusCode) -> String {
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            let cause = std::error::Error::source(self).map(ToString::to_string);
+            tracing::error!(error = %self, cause, "a call failed because of a bug or a damaged archive");
+            return "internal error; the node's log says more".to_owned();
+        }
+        self.to_string()
+    }
+
+    /// Upstream has two shapes: its framework's for what fails before a handler, and its handlers' own.
+    fn spin_cycle_answer(&self, status: StatusCode, message: String) -> Answer {
+        let by_framework = match self {
+            Self::Input(e) => match e {
+                InputError::UnknownRoute
+                | InputError::MethodNotAllowed { .. }
+                | InputError::UnsupportedMediaType => return framework(status, status.canonical_reason()),
+                InputError::UriTooLong { .. }
+                | InputError::Path { .. }
+                | InputError::BodyTooLarge { .. }
+                | InputError::BodyTimeout
+                | InputError::BodyBroken
+                | InputError::Body { .. }
+                | InputError::TooManyCalls { .. } => true,
+                InputError::Name(_)
+                | InputError::Query { .. }
+                | InputError::Header { .. }
+                | InputError::Build(_)
+                | InputError::CreateTimeout { .. }
+                | InputError::NoSuchVariable { .. }
+                | InputError::NoSuchRequest { .. }
+                | InputError::NoSuchJobLog { .. }
+                | InputError::NotStartable { .. }
+                | InputError::JobRunnerOnly
+                | InputError::Draining => false,
+            },
+            Self::Refused(_) | Self::Propose(_) | Self::Create(_) | Self::Read(_) | Self::Archive(_) => false,
+        };
+        if by_framework {
+            return framework(status, Some(&message));
+        }
+        let body = HandlerError { message, request_id: String::new(), http_status: status.as_u16() };
+        spin_cycle::json::answer(status, &body, spin_cycle::json::Layout::Compact)
+    }
+}
+
+fn framework(status: StatusCode, message: Option<&str>) -> Answer {
+    let body = FrameworkError { message: message.unwrap_or_default().to_owned() };
+    spin_cycle::json::answer(status, &body, spin_cycle::json::Layout::Compact)
+}

@@ -1,0 +1,40 @@
+//! What the HTTP surface needs from the node, as traits it is handed.
+
+use std::sync::Arc;
+
+use capstan_model::{
+    spec::Specs,
+    workflow::graph::{CreateCall, Created},
+};
+use futures::future::BoxFuture;
+
+/// Gives the request specs this node was started with.
+pub trait Workflows: Send + Sync + 'static {
+    /// The specs; cheap, called for every new request.
+    fn specs(&self) -> Arc<Specs>;
+}
+
+/// Creates jobs: asks each job type what it will need to run.
+pub trait JobTypes: Send + Sync + 'static {
+    /// Serves the calls side by side, at most 32 at a time, and answers each of them, in any order. The caller bounds the time of
+    /// all calls for one request by dropping the future.
+    fn create(&self, calls: Vec<CreateCall>) -> BoxFuture<'static, Vec<Created>>;
+}
+
+/// Tells how the node is.
+pub trait NodeHealth: Send + Sync + 'static {
+    /// Why this node should get no calls just now, one sentence each, without a full stop; empty when it is ready.
+    fn not_ready(&self) -> Vec<String>;
+
+    /// What an operator should look at although calls can be served, one sentence each.
+    fn alarms(&self) -> Vec<String>;
+
+    /// Whether the node is draining or shutting down, so that it takes no new request.
+    fn draining(&self) -> bool;
+}
+
+/// Renders the node's metrics in the Prometheus text format.
+pub trait MetricsPage: Send + Sync + 'static {
+    /// The page as it is now.
+    fn render(&self) -> String;
+}

@@ -1,0 +1,162 @@
+//! One call from its first line to its answer.
+
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use capstan_raft_store::{
+    handle::ClusterHandle,
+    ports::{Clock, Entropy},
+};
+use futures::Stream;
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
+use tokio::time::Instant;
+use warp::{Filter, path::FullPath};
+
+use crate::{
+    answer::Answer,
+    call::{Head, Surface},
+    cluster,
+    error::ApiError,
+    headers,
+    limits::{self, InFlight},
+    metrics::{CallMetrics, Operation},
+    ports::{JobTypes, MetricsPage, NodeHealth, Workflows},
+    route::{self, Endpoint},
+    spin_cycle,
+};
+
+/// How many calls a node serves at a time. More than its command queue holds, since most calls wait for a commit.
+const CALLS_MAX: usize = 16_384;
+
+/// What the surface is made from.
+pub struct Parts {
+    /// The replicated state.
+    pub cluster: ClusterHandle,
+    /// The request specs.
+    pub workflows: Arc<dyn Workflows>,
+    /// The job types.
+    pub job_types: Arc<dyn JobTypes>,
+    /// How the node is.
+    pub health: Arc<dyn NodeHealth>,
+    /// The metrics as text.
+    pub metrics: Arc<dyn MetricsPage>,
+    /// The node's clock, which new request ids carry.
+    pub clock: Arc<dyn Clock>,
+    /// Where ids are drawn from.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// The HTTP surface of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) parts: Parts,
+    calls: InFlight,
+    metrics: CallMetrics,
+}
+
+impl Api {
+    /// Makes the surface. The recorder of the process's metrics must have been installed before.
+    pub fn new(parts: Parts) -> Self {
+        let inner = Inner { parts, calls: InFlight::new(CALLS_MAX), metrics: CallMetrics::new() };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Serves one call whose body is at hand, exactly as a connection would.
+    pub async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let service = TowerToHyperService::new(warp::service(self.filter()));
+        let Ok(response) = service.call(request.map(Full::new)).await;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.expect("the bodies of answers are in memory").to_bytes();
+        Response::from_parts(parts, body)
+    }
+
+    /// The surface as one warp filter. It takes every call and rejects none: what fails is answered in the shape of its prefix.
+    pub(crate) fn filter(
+        &self,
+    ) -> impl Filter<Extract = (warp::reply::Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static {
+        let inner = Arc::clone(&self.inner);
+        let query = warp::query::raw().or(warp::any().map(String::new)).unify();
+        warp::method()
+            .and(warp::path::full())
+            .and(query)
+            .and(warp::header::headers_cloned())
+            .and(warp::body::stream())
+            .then(move |method: Method, path: FullPath, query: String, headers: HeaderMap, body| {
+                let inner = Arc::clone(&inner);
+                async move {
+                    let head = Head { method: &method, path: path.as_str(), query: &query, headers: &headers };
+                    inner.serve(&head, body).await.map(Into::into)
+                }
+            })
+    }
+}
+
+impl Inner {
+    async fn serve<S, B, E>(&self, head: &Head<'_>, body: S) -> Answer
+    where
+        S: Stream<Item = Result<B, E>>,
+        B: Buf,
+    {
+        let started = Instant::now();
+        let surface = Surface::of(head.path);
+        let found = limits::check_uri(head).and_then(|()| route::find(head.method, head.path));
+        let operation = found.as_ref().map_or(Operation::Unknown, Operation::of);
+        let outcome = match found {
+            Ok(endpoint) => self.serve_endpoint(endpoint, head, body).await,
+            Err(e) => Err(e.into()),
+        };
+        let mut answer = outcome.unwrap_or_else(|e| e.answer(surface));
+        let index = || HeaderValue::from(self.parts.cluster.view().index());
+        answer.headers_mut().entry(headers::INDEX).or_insert_with(index);
+        if surface == Surface::SpinCycle {
+            answer.headers_mut().insert(headers::SPINCYCLE_VERSION, HeaderValue::from_static(spin_cycle::VERSION));
+        }
+        self.metrics.record(operation, answer.status(), started.elapsed());
+        answer
+    }
+
+    async fn serve_endpoint<S, B, E>(&self, endpoint: Endpoint<'_>, head: &Head<'_>, body: S) -> Result<Answer, ApiError>
+    where
+        S: Stream<Item = Result<B, E>>,
+        B: Buf,
+    {
+        // What tells how the node is must answer also when it is swamped.
+        let _admitted = if endpoint.is_local() { None } else { Some(self.calls.admit()?) };
+        let body = match endpoint.body_bytes_max() {
+            Some(bytes_max) => limits::read_body(head.headers, body, bytes_max).await?,
+            None => Bytes::new(),
+        };
+        self.dispatch(endpoint, head, body).await
+    }
+
+    async fn dispatch(&self, endpoint: Endpoint<'_>, head: &Head<'_>, body: Bytes) -> Result<Answer, ApiError> {
+        match endpoint {
+            Endpoint::PutVariable { name } => cluster::variables::put(self, head, name, body).await,
+            Endpoint::GetVariable { name } => cluster::variables::get(self, head, name).await,
+            Endpoint::DeleteVariable { name } => cluster::variables::delete(self, head, name).await,
+            Endpoint::ListVariables => cluster::variables::list(self, head).await,
+            Endpoint::ClusterStatus => Ok(cluster::status::status(self)),
+            Endpoint::Health => Ok(cluster::health::alive()),
+            Endpoint::Ready => Ok(cluster::health::ready(self)),
+            Endpoint::Metrics => Ok(cluster::health::metrics(self)),
+            Endpoint::Version => Ok(spin_cycle::version()),
+            Endpoint::CreateRequest => spin_cycle::create::create(self, head, &body).await,
+            Endpoint::ListRequests => spin_cycle::list::list(self, head).await,
+            Endpoint::GetRequest { id } => spin_cycle::requests::get(self, head, id).await,
+            Endpoint::GetJobChain { id } => spin_cycle::requests::job_chain(self, head, id).await,
+            Endpoint::GetLog { id } => spin_cycle::log::of_request(self, head, id).await,
+            Endpoint::GetJobLog { id, job } => spin_cycle::log::of_job(self, head, id, job).await,
+            Endpoint::StopRequest { id } => spin_cycle::stop::stop(self, head, id).await,
+            Endpoint::StartRequest { id } => spin_cycle::requests::start(self, head, id).await,
+            Endpoint::RequestList => Ok(spin_cycle::request_list::list(self, head)),
+            Endpoint::JobRunnerOnly => Err(crate::error::InputError::JobRunnerOnly.into()),
+        }
+    }
+}

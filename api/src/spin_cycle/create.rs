@@ -1,0 +1,88 @@
+//! `POST /api/v1/requests`: build the whole chain, then store it with one command. When any step fails nothing is stored.
+
+use std::{sync::Arc, time::Duration};
+
+use capstan_model::{
+    command::Command,
+    ids::{JobId, RequestId},
+    reply::Answer as Reply,
+    workflow::{
+        graph::{Builder, Built, Step},
+        json::{JsonMap, JsonText},
+    },
+};
+use capstan_raft_store::{
+    handle::{Committed, Consistency, ProposeOptions},
+    ports::Entropy,
+};
+use http::{HeaderValue, StatusCode, header::LOCATION};
+use tokio::time::timeout;
+
+use super::{archive, create_body, create_body::Asked, json, location, shapes};
+use crate::{
+    answer::Answer,
+    call::Head,
+    error::{ApiError, CreateError, InputError},
+    headers,
+    service::{Inner, Parts},
+};
+
+/// How long the job types may take for all jobs of a request.
+const CREATE_WAIT_MAX: Duration = Duration::from_secs(3);
+const JOB_ID_DIGITS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+
+pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<Answer, ApiError> {
+    if api.parts.health.draining() {
+        return Err(InputError::Draining.into());
+    }
+    let asked = create_body::read(head, body)?;
+    let options = ProposeOptions { idempotency: headers::idempotency(head, body)?, ..ProposeOptions::client() };
+    let wait_max = CREATE_WAIT_MAX;
+    let built = timeout(wait_max, build(&api.parts, &asked)).await.map_err(|_| InputError::CreateTimeout { wait_max })??;
+    let request = built.into_request(draw_request_id(&api.parts), "".into());
+    let location_of_new = location(request.id);
+    let committed = api.parts.cluster.propose(Command::CreateRequest(Arc::new(request)), options).await;
+    let Committed { reply, index } =
+        committed.map_err(|source| CreateError { source, location: location_of_new })?;
+    // A repeat under the same idempotency key is answered with the request the first call made.
+    let Reply::RequestCreated { id, .. } = reply? else { unreachable!("a creation is answered as one") };
+    let view = api.parts.cluster.read(Consistency::AtLeast(index)).await?;
+    let found = archive::request(view.clone(), id).await?;
+    let detail = found.ok_or_else(|| InputError::NoSuchRequest { id: id.to_string() })?;
+    let body = shapes::created(&detail, &view.state().nodes);
+    let mut answer = json::answer(StatusCode::CREATED, &body, json::Layout::of(head));
+    let location = HeaderValue::try_from(location(id)).expect("a path of ids is legal in a header");
+    answer.headers_mut().insert(LOCATION, location);
+    answer.headers_mut().insert(headers::INDEX, HeaderValue::from(view.index()));
+    Ok(answer)
+}
+
+/// Expands the request, asking the job types as often as the builder needs them.
+async fn build(parts: &Parts, asked: &Asked) -> Result<Built, InputError> {
+    let args: JsonMap = asked.args.iter().map(|(name, value)| (name.as_str().into(), JsonText::from(value))).collect();
+    let entropy = Arc::clone(&parts.entropy);
+    let mut builder = Builder::new(parts.workflows.specs(), &asked.kind, &args, move || draw_job_id(&*entropy));
+    let mut created = Vec::new();
+    loop {
+        match builder.step(std::mem::take(&mut created)) {
+            Step::Need(calls) => created = parts.job_types.create(calls).await,
+            Step::Done(built) => return Ok(*built),
+            Step::Refused(refusal) => return Err(refusal.into()),
+        }
+    }
+}
+
+fn draw_request_id(parts: &Parts) -> RequestId {
+    let unix_secs = u32::try_from(parts.clock.wall().as_secs()).unwrap_or(u32::MAX);
+    RequestId::from_parts(unix_secs, parts.entropy.u64().to_be_bytes())
+}
+
+fn draw_job_id(entropy: &dyn Entropy) -> JobId {
+    let mut bits = entropy.u64();
+    let mut digit = || {
+        let digit = JOB_ID_DIGITS[(bits % 62) as usize];
+        bits /= 62;
+        digit
+    };
+    JobId([digit(), digit(), digit(), digit()])
+}

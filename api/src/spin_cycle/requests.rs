@@ -1,0 +1,46 @@
+//! `GET /api/v1/requests/{id}` and what else is asked of one request.
+
+use capstan_model::workflow::view::RequestDetail;
+use capstan_raft_store::handle::View;
+use http::{HeaderValue, StatusCode};
+
+use super::{archive, json, no_such_request, request_id, shapes};
+use crate::{
+    answer::Answer,
+    call::Head,
+    error::{ApiError, InputError},
+    headers, read,
+    service::Inner,
+};
+
+/// The request with its args and its chain.
+pub(crate) async fn get(api: &Inner, head: &Head<'_>, id: &str) -> Result<Answer, ApiError> {
+    let (view, detail) = find(api, head, id).await?;
+    Ok(answer(head, &view, &shapes::detail(&detail, &view.state().nodes)))
+}
+
+/// `…/job-chain`: the chain alone.
+pub(crate) async fn job_chain(api: &Inner, head: &Head<'_>, id: &str) -> Result<Answer, ApiError> {
+    let (view, detail) = find(api, head, id).await?;
+    Ok(answer(head, &view, &shapes::chain(&detail)))
+}
+
+/// `PUT …/start`, which upstream's own parts use among themselves.
+pub(crate) async fn start(api: &Inner, head: &Head<'_>, id: &str) -> Result<Answer, ApiError> {
+    let (_, detail) = find(api, head, id).await?;
+    Err(InputError::NotStartable { state: detail.summary.state.name() }.into())
+}
+
+/// An answer that shows a view.
+pub(super) fn answer(head: &Head<'_>, view: &View, body: &impl serde::Serialize) -> Answer {
+    let mut answer = json::answer(StatusCode::OK, body, json::Layout::of(head));
+    answer.headers_mut().insert(headers::INDEX, HeaderValue::from(view.index()));
+    answer
+}
+
+async fn find(api: &Inner, head: &Head<'_>, id: &str) -> Result<(View, RequestDetail), ApiError> {
+    let request = request_id(id)?;
+    let view = read::view(&api.parts.cluster, head).await?;
+    let detail = archive::request(view.clone(), request).await?;
+    Ok((view, detail.ok_or_else(|| no_such_request(id))?))
+}
