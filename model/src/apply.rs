@@ -61,7 +61,9 @@ fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
         Command::PutVariable { name, value, condition } => variables::put(state, name, value, *condition),
         Command::DeleteVariable { name, condition } => variables::delete(state, name, *condition),
         Command::SetSetting(setting) => settings::set(&state.settings, *setting),
-        Command::CreateRequest(create) => workflow::handle::create_request(state, at, create).map(of_workflow),
+        Command::CreateRequest(create) => {
+            workflow::handle::create_request(state, at, create).map(of_workflow)
+        }
         Command::FinishTry(finish) => workflow::handle::finish_try(state, at, finish).map(of_workflow),
         Command::StartRetry(start) => workflow::handle::start_retry(state, at, start).map(of_workflow),
         Command::StopRequest(stop) => workflow::handle::stop_request(state, at, stop).map(of_workflow),
@@ -153,14 +155,18 @@ where
 
     fn sealed(&mut self, sealed: &Sealed, containment: Containment) -> Reply {
         match sealed.open() {
-            Ok(Stored::V1 { command, .. }) if command.has_natural_key() => self.contain(&command, containment),
+            Ok(Stored::V1 { command, .. }) if command.has_natural_key() => {
+                self.contain(&command, containment)
+            }
             opened => {
                 if let Err(reply) = self.state.sessions.admit(&sealed.id) {
                     return reply;
                 }
                 let reply = match opened {
                     Ok(Stored::V1 { idempotency: None, command }) => self.contain(&command, containment),
-                    Ok(Stored::V1 { idempotency: Some(call), command }) => self.call(call, &command, containment),
+                    Ok(Stored::V1 { idempotency: Some(call), command }) => {
+                        self.call(call, &command, containment)
+                    }
                     Err(e) => Err(Rejection::Undecodable { message: e.to_string() }),
                 };
                 self.state.sessions.remember(&sealed.id, &reply, &mut self.sink);
@@ -211,7 +217,8 @@ where
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> String {
-    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let message =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     message.unwrap_or("a panic without a message").to_owned()
 }
 

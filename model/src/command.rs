@@ -177,7 +177,8 @@ impl Sealed {
     /// # Errors
     /// Refuses a command of more than [`COMMAND_BYTES_MAX`] bytes.
     pub fn new(id: CommandId, idempotency: Option<Idempotency>, command: Command) -> Result<Self, SealError> {
-        let bytes = postcard::to_stdvec(&Stored::V1 { idempotency, command }).expect("commands are serialisable");
+        let bytes =
+            postcard::to_stdvec(&Stored::V1 { idempotency, command }).expect("commands are serialisable");
         if bytes.len() > COMMAND_BYTES_MAX {
             return Err(SealError::TooLarge { bytes: bytes.len() });
         }
@@ -197,7 +198,9 @@ impl Command {
     /// Whether the command has a natural key that makes repeats harmless, so that it needs no session.
     pub fn has_natural_key(&self) -> bool {
         match self {
-            Self::FoundCluster { .. } | Self::NodeJoined(_) | Self::FinishTry(_) | Self::StartRetry(_) => true,
+            Self::FoundCluster { .. } | Self::NodeJoined(_) | Self::FinishTry(_) | Self::StartRetry(_) => {
+                true
+            }
             Self::PutVariable { .. }
             | Self::DeleteVariable { .. }
             | Self::SetSetting(_)

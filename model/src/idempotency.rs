@@ -127,7 +127,10 @@ mod tests {
 
     fn call(key: usize) -> Idempotency {
         let [caller, method, path] = ["ann", "POST", "/api/v1/requests"].map(Arc::from);
-        Idempotency { scope: IdempotencyScope { caller, method, path, key: key.to_string().into() }, body_hash: 1 }
+        Idempotency {
+            scope: IdempotencyScope { caller, method, path, key: key.to_string().into() },
+            body_hash: 1,
+        }
     }
 
     #[test]

@@ -265,7 +265,13 @@ mod tests {
 
     #[test]
     fn malformed_ids_are_refused() {
-        for text in ["", "9m4e2mr0ui3e8a215n4", "9m4e2mr0ui3e8a215n4z", "9m4e2mr0ui3e8a215n4h", "9M4e2mr0ui3e8a215n4g"] {
+        for text in [
+            "",
+            "9m4e2mr0ui3e8a215n4",
+            "9m4e2mr0ui3e8a215n4z",
+            "9m4e2mr0ui3e8a215n4h",
+            "9M4e2mr0ui3e8a215n4g",
+        ] {
             assert!(text.parse::<RequestId>().is_err(), "{text:?}");
         }
         for text in ["", "abc", "abcde", "ab-d", "äb"] {

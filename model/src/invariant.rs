@@ -28,7 +28,8 @@ pub fn check(state: &State) -> Result<(), Violation> {
     require(state.idempotency.index_matches(), "the time index holds exactly the idempotency keys", || {
         format!("{} keys", state.idempotency.len())
     })?;
-    workflow::check(&state.requests, &state.nodes).map_err(|found| violation("the rules of requests hold", found))?;
+    workflow::check(&state.requests, &state.nodes)
+        .map_err(|found| violation("the rules of requests hold", found))?;
     workflow::check(&state.requests, &state.nodes)
         .map_err(|found| violation("live requests agree with their chains, indexes and owners", found))?;
     check_checksum(state)
@@ -72,7 +73,8 @@ fn check_checksum(state: &State) -> Result<(), Violation> {
         RowChange::Put { key, value } => Some((key, value)),
         RowChange::Delete { .. } => None,
     });
-    let loaded = State::load(rows).map_err(|e| violation("the rows of a State can be loaded", e.to_string()))?;
+    let loaded =
+        State::load(rows).map_err(|e| violation("the rows of a State can be loaded", e.to_string()))?;
     require(loaded == *state, "a State loaded from its rows equals it", || format!("index {}", state.index()))
 }
 

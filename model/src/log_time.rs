@@ -104,7 +104,10 @@ mod tests {
         let mut clock = LogClock::start(secs(1_030));
         for passed in 1..=3_600 {
             let (before, wall) = (clock, secs(1_000 + passed));
-            assert!(clock.advance(Duration::from_secs(1), wall, Some(wall)) > before.last, "after {passed} s");
+            assert!(
+                clock.advance(Duration::from_secs(1), wall, Some(wall)) > before.last,
+                "after {passed} s"
+            );
         }
         assert_eq!(clock.last, secs(4_600));
     }

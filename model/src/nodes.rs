@@ -64,7 +64,8 @@ pub(crate) fn join(state: &State, joined: &NodeJoined) -> Result<Vec<Event>, Rej
     if known.incarnation.boot >= joined.incarnation.boot {
         return Err(Rejection::OldIncarnation { incarnation: joined.incarnation });
     }
-    let ended = state.sessions.of(known.incarnation).map(|_| Event::SessionEnded { incarnation: known.incarnation });
+    let ended =
+        state.sessions.of(known.incarnation).map(|_| Event::SessionEnded { incarnation: known.incarnation });
     Ok(ended.into_iter().chain([Event::NodeJoined(joined.clone())]).collect())
 }
 

@@ -45,7 +45,9 @@ pub enum Rejection {
         incarnation: Incarnation,
     },
     /// The node is known with another data directory.
-    #[error("node {node} is recorded with disk {recorded}, not {found}: a wiped or swapped data directory needs a new node id")]
+    #[error(
+        "node {node} is recorded with disk {recorded}, not {found}: a wiped or swapped data directory needs a new node id"
+    )]
     OtherDisk {
         /// The node.
         node: NodeId,

@@ -188,7 +188,9 @@ pub fn decode<V: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<V, LoadEr
 /// # Errors
 /// The value is of no known version.
 pub fn decode_archive<V: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<(u64, V), LoadError> {
-    postcard::from_bytes(value).map(|Archived::V1 { index, row }| (index, row)).map_err(|e| undecodable(key, e))
+    postcard::from_bytes(value)
+        .map(|Archived::V1 { index, row }| (index, row))
+        .map_err(|e| undecodable(key, e))
 }
 
 /// The index that wrote an archive row, without decoding the rest.

@@ -95,9 +95,10 @@ impl Sessions {
     /// What is known of a command.
     pub fn reply(&self, id: &CommandId) -> SessionReply {
         match self.of(id.incarnation) {
-            Some(session) if id.seq >= session.lowest => {
-                session.replies.get(&id.seq).map_or(SessionReply::Open, |reply| SessionReply::Reply(reply.clone()))
-            }
+            Some(session) if id.seq >= session.lowest => session
+                .replies
+                .get(&id.seq)
+                .map_or(SessionReply::Open, |reply| SessionReply::Reply(reply.clone())),
             _ => SessionReply::Over,
         }
     }
@@ -136,7 +137,9 @@ impl Sessions {
         let before = session.row();
         session.lowest = settled.below;
         sink.replace(&session_key(node), Some(&before), Some(&session.row()));
-        while let Some(seq) = session.replies.get_min().map(|(seq, _)| *seq).filter(|seq| *seq < settled.below) {
+        while let Some(seq) =
+            session.replies.get_min().map(|(seq, _)| *seq).filter(|seq| *seq < settled.below)
+        {
             let reply = session.replies.remove(&seq).expect("the smallest reply exists");
             sink.replace(&reply_key(node, seq), Some(&reply), None);
         }

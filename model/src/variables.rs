@@ -84,10 +84,16 @@ impl Variables {
         Page { variables, next }
     }
 
-    pub(crate) fn evolve_put(&mut self, name: &VariableName, value: &Bytes, revision: u64, sink: &mut RowSink) {
+    pub(crate) fn evolve_put(
+        &mut self,
+        name: &VariableName,
+        value: &Bytes,
+        revision: u64,
+        sink: &mut RowSink,
+    ) {
         let new = Variable { revision, value: value.clone() };
-        sink.replace(&key(name), self.by_name.get(name), Some(&new));
-        self.by_name.insert(name.clone(), new);
+        let old = self.by_name.insert(name.clone(), new.clone());
+        sink.replace(&key(name), old.as_ref(), Some(&new));
         self.revision = revision;
     }
 

@@ -25,7 +25,10 @@ fn stored_bytes_are_as_shipped() {
         let stored = Stored::V1 { idempotency: None, command };
         lines.push(line("command", &stored));
     });
-    lines.push(line("idempotent command", &Stored::V1 { idempotency: Some(call()), command: first_command() }));
+    lines.push(line(
+        "idempotent command",
+        &Stored::V1 { idempotency: Some(call()), command: first_command() },
+    ));
     lines.push(line("entry", &sample_entry()));
     successors(Some(Answer::Done), answer_after).for_each(|answer| lines.push(line("answer", &answer)));
     successors(Some(first_rejection()), rejection_after).for_each(|r| lines.push(line("rejection", &r)));
@@ -140,7 +143,9 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         Rejection::InvalidSetting { .. } => Rejection::NotLive { request },
         Rejection::NotLive { .. } => Rejection::RequestExists { request },
         Rejection::RequestExists { .. } => Rejection::NoSuchJob { request, job },
-        Rejection::NoSuchJob { .. } => Rejection::StaleEpoch { request, current: Epoch(300), named: Epoch(2) },
+        Rejection::NoSuchJob { .. } => {
+            Rejection::StaleEpoch { request, current: Epoch(300), named: Epoch(2) }
+        }
         Rejection::StaleEpoch { .. } => Rejection::StaleTry { job, current: TryNo(300), named: TryNo(2) },
         Rejection::StaleTry { .. } => Rejection::NothingDue { job },
         Rejection::NothingDue { .. } => return None,

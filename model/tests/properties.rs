@@ -50,7 +50,10 @@ fn any_body() -> impl Strategy<Value = Command> {
 fn any_call() -> impl Strategy<Value = Option<Idempotency>> {
     let call = (0..3_u8, 0..2_u128).prop_map(|(key, body_hash)| {
         let [caller, method, path] = ["", "PUT", "/cluster/v1/variables/a"].map(Arc::from);
-        Idempotency { scope: IdempotencyScope { caller, method, path, key: key.to_string().into() }, body_hash }
+        Idempotency {
+            scope: IdempotencyScope { caller, method, path, key: key.to_string().into() },
+            body_hash,
+        }
     });
     prop_oneof![3 => Just(None), 1 => call.prop_map(Some)]
 }

@@ -46,18 +46,29 @@ enum Command {
         key: Option<String>,
     },
     /// Sets a variable to a value of so many bytes.
-    PutBytes { id: Id, name: VariableName, bytes: usize },
+    PutBytes {
+        id: Id,
+        name: VariableName,
+        bytes: usize,
+    },
     Delete {
         id: Id,
         name: VariableName,
         #[arg(key = "if")]
         condition: Option<If>,
     },
-    Set { id: Id, name: String, value: String },
+    Set {
+        id: Id,
+        name: String,
+        value: String,
+    },
     /// Sends bytes that are no command.
     Garble(Id),
     /// The sender waits for no command of this life below the number.
-    Settle { life: Life, below: u64 },
+    Settle {
+        life: Life,
+        below: u64,
+    },
     /// Applies the last entry once more, at its own index.
     Repeat,
     /// Query: variables in order.
@@ -130,7 +141,9 @@ impl goldenscript::Runner for Runner {
     fn run(&mut self, command: &Command, _: &Context) -> Result<String, Box<dyn Error>> {
         match command {
             Command::At(secs) => self.secs = *secs,
-            Command::Found(id) => self.push_natural(command::Command::FoundCluster { cluster: ClusterId(*id) }),
+            Command::Found(id) => {
+                self.push_natural(command::Command::FoundCluster { cluster: ClusterId(*id) })
+            }
             Command::Join { life, disk, nonce } => {
                 let mut joined = joined(life.node, life.boot);
                 joined.disk = disk.map_or(joined.disk, DiskId);
@@ -155,7 +168,9 @@ impl goldenscript::Runner for Runner {
                 let setting = Setting::parse(name, value)?;
                 self.commands.push(sealed(id.0, None, command::Command::SetSetting(setting)));
             }
-            Command::Garble(id) => self.commands.push(Sealed { id: id.0, bytes: Bytes::from_static(b"\xffgarbage") }),
+            Command::Garble(id) => {
+                self.commands.push(Sealed { id: id.0, bytes: Bytes::from_static(b"\xffgarbage") })
+            }
             Command::Settle { life, below } => {
                 self.settled.push(Settled { incarnation: incarnation(life.node, life.boot), below: *below });
             }
@@ -167,7 +182,11 @@ impl goldenscript::Runner for Runner {
                 return Ok(format!("{} replies, {} rows\n", applied.replies.len(), applied.rows.len()));
             }
             Command::List { prefix, after, limit } => {
-                return Ok(self.list(prefix.as_deref().unwrap_or(""), after.as_deref(), limit.unwrap_or(1_000)));
+                return Ok(self.list(
+                    prefix.as_deref().unwrap_or(""),
+                    after.as_deref(),
+                    limit.unwrap_or(1_000),
+                ));
             }
             Command::Reply(id) => {
                 return Ok(match self.replica.state.session_reply(&id.0) {
@@ -236,7 +255,12 @@ impl Runner {
         for session in state.sessions.iter() {
             let id = session.incarnation();
             let replies: Vec<_> = session.replies().keys().collect();
-            lines.push(format!("session {}.{}: from {}, replies {replies:?}", id.node, id.boot, session.lowest()));
+            lines.push(format!(
+                "session {}.{}: from {}, replies {replies:?}",
+                id.node,
+                id.boot,
+                session.lowest()
+            ));
         }
         lines.push(format!("idempotency keys: {}", state.idempotency.len()));
         let defaults = capstan_model::settings::Settings::default().all();
@@ -254,8 +278,12 @@ fn put(name: &VariableName, value: Bytes, condition: &Option<If>) -> command::Co
 /// The call a PUT of this variable is; the value stands for the body.
 fn call(key: &str, name: &VariableName, value: &str) -> Idempotency {
     let path = format!("/cluster/v1/variables/{name}");
-    let scope =
-        IdempotencyScope { caller: "".into(), method: "PUT".into(), path: Arc::from(path), key: Arc::from(key) };
+    let scope = IdempotencyScope {
+        caller: "".into(),
+        method: "PUT".into(),
+        path: Arc::from(path),
+        key: Arc::from(key),
+    };
     Idempotency { scope, body_hash: value.bytes().fold(7, |hash, byte| hash * 31 + u128::from(byte)) }
 }
 
@@ -276,7 +304,9 @@ fn describe_reply(reply: &Reply) -> String {
 fn describe_event(event: &Event) -> String {
     match event {
         Event::ClusterFounded(cluster) => format!("cluster {} founded", cluster.id),
-        Event::NodeJoined(joined) => format!("node {} joined, boot {}", joined.node(), joined.incarnation.boot),
+        Event::NodeJoined(joined) => {
+            format!("node {} joined, boot {}", joined.node(), joined.incarnation.boot)
+        }
         Event::SessionEnded { incarnation } => format!("session of boot {} ended", incarnation.boot),
         Event::VariablePut { name, revision, .. } => format!("variable {name} put, revision {revision}"),
         Event::VariableDeleted { name } => format!("variable {name} deleted"),

@@ -61,15 +61,23 @@ impl RowSink {
 
     /// Writes one archive row, under this entry's index.
     pub fn archive<V: Serialize>(&mut self, key: &Key, row: &V) {
-        debug_assert!(Table::of(key).is_some_and(|t| t as u8 >= ARCHIVE_FROM), "an archive row has an archive key");
+        debug_assert!(
+            Table::of(key).is_some_and(|t| t as u8 >= ARCHIVE_FROM),
+            "an archive row has an archive key"
+        );
         encode_into(&mut self.new, &Archived::V1 { index: self.index, row });
-        self.changes
-            .push(RowChange::Put { key: Bytes::copy_from_slice(key), value: Bytes::copy_from_slice(&self.new) });
+        self.changes.push(RowChange::Put {
+            key: Bytes::copy_from_slice(key),
+            value: Bytes::copy_from_slice(&self.new),
+        });
     }
 
     /// Removes one archive row.
     pub fn remove_archived(&mut self, key: &Key) {
-        debug_assert!(Table::of(key).is_some_and(|t| t as u8 >= ARCHIVE_FROM), "an archive row has an archive key");
+        debug_assert!(
+            Table::of(key).is_some_and(|t| t as u8 >= ARCHIVE_FROM),
+            "an archive row has an archive key"
+        );
         self.changes.push(RowChange::Delete { key: Bytes::copy_from_slice(key) });
     }
 
