@@ -4,29 +4,37 @@ mod guardian_world;
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, time::Duration};
 
+use capstan_model::{
+    ids::Epoch,
+    workflow::{command::TryEnd, json::JsonText},
+};
 use capstan_node::{
-    executor::{Executor, Limits, ProcessKey, Standing, StartRefused, StartSpec, Started, Verdict},
+    executor::{Executor, Limits, Outcome, ProcessKey, Standing, StartRefused, StartSpec, Started, TryKey},
     guardian::{frame::FRAME_BYTES_MAX, output::STREAM_BYTES_MAX},
 };
 use guardian_world::{World, is_alive, key, peak_memory, script, until};
 
 const GRACE: Duration = Duration::from_secs(10);
 
+fn stdout(outcome: &Arc<Outcome>) -> String {
+    outcome.to_report(STREAM_BYTES_MAX).stdout.text()
+}
+
 #[tokio::test]
 async fn the_exit_status_is_told() {
     let mut world = World::new().await;
     let cases = [
-        ("true", Verdict::Complete, 0, ""),
-        ("exit 7", Verdict::Fail, 7, "exit status 7"),
-        ("exit 127", Verdict::Fail, 127, "exit status 127"),
-        ("kill -KILL $$", Verdict::Fail, 137, "signal: killed"),
-        ("kill -TERM $$", Verdict::Fail, 143, "signal: terminated"),
+        ("true", TryEnd::Complete, 0, ""),
+        ("exit 7", TryEnd::Failed, 7, "exit status 7"),
+        ("exit 127", TryEnd::Failed, 127, "exit status 127"),
+        ("kill -KILL $$", TryEnd::Failed, 137, "signal: killed"),
+        ("kill -TERM $$", TryEnd::Failed, 143, "signal: terminated"),
         // A real-time signal, which nix has no name for.
-        ("kill -40 $$", Verdict::Fail, 168, "signal: signal 40"),
+        ("kill -40 $$", TryEnd::Failed, 168, "signal: signal 40"),
     ];
     for (number, (text, verdict, exit, error)) in (1..).zip(cases) {
         let outcome = world.run(script(number, text)).await;
-        assert_eq!((outcome.verdict, outcome.exit, &*outcome.error), (verdict, exit, error), "{text}");
+        assert_eq!((outcome.end, outcome.exit, &*outcome.error), (verdict, exit, error), "{text}");
         assert!(outcome.started_at.0 > 0 && outcome.started_at <= outcome.finished_at);
     }
 }
@@ -49,29 +57,28 @@ async fn a_program_that_cannot_be_executed_is_no_exit_status() {
     ];
     for (number, (program, error)) in (1..).zip(cases) {
         let outcome = world.run(StartSpec::new(key(number), &*program)).await;
-        assert_eq!((outcome.verdict, outcome.exit, &*outcome.error), (Verdict::Fail, 1, &*error));
+        assert_eq!((outcome.end, outcome.exit, &*outcome.error), (TryEnd::Failed, 1, &*error));
     }
     let elsewhere = StartSpec { directory: Some("/no/such".into()), ..StartSpec::new(key(9), "true") };
-    assert_eq!(world.run(elsewhere).await.error, "chdir /no/such: no such file or directory");
+    assert_eq!(&*world.run(elsewhere).await.error, "chdir /no/such: no such file or directory");
 }
 
 #[tokio::test]
 async fn both_streams_are_captured() {
     let mut world = World::new().await;
     let outcome = world.run(script(1, r"echo out; echo err >&2; printf 'bad \377 byte'")).await;
-    assert_eq!(outcome.stdout.text, "out\nbad \u{fffd} byte");
-    assert_eq!(outcome.stderr.text, "err\n");
-    assert!(!outcome.stdout.cut && !outcome.stderr.cut);
+    assert_eq!(stdout(&outcome), "out\nbad \u{fffd} byte");
+    assert_eq!(outcome.to_report(STREAM_BYTES_MAX).stderr.text(), "err\n");
 }
 
 #[tokio::test]
 async fn a_flood_of_output_costs_no_memory() {
     let mut world = World::new().await;
     let outcome = world.run(script(1, "head -c 104857600 /dev/zero | tr '\\0' 'x'; echo end")).await;
-    assert_eq!(outcome.verdict, Verdict::Complete);
-    assert!(outcome.stdout.cut);
-    let (mark, kept) = outcome.stdout.text.split_once('\n').unwrap();
-    assert!(mark.contains("cut"), "{mark}");
+    assert_eq!(outcome.end, TryEnd::Complete);
+    let text = stdout(&outcome);
+    let (mark, kept) = text.split_once('\n').unwrap();
+    assert_eq!(mark, format!("[{} bytes were cut here]", 104_857_600 + 4 - STREAM_BYTES_MAX));
     assert_eq!(kept.len(), STREAM_BYTES_MAX);
     assert!(kept.starts_with('x') && kept.ends_with("xend\n"));
     let peak = peak_memory(world.guardian);
@@ -82,15 +89,15 @@ async fn a_flood_of_output_costs_no_memory() {
 async fn input_is_given_or_empty() {
     let mut world = World::new().await;
     let mut echo = StartSpec::new(key(1), "cat");
-    assert_eq!(world.run(echo.clone()).await.stdout.text, "");
+    assert_eq!(stdout(&world.run(echo.clone()).await), "");
     echo.key = key(2).into();
     echo.stdin = "line\n".repeat(100_000).into_bytes();
     let outcome = world.run(echo).await;
-    assert!(outcome.stdout.text.ends_with("line\nline\n"));
-    assert_eq!(outcome.verdict, Verdict::Complete);
+    assert!(stdout(&outcome).ends_with("line\nline\n"));
+    assert_eq!(outcome.end, TryEnd::Complete);
     // More than a pipe holds, for a program that never reads.
     let deaf = StartSpec { stdin: vec![0; 1024 * 1024], ..script(3, "echo done") };
-    assert_eq!(world.run(deaf).await.stdout.text, "done\n");
+    assert_eq!(stdout(&world.run(deaf).await), "done\n");
 }
 
 #[tokio::test]
@@ -99,7 +106,8 @@ async fn the_environment_is_small_and_says_who_is_who() {
     let env =
         vec![("GREETING".to_owned(), "hi there".to_owned()), ("CAPSTAN_TRY".to_owned(), "99".to_owned())];
     let outcome = world.run(StartSpec { env, ..StartSpec::new(key(4), "env") }).await;
-    let mut names: Vec<_> = outcome.stdout.text.lines().filter_map(|line| line.split_once('=')).collect();
+    let text = stdout(&outcome);
+    let mut names: Vec<_> = text.lines().filter_map(|line| line.split_once('=')).collect();
     names.sort_unstable();
     let data = world.folder.path().canonicalize().unwrap();
     let folder = data.join("jobs").join(format!("{}-jobA-4-3", key(4).request));
@@ -131,7 +139,8 @@ async fn nothing_of_the_guardian_is_inherited() {
     let mut world = World::new().await;
     let outcome =
         world.run(script(1, "grep SigBlk /proc/self/status; ls /proc/self/fd; ulimit -n; pwd")).await;
-    let mut lines = outcome.stdout.text.lines();
+    let text = stdout(&outcome);
+    let mut lines = text.lines();
     assert_eq!(lines.next(), Some("SigBlk:\t0000000000000000"));
     // The fourth is the folder that `ls` reads.
     assert_eq!(lines.by_ref().take(4).collect::<Vec<_>>(), ["0", "1", "2", "3"]);
@@ -140,7 +149,7 @@ async fn nothing_of_the_guardian_is_inherited() {
     assert!(lines.next().is_some_and(|folder| folder.ends_with("-jobA-1-3")), "{outcome:?}");
 
     let limited = StartSpec { limits: Limits { open_files: Some(77) }, ..script(2, "ulimit -n; ulimit -Hn") };
-    assert_eq!(world.run(limited).await.stdout.text, "77\n77\n");
+    assert_eq!(stdout(&world.run(limited).await), "77\n77\n");
 }
 
 #[tokio::test]
@@ -150,7 +159,7 @@ async fn a_job_stops_when_asked() {
     let pid = world.pid_in("pid").await;
     world.executor.stop(key(1).into(), GRACE);
     let outcome = world.next_end().await;
-    assert_eq!((outcome.verdict, outcome.exit), (Verdict::Stopped, 143));
+    assert_eq!((outcome.end, outcome.exit), (TryEnd::Stopped, 143));
     assert!(!is_alive(pid));
 }
 
@@ -162,7 +171,7 @@ async fn a_job_that_completes_its_work_on_sigterm_is_complete() {
     world.pid_in("pid").await;
     world.executor.stop(key(1).into(), GRACE);
     let outcome = world.next_end().await;
-    assert_eq!((outcome.verdict, &*outcome.stdout.text), (Verdict::Complete, "saved\n"));
+    assert_eq!((outcome.end, &*stdout(&outcome)), (TryEnd::Complete, "saved\n"));
 }
 
 #[tokio::test]
@@ -177,8 +186,8 @@ async fn a_job_that_ignores_sigterm_is_killed_after_its_grace_and_fails() {
     world.executor.stop(key(1).into(), Duration::from_millis(50));
     world.executor.stop(key(1).into(), GRACE);
     let outcome = world.next_end().await;
-    assert_eq!((outcome.verdict, outcome.exit), (Verdict::Fail, 137));
-    assert_eq!(outcome.error, "did not stop in time and was killed");
+    assert_eq!((outcome.end, outcome.exit), (TryEnd::KilledStopping, 137));
+    assert_eq!(&*outcome.error, "did not stop in time and was killed");
     assert!(!is_alive(pid) && !is_alive(child));
 }
 
@@ -190,7 +199,7 @@ async fn what_a_job_leaves_behind_ends_with_it() {
                 (setsid sh -c 'sh -c \"echo \\$\\$ > ../../daemon; exec sleep 100\" &' &); \
                 while ! [ -s ../../daemon ]; do sleep 0.01; done; echo done";
     let outcome = world.run(script(1, text)).await;
-    assert_eq!((outcome.verdict, &*outcome.stdout.text), (Verdict::Complete, "done\n"));
+    assert_eq!((outcome.end, &*stdout(&outcome)), (TryEnd::Complete, "done\n"));
     assert!(!is_alive(world.pid_in("kept").await));
     assert!(!is_alive(world.pid_in("daemon").await));
 }
@@ -228,9 +237,8 @@ async fn a_key_is_started_once() {
 
     // Another epoch is another start.
     let mut later = script(1, text);
-    later.key =
-        ProcessKey::Try(capstan_node::executor::TryKey { epoch: capstan_model::ids::Epoch(4), ..key(1) });
-    assert_eq!(world.run(later).await.verdict, Verdict::Complete);
+    later.key = ProcessKey::Try(TryKey { epoch: Epoch(4), ..key(1) });
+    assert_eq!(world.run(later).await.end, TryEnd::Complete);
 }
 
 #[tokio::test]
@@ -238,13 +246,13 @@ async fn a_result_file_says_more_than_the_exit_status() {
     let mut world = World::new().await;
     let text = r#"printf '{"state":"FAIL","exit":5,"error":"no quota"}' > $CAPSTAN_RESULT"#;
     let outcome = world.run(script(1, text)).await;
-    assert_eq!((outcome.verdict, outcome.exit, &*outcome.error), (Verdict::Fail, 5, "no quota"));
+    assert_eq!((outcome.end, outcome.exit, &*outcome.error), (TryEnd::Failed, 5, "no quota"));
     let text = r#"printf '{"state":"COMPLETE","jobData":{"vm":"db7"}}' > $CAPSTAN_RESULT; exit 3"#;
     let outcome = world.run(script(2, text)).await;
-    assert_eq!((outcome.verdict, outcome.exit), (Verdict::Complete, 3));
-    assert_eq!(outcome.job_data["vm"], "db7");
+    assert_eq!((outcome.end, outcome.exit), (TryEnd::Complete, 3));
+    assert_eq!(outcome.job_data["vm"], JsonText::string("db7"));
     let outcome = world.run(script(3, "echo '{' > $CAPSTAN_RESULT")).await;
-    assert_eq!(outcome.verdict, Verdict::Fail);
+    assert_eq!(outcome.end, TryEnd::Failed);
     assert!(outcome.error.contains("result file"), "{}", outcome.error);
 }
 
@@ -266,10 +274,10 @@ async fn a_call_has_an_answer_a_deadline_and_no_place_in_the_register() {
     let world = World::new().await;
     let text = r#"printf '{"args":{"host":"db7"},"bytes":"aGk="}' > $CAPSTAN_RESULT"#;
     let outcome = world.executor.call(script(1, text), GRACE).await.unwrap();
-    assert_eq!((outcome.verdict, &*outcome.bytes), (Verdict::Complete, &b"hi"[..]));
-    assert_eq!(outcome.args["host"], "db7");
+    assert_eq!((outcome.end, &*outcome.created.bytes), (TryEnd::Complete, &b"hi"[..]));
+    assert_eq!(outcome.created.args["host"], JsonText::string("db7"));
     let outcome = world.executor.call(script(1, "sleep 100"), Duration::from_millis(50)).await.unwrap();
-    assert_eq!((outcome.verdict, &*outcome.error), (Verdict::Fail, "ran out of time and was killed"));
+    assert_eq!((outcome.end, &*outcome.error), (TryEnd::Failed, "ran out of time and was killed"));
     assert!(world.executor.register().await.unwrap().is_empty());
     until("the scratch folders to go", || fs::read_dir(world.file("jobs")).unwrap().next().is_none()).await;
 }
@@ -291,7 +299,7 @@ async fn many_jobs_run_at_once() {
     }
     let mut seen = Vec::new();
     for _ in 1..=200 {
-        seen.push(world.next_end().await.stdout.text.trim().parse::<u32>().unwrap());
+        seen.push(stdout(&world.next_end().await).trim().parse::<u32>().unwrap());
     }
     seen.sort_unstable();
     assert_eq!(seen, (1..=200).collect::<Vec<_>>());

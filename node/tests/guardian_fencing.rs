@@ -8,9 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use capstan_model::ids::Incarnation;
+use capstan_model::{ids::Incarnation, workflow::command::TryEnd};
 use capstan_node::{
-    executor::{ExecEvent, Executor, StartRefused, StartSpec, Verdict},
+    executor::{ExecEvent, Executor, StartRefused, StartSpec},
     guardian::{BootTime, clear_leftovers},
 };
 use guardian_world::{
@@ -61,15 +61,15 @@ async fn everything_dies_with_the_lease() {
     let end = BootTime::now().after(Duration::from_millis(300));
     world.executor.renew_lease(end);
     let outcome = world.next_end().await;
-    assert_eq!(outcome.verdict, Verdict::Fail);
-    assert_eq!(outcome.error, "node 7 was cut off while the job ran");
+    assert_eq!(outcome.end, TryEnd::Failed);
+    assert_eq!(&*outcome.error, "node 7 was cut off while the job ran");
     assert!(BootTime::now() >= end, "killed before the lease was over");
     all_dead(&pids).await;
     assert!(BootTime::now() < end.after(KILL_MAX));
     assert_eq!(world.executor.start(script(2, "true")).await.unwrap_err(), StartRefused::LeaseOver);
 
     world.executor.renew_lease(BootTime::now().after(PATIENCE));
-    assert_eq!(world.run(script(3, "true")).await.verdict, Verdict::Complete);
+    assert_eq!(world.run(script(3, "true")).await.end, TryEnd::Complete);
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_renewed_lease_kills_nothing() {
     world.executor.renew_lease(first_end);
     until("the first lease to end", || BootTime::now() > first_end.after(Duration::from_millis(50))).await;
     fs::write(world.file("go"), "").unwrap();
-    assert_eq!(world.next_end().await.verdict, Verdict::Complete);
+    assert_eq!(world.next_end().await.end, TryEnd::Complete);
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn a_new_incarnation_begins_with_nothing() {
     world.start(script(1, "echo $CAPSTAN_INCARNATION > ../../life")).await;
     until("the second run", || world.file("life").exists()).await;
     // The end of the first run may have been reported as well, and fails.
-    while world.next_end().await.verdict != Verdict::Complete {}
+    while world.next_end().await.end != TryEnd::Complete {}
     assert_eq!(fs::read_to_string(world.file("life")).unwrap(), "7.2.000000000000feed\n");
 }
 
@@ -124,7 +124,7 @@ async fn a_guardian_does_not_heed_what_a_terminal_sends() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
         send(world.guardian, signal);
     }
-    assert_eq!(world.run(script(1, "true")).await.verdict, Verdict::Complete);
+    assert_eq!(world.run(script(1, "true")).await.end, TryEnd::Complete);
 }
 
 #[tokio::test]

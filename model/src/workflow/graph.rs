@@ -63,7 +63,7 @@ pub struct Created {
 }
 
 /// A job that was created.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CreateOutput {
     /// Args it added or changed; they are seen by others only through `sets`.
     pub args: JsonMap,

@@ -114,11 +114,18 @@ impl HostExecutor {
     /// # Errors
     /// Its exit status cannot be taken.
     pub async fn shut_down(&self) -> io::Result<Option<ExitStatus>> {
-        self.shared.outgoing.lock().expect("no holder panics").take();
+        self.shared.hang_up();
         let Some(mut process) = self.guardian.lock().expect("no holder panics").take() else {
             return Ok(None);
         };
         spawn_blocking(move || process.wait().map(Some)).await.map_err(io::Error::other)?
+    }
+}
+
+/// Closes the socket, so that the guardian ends every process.
+impl Drop for HostExecutor {
+    fn drop(&mut self) {
+        self.shared.hang_up();
     }
 }
 
@@ -245,6 +252,11 @@ impl Shared {
         }
     }
 
+    /// Ends the writer, and with it the stream to the guardian.
+    fn hang_up(&self) {
+        self.outgoing.lock().expect("no holder panics").take();
+    }
+
     fn draw(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
@@ -308,7 +320,7 @@ impl Shared {
 
     async fn note_end(self: &Arc<Self>, key: ProcessKey, report: EndReport) {
         let shared = Arc::clone(self);
-        let decided = spawn_blocking(move || shared.decide(key, &report)).await;
+        let decided = spawn_blocking(move || shared.decide(key, report)).await;
         let outcome = Arc::new(decided.expect("deciding an outcome does not panic"));
         let call = {
             let mut known = self.known();
@@ -332,7 +344,7 @@ impl Shared {
         }
     }
 
-    fn decide(&self, key: ProcessKey, report: &EndReport) -> Outcome {
+    fn decide(&self, key: ProcessKey, report: EndReport) -> Outcome {
         let result = result_file::read(&scratch::result_file(&self.data, &key));
         let known = self.known();
         let origin = known.started.get(&key);

@@ -6,7 +6,6 @@
 
 pub mod host;
 pub mod outcome;
-pub mod output;
 pub mod result_file;
 
 use std::{sync::Arc, time::Duration};
@@ -15,7 +14,7 @@ use capstan_model::ids::Incarnation;
 use futures::future::BoxFuture;
 use tokio::sync::broadcast;
 
-pub use self::outcome::{Outcome, Verdict};
+pub use self::outcome::Outcome;
 pub use crate::guardian::{
     BootTime, ProcessKey, TryKey,
     protocol::{Limits, StartSpec},

@@ -1,50 +1,48 @@
 //! What the end of a process means for the try it was.
 
-use capstan_model::{ids::NodeId, time::Timestamp};
-use nix::{errno::Errno, sys::signal::Signal};
-use serde_json::{Map, Value};
+use std::sync::Arc;
 
-use super::{
-    output::OutputText,
-    result_file::{ResultError, ResultFile},
+use capstan_model::{
+    ids::NodeId,
+    time::Timestamp,
+    workflow::{
+        command::{TryEnd, TryReport},
+        graph::CreateOutput,
+        job::ERROR_BYTES_MAX,
+        json::JsonMap,
+        output::{Output, Tail},
+    },
 };
-use crate::guardian::protocol::{Cut, End, EndReport, StartFailure, StartStep};
+use nix::{errno::Errno, sys::signal::Signal};
 
-/// How a try ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It did what it was for, whatever its exit status.
-    Complete,
-    /// It failed, and may be tried again.
-    Fail,
-    /// It ended because it was asked to.
-    Stopped,
-}
+use super::result_file::{ResultError, ResultFile};
+use crate::guardian::{
+    output::Captured,
+    protocol::{Cut, End, EndReport, StartFailure, StartStep},
+};
 
-/// The end of a try, as it is logged.
-#[derive(Debug, Clone, PartialEq)]
+/// The end of a try or a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// How it ended.
-    pub verdict: Verdict,
+    pub end: TryEnd,
     /// The exit status: of the process, 128 and the signal's number for one that a signal ended, 1 for one that
     /// never ran, or what the process put in its result.
     pub exit: i64,
-    /// What went wrong; empty when nothing did.
-    pub error: String,
-    /// Standard output.
-    pub stdout: OutputText,
-    /// Standard error.
-    pub stderr: OutputText,
-    /// When it began, by the owner's wall clock.
+    /// What went wrong, at most [`ERROR_BYTES_MAX`]; empty when nothing did.
+    pub error: Arc<str>,
+    /// The end of its standard output.
+    pub stdout: Captured,
+    /// The end of its standard error.
+    pub stderr: Captured,
+    /// When it began, by the owner's wall clock; zero if it could not be made.
     pub started_at: Timestamp,
-    /// When it ended, by the owner's wall clock.
+    /// When it ended, by the owner's wall clock; zero if it could not be made.
     pub finished_at: Timestamp,
-    /// What it passes on to the jobs that follow; only a completed try does.
-    pub job_data: Map<String, Value>,
-    /// The args a `create` call sets.
-    pub args: Map<String, Value>,
-    /// What a `create` call wants the job to be given.
-    pub bytes: Vec<u8>,
+    /// What it wrote into its job data.
+    pub job_data: JsonMap,
+    /// What a `create` call answered.
+    pub created: CreateOutput,
 }
 
 /// Where and as what a process ran, for the texts of its outcome.
@@ -59,29 +57,25 @@ pub struct Context<'a> {
 }
 
 impl Outcome {
-    /// An outcome of something that was no process, or never became one.
-    pub fn plain(verdict: Verdict, at: (Timestamp, Timestamp)) -> Self {
+    /// The end of something that was no process, or never became one.
+    pub fn plain(end: TryEnd, started_at: Timestamp, finished_at: Timestamp) -> Self {
         Self {
-            verdict,
+            end,
             exit: 0,
-            error: String::new(),
-            stdout: OutputText::default(),
-            stderr: OutputText::default(),
-            started_at: at.0,
-            finished_at: at.1,
-            job_data: Map::new(),
-            args: Map::new(),
-            bytes: Vec::new(),
+            error: "".into(),
+            stdout: Captured::default(),
+            stderr: Captured::default(),
+            started_at,
+            finished_at,
+            job_data: JsonMap::new(),
+            created: CreateOutput::default(),
         }
     }
 
-    /// A try whose job cannot be made from what was stored: it has no times, as upstream's has none.
+    /// The end of a try whose job cannot be made from what was stored: it has no times, as upstream's has none.
     pub fn unmade(error: &str) -> Self {
-        Self {
-            exit: 1,
-            error: format!("problem creating job runner: {error}"),
-            ..Self::plain(Verdict::Fail, (Timestamp::ZERO, Timestamp::ZERO))
-        }
+        let error = bounded(format!("problem creating job runner: {error}"));
+        Self { exit: 1, error, ..Self::plain(TryEnd::Failed, Timestamp::ZERO, Timestamp::ZERO) }
     }
 
     /// Decides what the end of a process means.
@@ -90,63 +84,86 @@ impl Outcome {
     /// failed, whatever it says; a process that was asked to stop and did is stopped, unless it completed.
     pub fn decide(
         context: &Context<'_>,
-        report: &EndReport,
+        report: EndReport,
         result: Result<Option<ResultFile>, ResultError>,
     ) -> Self {
         let (exit, error) = exit_of(context, report.end);
-        let own_verdict = if report.end == End::Exited(0) { Verdict::Complete } else { Verdict::Fail };
+        let own_end = if report.end == End::Exited(0) { TryEnd::Complete } else { TryEnd::Failed };
         let mut outcome = Self {
             exit,
-            error,
-            stdout: OutputText::new(&report.stdout),
-            stderr: OutputText::new(&report.stderr),
-            ..Self::plain(own_verdict, (report.started_at, report.finished_at))
+            error: error.into(),
+            stdout: report.stdout,
+            stderr: report.stderr,
+            ..Self::plain(own_end, report.started_at, report.finished_at)
         };
         match result {
             Ok(None) => {}
             Ok(Some(result)) => outcome.take_result(result),
             Err(error) => {
-                outcome.verdict = Verdict::Fail;
-                outcome.error = error.to_string();
+                outcome.end = TryEnd::Failed;
+                outcome.error = bounded(error.to_string());
             }
         }
         outcome.heed_cut(context, report.cut);
-        if outcome.verdict != Verdict::Complete {
-            outcome.job_data.clear();
-        }
         outcome
     }
 
+    /// What is proposed about the try, with at most `stream_bytes_max` bytes of each stream.
+    pub fn to_report(&self, stream_bytes_max: usize) -> TryReport {
+        let output = |captured: &Captured| {
+            Output::new(Tail { bytes: &captured.bytes, dropped: captured.dropped }, stream_bytes_max)
+        };
+        TryReport {
+            end: self.end,
+            exit: self.exit,
+            error: Arc::clone(&self.error),
+            stdout: output(&self.stdout),
+            stderr: output(&self.stderr),
+            started_at: self.started_at,
+            finished_at: self.finished_at,
+            job_data: self.job_data.clone(),
+        }
+    }
+
     fn take_result(&mut self, result: ResultFile) {
-        if let Some(verdict) = result.state {
-            self.verdict = verdict;
-            if verdict != Verdict::Fail {
-                self.error.clear();
+        if let Some(end) = result.state {
+            self.end = end;
+            if end != TryEnd::Failed {
+                self.error = "".into();
             }
         }
         self.exit = result.exit.unwrap_or(self.exit);
-        self.error = result.error.unwrap_or(std::mem::take(&mut self.error));
-        self.job_data = result.job_data.unwrap_or_default();
-        self.args = result.args.unwrap_or_default();
-        self.bytes = result.bytes.unwrap_or_default();
+        if let Some(error) = result.error {
+            self.error = bounded(error);
+        }
+        self.job_data = result.job_data;
+        self.created = CreateOutput { args: result.args, bytes: result.bytes };
     }
 
     fn heed_cut(&mut self, context: &Context<'_>, cut: Option<Cut>) {
-        let error = match cut {
+        let (end, error) = match cut {
             None => return,
-            Some(Cut::Stopped) => {
-                if self.verdict == Verdict::Fail {
-                    self.verdict = Verdict::Stopped;
-                }
-                return;
+            Some(Cut::Stopped) if self.end == TryEnd::Failed => (TryEnd::Stopped, None),
+            Some(Cut::Stopped) => return,
+            Some(Cut::Killed) => {
+                (TryEnd::KilledStopping, Some("did not stop in time and was killed".to_owned()))
             }
-            Some(Cut::Killed) => "did not stop in time and was killed".to_owned(),
-            Some(Cut::DeadlineOver) => "ran out of time and was killed".to_owned(),
-            Some(Cut::LeaseOver) => format!("node {} was cut off while the job ran", context.node),
+            Some(Cut::DeadlineOver) => (TryEnd::Failed, Some("ran out of time and was killed".to_owned())),
+            Some(Cut::LeaseOver) => {
+                (TryEnd::Failed, Some(format!("node {} was cut off while the job ran", context.node)))
+            }
         };
-        self.verdict = Verdict::Fail;
-        self.error = error;
+        self.end = end;
+        if let Some(error) = error {
+            self.error = error.into();
+        }
     }
+}
+
+/// Cuts an error to what is stored of one.
+fn bounded(mut error: String) -> Arc<str> {
+    error.truncate(error.floor_char_boundary(ERROR_BYTES_MAX));
+    error.into()
 }
 
 /// Exit status and error of a process, in the words of Go's `os/exec`, which upstream's job logs hold.
@@ -203,8 +220,9 @@ fn signal_text(number: i32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use capstan_model::workflow::json::JsonText;
+
     use super::*;
-    use crate::guardian::output::Captured;
 
     const CONTEXT: Context<'_> = Context { node: NodeId(3), program: "/no/such", directory: "/gone" };
 
@@ -221,42 +239,53 @@ mod tests {
 
     #[test]
     fn the_exit_status_decides_without_a_result() {
-        use Verdict::{Complete, Fail, Stopped};
+        use TryEnd::{Complete, Failed, KilledStopping, Stopped};
         let failure = |step, errno: Errno| End::NotStarted(StartFailure { step, errno: errno as i32 });
         let cases = [
             (End::Exited(0), None, Complete, 0, ""),
-            (End::Exited(1), None, Fail, 1, "exit status 1"),
-            (End::Signalled(9), None, Fail, 137, "signal: killed"),
-            (End::Signalled(64), None, Fail, 192, "signal: signal 64"),
+            (End::Exited(1), None, Failed, 1, "exit status 1"),
+            (End::Signalled(9), None, Failed, 137, "signal: killed"),
+            (End::Signalled(64), None, Failed, 192, "signal: signal 64"),
             (
                 failure(StartStep::Exec, Errno::ENOENT),
                 None,
-                Fail,
+                Failed,
                 1,
                 "fork/exec /no/such: no such file or directory",
             ),
-            (failure(StartStep::Exec, Errno::EACCES), None, Fail, 1, "fork/exec /no/such: permission denied"),
+            (
+                failure(StartStep::Exec, Errno::EACCES),
+                None,
+                Failed,
+                1,
+                "fork/exec /no/such: permission denied",
+            ),
             (
                 failure(StartStep::Directory, Errno::ENOENT),
                 None,
-                Fail,
+                Failed,
                 1,
                 "chdir /gone: no such file or directory",
             ),
             (End::Exited(0), Some(Cut::Stopped), Complete, 0, ""),
             (End::Signalled(15), Some(Cut::Stopped), Stopped, 143, "signal: terminated"),
-            (End::Signalled(9), Some(Cut::Killed), Fail, 137, "did not stop in time and was killed"),
-            (End::Signalled(9), Some(Cut::DeadlineOver), Fail, 137, "ran out of time and was killed"),
-            (End::Exited(0), Some(Cut::LeaseOver), Fail, 0, "node 3 was cut off while the job ran"),
+            (
+                End::Signalled(9),
+                Some(Cut::Killed),
+                KilledStopping,
+                137,
+                "did not stop in time and was killed",
+            ),
+            (End::Signalled(9), Some(Cut::DeadlineOver), Failed, 137, "ran out of time and was killed"),
+            (End::Exited(0), Some(Cut::LeaseOver), Failed, 0, "node 3 was cut off while the job ran"),
         ];
-        for (end, cut, verdict, exit, error) in cases {
-            let outcome = Outcome::decide(&CONTEXT, &report(end, cut), Ok(None));
+        for (end, cut, try_end, exit, error) in cases {
+            let outcome = Outcome::decide(&CONTEXT, report(end, cut), Ok(None));
             assert_eq!(
-                (outcome.verdict, outcome.exit, &*outcome.error),
-                (verdict, exit, error),
+                (outcome.end, outcome.exit, &*outcome.error),
+                (try_end, exit, error),
                 "{end:?} {cut:?}"
             );
-            assert_eq!(outcome.stdout.text, "out");
         }
     }
 
@@ -270,34 +299,43 @@ mod tests {
 
     #[test]
     fn a_result_decides_over_the_exit_status() {
-        let job_data: Map<_, _> = serde_json::from_str(r#"{"k":1}"#).unwrap();
+        let job_data = JsonMap::from([("k".into(), JsonText::string("v"))]);
         let result = |state, error: Option<&str>| ResultFile {
             state,
             error: error.map(str::to_owned),
-            job_data: Some(job_data.clone()),
+            job_data: job_data.clone(),
             ..ResultFile::default()
         };
-        let decide = |end, cut, result| Outcome::decide(&CONTEXT, &report(end, cut), Ok(Some(result)));
+        let decide = |end, cut, result| Outcome::decide(&CONTEXT, report(end, cut), Ok(Some(result)));
 
-        let complete = decide(End::Exited(2), None, result(Some(Verdict::Complete), None));
-        assert_eq!((complete.verdict, complete.exit, &*complete.error), (Verdict::Complete, 2, ""));
+        let complete = decide(End::Exited(2), None, result(Some(TryEnd::Complete), None));
+        assert_eq!((complete.end, complete.exit, &*complete.error), (TryEnd::Complete, 2, ""));
         assert_eq!(complete.job_data, job_data);
 
-        let failed = decide(End::Exited(0), None, result(Some(Verdict::Fail), Some("no quota")));
-        assert_eq!((failed.verdict, &*failed.error), (Verdict::Fail, "no quota"));
-        assert!(failed.job_data.is_empty(), "a failed try passes nothing on");
+        let failed = decide(End::Exited(0), None, result(Some(TryEnd::Failed), Some("no quota")));
+        assert_eq!((failed.end, &*failed.error), (TryEnd::Failed, "no quota"));
 
         let by_status = decide(End::Exited(5), None, result(None, None));
-        assert_eq!((by_status.verdict, &*by_status.error), (Verdict::Fail, "exit status 5"));
+        assert_eq!((by_status.end, &*by_status.error), (TryEnd::Failed, "exit status 5"));
 
-        let killed = decide(End::Signalled(9), Some(Cut::Killed), result(Some(Verdict::Complete), None));
-        assert_eq!(killed.verdict, Verdict::Fail, "a job that had to be killed did not complete");
+        let killed = decide(End::Signalled(9), Some(Cut::Killed), result(Some(TryEnd::Complete), None));
+        assert_eq!(killed.end, TryEnd::KilledStopping, "a job that had to be killed did not complete");
+
+        let wordy = decide(End::Exited(1), None, result(None, Some(&"\u{e4}".repeat(ERROR_BYTES_MAX))));
+        assert!(wordy.error.len() <= ERROR_BYTES_MAX);
     }
 
     #[test]
     fn a_bad_result_fails_the_try() {
-        let outcome = Outcome::decide(&CONTEXT, &report(End::Exited(0), None), Err(ResultError::TooLarge));
-        assert_eq!(outcome.verdict, Verdict::Fail);
+        let outcome = Outcome::decide(&CONTEXT, report(End::Exited(0), None), Err(ResultError::TooLarge));
+        assert_eq!(outcome.end, TryEnd::Failed);
         assert!(outcome.error.contains("1048576"), "{}", outcome.error);
+    }
+
+    #[test]
+    fn a_report_keeps_what_the_request_has_room_for() {
+        let outcome = Outcome::decide(&CONTEXT, report(End::Exited(0), None), Ok(None));
+        assert_eq!(outcome.to_report(64).stdout.text(), "out");
+        assert_eq!(outcome.to_report(2).stdout.text(), "[1 bytes were cut here]\nut");
     }
 }

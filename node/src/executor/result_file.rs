@@ -1,18 +1,23 @@
 //! The files through which a process says more than its exit status: result and real-time status.
 
 use std::{
+    collections::BTreeMap,
     fs::{File, OpenOptions},
     io::{self, Read, Seek, SeekFrom},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    sync::Arc,
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use capstan_model::workflow::{
+    command::TryEnd,
+    json::{JsonMap, JsonText},
+};
 use nix::fcntl::OFlag;
-use serde::Deserialize;
-use serde_json::{Map, Value};
-
-use super::outcome::Verdict;
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::value::RawValue;
 
 /// The largest result file, in bytes.
 pub const RESULT_BYTES_MAX: u64 = 1024 * 1024;
@@ -23,23 +28,25 @@ pub const STATUS_CHARS_MAX: usize = 1_024;
 const STATUS_BYTES: u64 = 4 * 1_024;
 
 /// What a process wrote to the file named by `CAPSTAN_RESULT`. Every member may be missing.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ResultFile {
     /// Args that a job's `create` sets.
-    pub args: Option<Map<String, Value>>,
+    #[serde(deserialize_with = "json_map")]
+    pub args: JsonMap,
     /// What a job's `create` wants `run` to be given, in base64.
     #[serde(deserialize_with = "base64")]
-    pub bytes: Option<Vec<u8>>,
+    pub bytes: Bytes,
     /// How the process wants its end to be understood.
-    #[serde(deserialize_with = "verdict")]
-    pub state: Option<Verdict>,
+    #[serde(deserialize_with = "end")]
+    pub state: Option<TryEnd>,
     /// The exit status to show in place of the process's own.
     pub exit: Option<i64>,
     /// The error to show.
     pub error: Option<String>,
     /// What the job passes on to those that follow it.
-    pub job_data: Option<Map<String, Value>>,
+    #[serde(deserialize_with = "json_map")]
+    pub job_data: JsonMap,
 }
 
 /// Why a result file cannot be used; the try fails with this text.
@@ -99,19 +106,26 @@ fn open(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-fn base64<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
-    let text = Option::<String>::deserialize(deserializer)?;
-    text.map(|text| STANDARD.decode(text)).transpose().map_err(serde::de::Error::custom)
+fn base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    STANDARD.decode(text).map(Bytes::from).map_err(D::Error::custom)
 }
 
-fn verdict<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Verdict>, D::Error> {
+fn end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TryEnd>, D::Error> {
     match Option::<String>::deserialize(deserializer)?.as_deref() {
         None => Ok(None),
-        Some("COMPLETE") => Ok(Some(Verdict::Complete)),
-        Some("FAIL") => Ok(Some(Verdict::Fail)),
-        Some("STOPPED") => Ok(Some(Verdict::Stopped)),
-        Some(other) => Err(serde::de::Error::unknown_variant(other, &["COMPLETE", "FAIL", "STOPPED"])),
+        Some("COMPLETE") => Ok(Some(TryEnd::Complete)),
+        Some("FAIL") => Ok(Some(TryEnd::Failed)),
+        Some("STOPPED") => Ok(Some(TryEnd::Stopped)),
+        Some(other) => Err(D::Error::unknown_variant(other, &["COMPLETE", "FAIL", "STOPPED"])),
     }
+}
+
+/// Keeps each value as it was written.
+fn json_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<JsonMap, D::Error> {
+    let values = Option::<BTreeMap<Arc<str>, Box<RawValue>>>::deserialize(deserializer)?.unwrap_or_default();
+    let keep = |value: &RawValue| JsonText::try_from(Arc::from(value.get())).expect("a raw value is JSON");
+    Ok(values.into_iter().map(|(name, value)| (name, keep(&value))).collect())
 }
 
 #[cfg(test)]
@@ -130,16 +144,18 @@ mod tests {
     #[test]
     fn a_result_is_read() {
         let result = written(
-            r#"{"args":{"a":"1"},"bytes":"aGk=","state":"STOPPED","exit":3,"error":"late","jobData":{"k":[1,2]}}"#,
+            r#"{"args":{"a":"1"},"bytes":"aGk=","state":"STOPPED","exit":3,"error":"late","jobData":{"k":[1, 2.50]}}"#,
         );
-        let object = |text: &str| serde_json::from_str(text).unwrap();
+        let one = |name: &str, value: &str| {
+            JsonMap::from([(name.into(), JsonText::try_from(Arc::from(value)).unwrap())])
+        };
         let expected = ResultFile {
-            args: Some(object(r#"{"a":"1"}"#)),
-            bytes: Some(b"hi".to_vec()),
-            state: Some(Verdict::Stopped),
+            args: one("a", "\"1\""),
+            bytes: Bytes::from_static(b"hi"),
+            state: Some(TryEnd::Stopped),
             exit: Some(3),
             error: Some("late".into()),
-            job_data: Some(object(r#"{"k":[1,2]}"#)),
+            job_data: one("k", "[1, 2.50]"),
         };
         assert_eq!(result.unwrap(), Some(expected));
         assert_eq!(written("{}").unwrap(), Some(ResultFile::default()));
@@ -153,6 +169,7 @@ mod tests {
             (r#"{"state":"DONE"}"#, "DONE"),
             (r#"{"bytes":"%"}"#, "Invalid symbol"),
             (r#"{"jobdata":{}}"#, "jobdata"),
+            (r#"{"jobData":[1]}"#, "expected a map"),
         ];
         for (text, part) in cases {
             let error = written(text).unwrap_err().to_string();

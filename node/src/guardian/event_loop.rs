@@ -131,7 +131,7 @@ impl Guardian {
                 self.reap(now, &mut buffer)?;
             }
             self.settle_ended(now)?;
-            if (child_ended || self.purge.is_some()) && has_no_children() {
+            if (self.lock.is_held() || self.purge.is_some()) && has_no_children() {
                 self.lock.release()?;
                 self.finish_purge();
             }
@@ -224,12 +224,12 @@ impl Guardian {
         if let Err(answer) = self.register.vacant(&key) {
             return answer;
         }
-        if !self.lease.permits(BootTime::now()) {
-            return StartAnswer::LeaseOver;
-        }
-        let Some(incarnation) = self.incarnation.filter(|_| self.purge.is_none()) else {
+        let Some(incarnation) = self.incarnation else {
             return StartAnswer::NotBegun;
         };
+        if self.purge.is_some() || !self.lease.permits(BootTime::now()) {
+            return StartAnswer::LeaseOver;
+        }
         match self.lock.try_take() {
             Ok(true) => {}
             Ok(false) => return StartAnswer::LeftoversAlive,

@@ -1,9 +1,7 @@
 //! What a process wrote: always read, never kept beyond a bound.
 
+pub use capstan_model::workflow::output::STREAM_BYTES_MAX;
 use serde::{Deserialize, Serialize};
-
-/// How much of each stream is kept, in bytes from its end.
-pub const STREAM_BYTES_MAX: usize = 64 * 1024;
 
 /// The end of one stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

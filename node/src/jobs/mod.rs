@@ -10,13 +10,12 @@ pub mod sleep;
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use capstan_model::workflow::{graph::CreateOutput, json::JsonMap};
 use futures::future::BoxFuture;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::executor::{Outcome, StartSpec, TryKey};
-
-/// The args of a job, as they are when it is created.
-pub type Args = Map<String, Value>;
 
 /// One kind of job.
 pub trait JobType: Send + Sync {
@@ -27,45 +26,34 @@ pub trait JobType: Send + Sync {
     ///
     /// # Errors
     /// Says what is wrong with which arg; the request is then refused with this text.
-    fn create(&self, args: Args) -> BoxFuture<'static, Result<Created, String>>;
+    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>>;
 
     /// Says how one try is run.
     fn run(&self, input: RunInput) -> Run;
 }
 
-/// What others need to know of a job type.
+/// What others need to know of a job type. Whether it takes a slot is a rule of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description {
     /// Its name in specs.
     pub name: Cow<'static, str>,
-    /// Whether a running try takes one of its node's slots: it does when it uses the machine.
-    pub takes_slot: bool,
     /// Whether running it again does no harm. A try lost with its node is then repeated without spending a retry.
     pub idempotent: bool,
 }
 
-/// A job that was created.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Created {
-    /// What each try is given; opaque to everyone else.
-    pub bytes: Vec<u8>,
-    /// Args to add to those given, or to replace there.
-    pub args: Args,
-}
-
 /// What a try is given.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunInput {
     /// The try.
     pub key: TryKey,
     /// What [`JobType::create`] made.
-    pub bytes: Vec<u8>,
-    /// What the jobs before it passed on.
-    pub job_data: Map<String, Value>,
+    pub bytes: Bytes,
+    /// What the jobs before it and its own earlier tries passed on.
+    pub job_data: Arc<JsonMap>,
 }
 
 /// How a try is run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Run {
     /// A process, whose outcome is the try's.
     Process(StartSpec),
@@ -113,35 +101,57 @@ impl JobTypes {
 }
 
 /// Takes a required arg; a number is taken for its text, as users write both.
-fn text_arg(args: &Args, name: &str) -> Result<String, String> {
+fn text_arg(args: &JsonMap, name: &str) -> Result<String, String> {
     optional_text_arg(args, name)?.ok_or_else(|| format!("required arg {name} is not set"))
 }
 
 /// Takes an arg that may be missing or null.
-fn optional_text_arg(args: &Args, name: &str) -> Result<Option<String>, String> {
-    match args.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(Value::Number(number)) => Ok(Some(number.to_string())),
-        Some(other) => Err(format!("arg {name} is {other}: expected text")),
+fn optional_text_arg(args: &JsonMap, name: &str) -> Result<Option<String>, String> {
+    let Some(arg) = args.get(name) else { return Ok(None) };
+    match arg.to_value() {
+        Value::Null => Ok(None),
+        Value::String(text) => Ok(Some(text)),
+        // As it was written: 1000.0 is not made 1e3.
+        Value::Number(_) => Ok(Some(arg.as_str().to_owned())),
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            Err(format!("arg {name} is {arg}: expected text"))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use capstan_model::{
+        ids::{Epoch, JobId, RequestId, TryNo},
+        workflow::json::JsonText,
+    };
+
     use super::*;
+
+    /// Args from one JSON object.
+    pub(super) fn args(object: &str) -> JsonMap {
+        let object: serde_json::Map<String, Value> = serde_json::from_str(object).unwrap();
+        object.iter().map(|(name, value)| (name.as_str().into(), JsonText::from(value))).collect()
+    }
+
+    /// A try with these bytes.
+    pub(super) fn input(bytes: &[u8]) -> RunInput {
+        let key =
+            TryKey { request: RequestId([1; 12]), job: JobId(*b"job1"), try_no: TryNo(1), epoch: Epoch(1) };
+        RunInput { key, bytes: Bytes::copy_from_slice(bytes), job_data: Arc::default() }
+    }
 
     #[test]
     fn types_are_found_by_name_and_listed_in_order() {
         let types = JobTypes::built_in();
         assert_eq!(types.names().collect::<Vec<_>>(), ["noop", "shell-command", "sleep"]);
-        assert!(types.get("sleep").is_some_and(|found| !found.describe().takes_slot));
+        assert!(types.get("sleep").is_some_and(|found| found.describe().idempotent));
         assert!(types.get("Sleep").is_none());
     }
 
     #[test]
     fn args_are_text_or_numbers() {
-        let args: Args = serde_json::from_str(r#"{"t":"x","n":5,"nil":null,"list":[1]}"#).unwrap();
+        let args = args(r#"{"t":"x","n":5,"nil":null,"list":[1]}"#);
         assert_eq!(text_arg(&args, "t"), Ok("x".into()));
         assert_eq!(text_arg(&args, "n"), Ok("5".into()));
         assert_eq!(optional_text_arg(&args, "nil"), Ok(None));

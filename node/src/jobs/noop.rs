@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 
-use capstan_model::time::Timestamp;
+use capstan_model::{
+    time::Timestamp,
+    workflow::{command::TryEnd, graph::CreateOutput, json::JsonMap},
+};
 use futures::future::{BoxFuture, FutureExt, ready};
 
-use super::{Args, Created, Description, JobType, Run, RunInput};
-use crate::executor::{Outcome, Verdict};
+use super::{Description, JobType, Run, RunInput};
+use crate::executor::Outcome;
 
 /// The type `noop`.
 #[derive(Debug, Clone, Copy)]
@@ -14,14 +17,14 @@ pub struct Noop;
 
 impl JobType for Noop {
     fn describe(&self) -> Description {
-        Description { name: Cow::Borrowed("noop"), takes_slot: false, idempotent: true }
+        Description { name: Cow::Borrowed("noop"), idempotent: true }
     }
 
-    fn create(&self, _args: Args) -> BoxFuture<'static, Result<Created, String>> {
-        ready(Ok(Created::default())).boxed()
+    fn create(&self, _args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>> {
+        ready(Ok(CreateOutput::default())).boxed()
     }
 
     fn run(&self, _input: RunInput) -> Run {
-        Run::Done(Box::new(Outcome::plain(Verdict::Complete, (Timestamp::ZERO, Timestamp::ZERO))))
+        Run::Done(Box::new(Outcome::plain(TryEnd::Complete, Timestamp::ZERO, Timestamp::ZERO)))
     }
 }

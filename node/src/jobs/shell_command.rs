@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
+use capstan_model::workflow::{graph::CreateOutput, json::JsonMap};
 use futures::future::{BoxFuture, FutureExt, ready};
 use serde::{Deserialize, Serialize};
 
-use super::{Args, Created, Description, JobType, Run, RunInput, optional_text_arg, text_arg};
+use super::{Description, JobType, Run, RunInput, optional_text_arg, text_arg};
 use crate::executor::{Outcome, StartSpec};
 
 /// The type `shell-command`.
@@ -22,13 +23,13 @@ struct Stored {
 
 impl JobType for ShellCommand {
     fn describe(&self) -> Description {
-        Description { name: Cow::Borrowed("shell-command"), takes_slot: true, idempotent: false }
+        Description { name: Cow::Borrowed("shell-command"), idempotent: false }
     }
 
-    fn create(&self, args: Args) -> BoxFuture<'static, Result<Created, String>> {
+    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>> {
         let created = parse(&args).map(|stored| {
             let bytes = serde_json::to_vec(&stored).expect("texts are serialisable");
-            Created { bytes, args: Args::new() }
+            CreateOutput { args: JsonMap::new(), bytes: bytes.into() }
         });
         ready(created).boxed()
     }
@@ -41,7 +42,7 @@ impl JobType for ShellCommand {
     }
 }
 
-fn parse(args: &Args) -> Result<Stored, String> {
+fn parse(args: &JsonMap) -> Result<Stored, String> {
     let cmd = text_arg(args, "cmd")?;
     if cmd.trim().is_empty() {
         return Err("arg cmd is empty: expected a program".into());
@@ -54,31 +55,24 @@ fn parse(args: &Args) -> Result<Stored, String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use capstan_model::ids::{Epoch, JobId, RequestId, TryNo};
-    use serde_json::Map;
+mod tests {
+    use bytes::Bytes;
 
     use super::*;
-    use crate::executor::TryKey;
+    use crate::jobs::tests::{args, input};
 
-    /// A try with these bytes.
-    pub(in crate::jobs) fn input(bytes: &[u8]) -> RunInput {
-        let key =
-            TryKey { request: RequestId([1; 12]), job: JobId(*b"job1"), try_no: TryNo(1), epoch: Epoch(1) };
-        RunInput { key, bytes: bytes.to_vec(), job_data: Map::new() }
-    }
-
-    fn create(args: &str) -> Result<Created, String> {
-        ShellCommand.create(serde_json::from_str(args).unwrap()).now_or_never().unwrap()
+    fn create(object: &str) -> Result<Bytes, String> {
+        ShellCommand.create(args(object)).now_or_never().unwrap().map(|created| created.bytes)
     }
 
     #[test]
     fn the_bytes_are_upstreams() {
-        let created = create(r#"{"cmd":"/bin/echo","args":" hello  world "}"#).unwrap();
-        assert_eq!(created.bytes, br#"{"cmd":"/bin/echo","args":["hello","world"]}"#);
-        let Run::Process(spec) = ShellCommand.run(input(&created.bytes)) else { panic!("no process") };
+        let bytes = create(r#"{"cmd":"/bin/echo","args":" hello  world "}"#).unwrap();
+        assert_eq!(bytes, &br#"{"cmd":"/bin/echo","args":["hello","world"]}"#[..]);
+        let Run::Process(spec) = ShellCommand.run(input(&bytes)) else { panic!("no process") };
         assert_eq!((&*spec.program, spec.args), ("/bin/echo", vec!["hello".to_owned(), "world".to_owned()]));
-        assert_eq!(create(r#"{"cmd":"/bin/false","args":""}"#).unwrap().bytes, br#"{"cmd":"/bin/false"}"#);
+        let bytes = create(r#"{"cmd":"/bin/false","args":""}"#).unwrap();
+        assert_eq!(bytes, &br#"{"cmd":"/bin/false"}"#[..]);
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use capstan_model::workflow::{graph::CreateOutput, json::JsonMap};
 use futures::future::{BoxFuture, FutureExt, ready};
 use serde::{Deserialize, Serialize};
 
-use super::{Args, Created, Description, JobType, Run, RunInput, text_arg};
+use super::{Description, JobType, Run, RunInput, text_arg};
 use crate::executor::Outcome;
 
 /// The type `sleep`.
@@ -21,13 +22,13 @@ struct Stored {
 
 impl JobType for Sleep {
     fn describe(&self) -> Description {
-        Description { name: Cow::Borrowed("sleep"), takes_slot: false, idempotent: true }
+        Description { name: Cow::Borrowed("sleep"), idempotent: true }
     }
 
-    fn create(&self, args: Args) -> BoxFuture<'static, Result<Created, String>> {
+    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>> {
         let created = text_arg(&args, "duration").and_then(|text| parse_millis(&text)).map(|duration| {
             let bytes = serde_json::to_vec(&Stored { duration }).expect("a number is serialisable");
-            Created { bytes, args: Args::new() }
+            CreateOutput { args: JsonMap::new(), bytes: bytes.into() }
         });
         ready(created).boxed()
     }
@@ -64,20 +65,22 @@ fn parse_millis(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::jobs::shell_command::tests::input;
+    use bytes::Bytes;
 
-    fn create(args: &str) -> Result<Created, String> {
-        Sleep.create(serde_json::from_str(args).unwrap()).now_or_never().unwrap()
+    use super::*;
+    use crate::jobs::tests::{args, input};
+
+    fn create(object: &str) -> Result<Bytes, String> {
+        Sleep.create(args(object)).now_or_never().unwrap().map(|created| created.bytes)
     }
 
     #[test]
     fn the_bytes_are_upstreams() {
-        let created = create(r#"{"duration":"300"}"#).unwrap();
-        assert_eq!(created.bytes, br#"{"duration":300000000}"#);
-        let run = Sleep.run(input(&created.bytes));
+        let bytes = create(r#"{"duration":"300"}"#).unwrap();
+        assert_eq!(bytes, &br#"{"duration":300000000}"#[..]);
+        let run = Sleep.run(input(&bytes));
         assert_eq!(run, Run::Timer { duration: Duration::from_millis(300), status: "sleeping" });
-        assert_eq!(create(r#"{"duration":300}"#), Ok(created), "a number is as good");
+        assert_eq!(create(r#"{"duration":300}"#), Ok(bytes), "a number is as good");
     }
 
     #[test]
