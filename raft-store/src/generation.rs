@@ -16,6 +16,7 @@ use std::{
     },
 };
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -49,7 +50,13 @@ impl Generation {
     fn open(disk: &Arc<dyn Disk>, number: u64) -> io::Result<Self> {
         let path = path_of(number);
         let engine = disk.open_engine(&path, EngineKind::State)?;
-        Ok(Self { number, engine: Some(engine), disk: Arc::clone(disk), path, is_retired: AtomicBool::new(false) })
+        Ok(Self {
+            number,
+            engine: Some(engine),
+            disk: Arc::clone(disk),
+            path,
+            is_retired: AtomicBool::new(false),
+        })
     }
 
     pub(crate) fn engine(&self) -> &dyn Engine {
@@ -149,9 +156,13 @@ pub(crate) fn build(
 /// # Errors
 /// The disk failed; after a crash either may be the live one.
 pub(crate) fn switch_to(generation: &Generation) -> io::Result<()> {
-    let pointer = rows::seal(&Pointer::V1 { generation: generation.number }, &[]);
     generation.disk.sync_dir(FOLDER)?;
-    replace_file(&*generation.disk, FOLDER, POINTER, &pointer)
+    replace_file(&*generation.disk, FOLDER, POINTER, &encode_pointer(generation.number))
+}
+
+/// What the pointer holds.
+pub(crate) fn encode_pointer(generation: u64) -> Bytes {
+    rows::seal(&Pointer::V1 { generation }, &[])
 }
 
 /// Marks a generation that is the live one no longer: its folder goes with its last view.

@@ -147,7 +147,8 @@ impl StateMachine {
         let index = entry.index();
         let (changes, replies) = match &entry.payload {
             EntryPayload::Normal(data) => {
-                let commands: Entry = postcard::from_bytes(&data.0).map_err(|error| self.undecodable(index, error))?;
+                let commands: Entry =
+                    postcard::from_bytes(&data.0).map_err(|error| self.undecodable(index, error))?;
                 let done = apply(&mut self.state, index, &commands);
                 (done.rows, done.replies)
             }
@@ -171,7 +172,8 @@ impl StateMachine {
 
     /// An entry that this program cannot read was written by a newer one, or is damaged: going on would make this replica differ.
     fn undecodable(&self, index: u64, error: postcard::Error) -> io::Error {
-        let error = io::Error::new(io::ErrorKind::InvalidData, format!("entry {index} is undecodable: {error}"));
+        let error =
+            io::Error::new(io::ErrorKind::InvalidData, format!("entry {index} is undecodable: {error}"));
         self.parts.health.fail("apply", &error)
     }
 
@@ -206,7 +208,11 @@ impl StateMachine {
 }
 
 /// Builds the new database beside the live one and switches to it only when it was read back and found right.
-fn install(parts: &Parts, current: &Generation, snapshot: &SnapshotHandle) -> io::Result<(Generation, Loaded)> {
+fn install(
+    parts: &Parts,
+    current: &Generation,
+    snapshot: &SnapshotHandle,
+) -> io::Result<(Generation, Loaded)> {
     snapshot.check()?;
     let manifest = snapshot.manifest();
     // What the snapshot says of a log is said of its maker's.
@@ -262,7 +268,10 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: SnapshotHandle) -> io::Result<()> {
         if *meta != snapshot.manifest().meta() {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the snapshot is not the one that was announced"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the snapshot is not the one that was announced",
+            ));
         }
         self.install(snapshot).await
     }

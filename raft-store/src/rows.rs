@@ -133,7 +133,10 @@ pub(crate) fn decode_entry(value: &Bytes) -> io::Result<RaftEntry> {
 }
 
 pub(crate) fn encode_vote(vote: &Vote) -> Bytes {
-    seal(&VoteRow::V1 { term: vote.leader_id.term, node: vote.leader_id.voted_for, committed: vote.committed }, &[])
+    seal(
+        &VoteRow::V1 { term: vote.leader_id.term, node: vote.leader_id.voted_for, committed: vote.committed },
+        &[],
+    )
 }
 
 pub(crate) fn decode_vote(value: &Bytes) -> io::Result<Vote> {
@@ -188,7 +191,10 @@ pub(crate) fn decode<T: DeserializeOwned>(value: &Bytes) -> io::Result<T> {
 
 fn unseal(value: &Bytes) -> io::Result<Bytes> {
     let Some((crc, body)) = value.split_first_chunk::<CRC_BYTES>() else {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a stored value of {} bytes", value.len())));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("a stored value of {} bytes", value.len()),
+        ));
     };
     if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the checksum of a stored value is wrong"));

@@ -25,6 +25,8 @@ use std::{
 
 use bytes::Bytes;
 
+#[cfg(test)]
+pub(crate) use self::manifest::SnapshotFile;
 pub(crate) use self::{build::SnapshotBuilder, manifest::Manifest, receive::SnapshotReceiver};
 use crate::engine::{Disk, join, read_file};
 

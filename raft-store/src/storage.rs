@@ -47,7 +47,9 @@ pub enum OpenError {
         missing: &'static str,
     },
     /// Entries are gone that this node had told others were safe; going on could lose what the cluster promised.
-    #[error("the log ends at {last:?}, but had been written to disk up to {flushed}: the disk has lost acknowledged entries")]
+    #[error(
+        "the log ends at {last:?}, but had been written to disk up to {flushed}: the disk has lost acknowledged entries"
+    )]
     LogLost {
         /// Where the log ends.
         last: Option<u64>,
@@ -55,7 +57,9 @@ pub enum OpenError {
         flushed: u64,
     },
     /// The log's front was removed further than state and snapshots go.
-    #[error("the log was purged up to {purged}, but the state ends at {applied:?} and no snapshot goes further")]
+    #[error(
+        "the log was purged up to {purged}, but the state ends at {applied:?} and no snapshot goes further"
+    )]
     StateLost {
         /// The last entry that was removed.
         purged: u64,
@@ -223,7 +227,9 @@ fn check_flushed(log: &LogStore, flushed: Option<u64>) -> Result<(), OpenError> 
 /// A crash in the middle of an installation, or a power cut that threw the state further back than a snapshot, is made good.
 async fn finish_install(machine: &mut StateMachine, snapshots: &Snapshots) -> io::Result<()> {
     match snapshots.newest() {
-        Some(newest) if Some(newest.manifest().last_log_id) > machine.applied() => machine.install(newest).await,
+        Some(newest) if Some(newest.manifest().last_log_id) > machine.applied() => {
+            machine.install(newest).await
+        }
         _ => Ok(()),
     }
 }
@@ -231,7 +237,11 @@ async fn finish_install(machine: &mut StateMachine, snapshots: &Snapshots) -> io
 /// Brings log and state together. The state may be ahead of the log, because entries are applied once they are written, not
 /// once they are durable; or the log may have forgotten that its tail was replaced. Either way the entries it lacks are committed and
 /// in the state, and what it has instead is not committed: after the state has a snapshot, the log starts anew behind it.
-async fn reconcile(log: &LogStore, machine: &mut StateMachine, snapshots: &Arc<Snapshots>) -> Result<(), OpenError> {
+async fn reconcile(
+    log: &LogStore,
+    machine: &mut StateMachine,
+    snapshots: &Arc<Snapshots>,
+) -> Result<(), OpenError> {
     let applied = machine.applied();
     if let Some(purged) = log.purged()
         && applied < Some(purged)
@@ -257,3 +267,6 @@ async fn snapshot_now(machine: &StateMachine, snapshots: &Arc<Snapshots>) -> io:
 fn failed(attempted: &'static str) -> impl Fn(io::Error) -> OpenError {
     move |source| OpenError::Disk { attempted, source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -111,3 +111,67 @@ impl std::fmt::Debug for View {
         f.debug_struct("View").field("index", &self.index()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use capstan_model::{
+        apply::apply_blank,
+        rows::{Key, RowChange, RowSink, Table},
+    };
+
+    use super::*;
+    use crate::{
+        engine::{Batch, Disk, RocksDisk},
+        generation::{self, Found},
+        ports::FatalSink,
+    };
+
+    struct Ignored;
+
+    impl FatalSink for Ignored {
+        fn fatal(&self, _reason: &str) {}
+    }
+
+    fn key(number: u64) -> Key {
+        Key::new(Table::ByCreation).u64(number)
+    }
+
+    /// A view at index 5 of an archive whose row `n` was written at index `n`, up to 9.
+    fn view(folder: &std::path::Path) -> View {
+        let disk: Arc<dyn Disk> = Arc::new(RocksDisk::open(folder).unwrap());
+        let generation = generation::open(&disk, Found::Nothing).unwrap();
+        for index in 0..10 {
+            let mut sink = RowSink::new(index);
+            sink.archive(&key(index), &());
+            let mut batch = Batch::default();
+            for change in sink.finish().0 {
+                let RowChange::Put { key, value } = change else { unreachable!("rows are only added") };
+                batch.put(key, value);
+            }
+            generation.engine().write(batch).unwrap();
+        }
+        let mut state = State::default();
+        apply_blank(&mut state, 5);
+        View::new(state, Arc::new(generation), Health::new(Arc::new(Ignored)))
+    }
+
+    #[test]
+    fn rows_from_after_the_view_are_left_out() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let view = view(folder.path());
+        let seen: Vec<bool> = (0..10).map(|index| view.get(&key(index)).is_some()).collect();
+        assert_eq!(seen, [true, true, true, true, true, true, false, false, false, false]);
+        let keys = |rows: Vec<Row>| rows.into_iter().map(|(key, _)| u64::from(key[8])).collect::<Vec<_>>();
+        let (from, to) = (key(0), key(100));
+        assert_eq!(keys(view.scan(&from, &to, 100)), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(keys(view.scan(&from, &to, 2)), [0, 1]);
+        assert_eq!(keys(view.scan(&key(4), &to, 3)), [4, 5]);
+        assert_eq!(
+            keys(view.scan_back(&from, &to, 3)),
+            [5, 4, 3],
+            "newer rows do not count against the limit"
+        );
+        assert_eq!(keys(view.scan_back(&from, &key(3), 2)), [2, 1]);
+        assert_eq!(view.scan(&to, &from, 3), vec![]);
+    }
+}

@@ -91,6 +91,9 @@ impl HostFiles {
     pub(super) fn space(&self) -> io::Result<Space> {
         let stat = nix::sys::statvfs::statvfs(&self.root)?;
         let unit = stat.fragment_size();
-        Ok(Space { free: stat.blocks_available().saturating_mul(unit), total: stat.blocks().saturating_mul(unit) })
+        Ok(Space {
+            free: stat.blocks_available().saturating_mul(unit),
+            total: stat.blocks().saturating_mul(unit),
+        })
     }
 }

@@ -9,14 +9,16 @@
 mod files;
 mod latch;
 mod rocks;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
 
-pub use crate::disk_space::Space;
 pub(crate) use self::latch::{Health, LatchedDisk};
 pub use self::rocks::RocksDisk;
+pub use crate::disk_space::Space;
 
 /// What an engine is used for, which decides how it is tuned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

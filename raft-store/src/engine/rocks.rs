@@ -13,8 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, Env, InfoLogger, IteratorMode, LogLevel, Options,
-    ReadOptions, WriteBatch, checkpoint::Checkpoint,
+    BlockBasedOptions, Cache, DB, DBCompressionType, DBRecoveryMode, Env, InfoLogger, IteratorMode, LogLevel,
+    Options, ReadOptions, WriteBatch, checkpoint::Checkpoint,
 };
 
 use super::{Batch, Change, Direction, Disk, Engine, EngineKind, Row, Space, SyncDone, files::HostFiles};
@@ -91,7 +91,8 @@ impl Disk for RocksDisk {
     }
 
     fn read_closed(&self, path: &str, keys: &[&[u8]]) -> io::Result<Vec<Option<Bytes>>> {
-        let db = DB::open_for_read_only(&self.options(EngineKind::State), self.files.path(path), false).map_err(to_io)?;
+        let db = DB::open_for_read_only(&self.options(EngineKind::State), self.files.path(path), false)
+            .map_err(to_io)?;
         keys.iter().map(|key| get(&db, key)).collect()
     }
 
@@ -268,7 +269,9 @@ fn to_io(error: rocksdb::Error) -> io::Error {
     let kind = match error.kind() {
         rocksdb::ErrorKind::Corruption => io::ErrorKind::InvalidData,
         _ if text.contains("No space left on device") => io::ErrorKind::StorageFull,
-        rocksdb::ErrorKind::IOError if text.contains("lock hold by current process") || text.contains("While lock file") => {
+        rocksdb::ErrorKind::IOError
+            if text.contains("lock hold by current process") || text.contains("While lock file") =>
+        {
             io::ErrorKind::ResourceBusy
         }
         _ => io::ErrorKind::Other,

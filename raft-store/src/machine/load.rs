@@ -29,7 +29,8 @@ pub(crate) struct Loaded {
 /// The disk failed, or the rows are damaged.
 pub(crate) fn load(engine: &dyn Engine) -> io::Result<Loaded> {
     let applied = engine.get(rows::APPLIED_KEY)?.map(|value| rows::decode_applied(&value)).transpose()?;
-    let membership = engine.get(rows::MEMBERSHIP_KEY)?.map(|value| rows::decode_membership(&value)).transpose()?;
+    let membership =
+        engine.get(rows::MEMBERSHIP_KEY)?.map(|value| rows::decode_membership(&value)).transpose()?;
     let mut live = LiveRows::new(engine);
     let state = State::load(&mut live);
     live.failure?;
@@ -59,7 +60,12 @@ struct LiveRows<'a> {
 
 impl<'a> LiveRows<'a> {
     fn new(engine: &'a dyn Engine) -> Self {
-        Self { engine, next: Some(vec![Table::Store as u8 + 1]), ready: Vec::new().into_iter(), failure: Ok(()) }
+        Self {
+            engine,
+            next: Some(vec![Table::Store as u8 + 1]),
+            ready: Vec::new().into_iter(),
+            failure: Ok(()),
+        }
     }
 
     fn read_on(&mut self) -> io::Result<()> {

@@ -43,7 +43,8 @@ impl SnapshotReceiver {
     /// # Errors
     /// The chunk is of no file of the manifest, leaves a gap or goes past the file's end; or the disk failed.
     pub(crate) fn chunk(&mut self, file: u32, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let unexpected = || corrupt(format!("unexpected chunk of {} bytes at {offset} of file {file}", bytes.len()));
+        let unexpected =
+            || corrupt(format!("unexpected chunk of {} bytes at {offset} of file {file}", bytes.len()));
         let number = file as usize;
         let expected = self.manifest.files.get(number).ok_or_else(unexpected)?;
         let end = offset.checked_add(bytes.len() as u64).ok_or_else(unexpected)?;
