@@ -1,8 +1,11 @@
 //! Replication and durability: a Raft log, a state machine and snapshots over a storage engine.
 //!
-//! One door leads in from above, [`handle::ClusterHandle`]; callers cannot tell on which node they are. No type of openraft
-//! or RocksDB appears in a public signature.
+//! One door leads in from above, [`handle::ClusterHandle`]; callers cannot tell on which node they are. A write goes
+//! `handle` → `outbox` → `dispatcher` → the leader's `sequencer` → openraft → `log` → `machine` → `publish`, which answers from
+//! the local apply. A read goes through `read_index` and then looks at the published [`view::View`]. No type of openraft or RocksDB
+//! appears in a public signature.
 
+pub mod cluster;
 pub mod engine;
 pub mod handle;
 pub mod identity;
@@ -13,8 +16,23 @@ pub mod timing;
 pub mod view;
 
 mod disk_space;
+mod dispatcher;
+mod founding;
+mod generation;
+mod heartbeat;
+mod incoming_snapshot;
 mod log;
 mod machine;
+mod network;
+mod outbox;
+mod publish;
+mod read_index;
 mod rows;
+mod sequencer;
+mod service;
 mod snapshot;
+mod snapshot_trigger;
+mod stamp;
+mod status;
+mod storage;
 mod type_config;

@@ -1,0 +1,47 @@
+//! Starts the leader's actors for one term and stops them with it.
+//!
+//! What they propose late, under a term that has ended, is refused by apply or by the log.
+
+use actix::{Actor, Addr};
+use capstan_raft_store::handle::ClusterHandle;
+
+use crate::actors::liveness::{Liveness, LivenessMessage};
+
+/// The actors of one term.
+struct Reign {
+    term: u64,
+    liveness: Addr<Liveness>,
+}
+
+impl Reign {
+    fn start(term: u64, cluster: &ClusterHandle) -> Self {
+        tracing::info!(term, "leading");
+        Self { term, liveness: Liveness::new(cluster.clone()).start() }
+    }
+
+    fn end(self) {
+        tracing::info!(term = self.term, "no longer leading");
+        self.liveness.do_send(LivenessMessage::TermEnded);
+    }
+}
+
+/// Follows this node's leadership for as long as it lives. Runs on the node's actor thread.
+pub async fn run(cluster: ClusterHandle) {
+    let mut leadership = cluster.leadership();
+    let mut reign: Option<Reign> = None;
+    loop {
+        let term = *leadership.borrow_and_update();
+        if reign.as_ref().map(|reign| reign.term) != term {
+            if let Some(ended) = reign.take() {
+                ended.end();
+            }
+            reign = term.map(|term| Reign::start(term, &cluster));
+        }
+        if leadership.changed().await.is_err() {
+            break;
+        }
+    }
+    if let Some(ended) = reign {
+        ended.end();
+    }
+}

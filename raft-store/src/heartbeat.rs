@@ -1,0 +1,239 @@
+//! Liveness outside the log: every node reports to the leader, which keeps a table of what it heard in its term.
+//!
+//! The table also carries the wall clocks from which the leader takes the median that log time may jump to, and the
+//! checksums by which a node learns that its state has diverged.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use capstan_model::{
+    ids::{DiskId, Incarnation, NodeId},
+    log_time,
+    time::Timestamp,
+};
+use openraft::async_runtime::WatchReceiver as _;
+use tokio::sync::watch;
+
+use crate::{
+    peer::{Channel, Heartbeat, HeartbeatReply, NodeFacts, PeerReply, PeerRequest, Transport},
+    ports::Clock,
+    timing::Timing,
+    type_config::Raft,
+};
+
+/// What this node knows of everybody's liveness.
+pub(crate) struct Heartbeats {
+    clock: Arc<dyn Clock>,
+    timing: Timing,
+    voters: Vec<NodeId>,
+    inner: Mutex<Inner>,
+    lease: watch::Sender<Option<Duration>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// The term in which `heard` was heard; a new leader counts all silence from its own first committed entry.
+    term: u64,
+    heard: BTreeMap<NodeId, Heard>,
+    verdict: Verdict,
+}
+
+struct Heard {
+    heartbeat: Heartbeat,
+    /// When it came, on the monotonic clock.
+    at: Duration,
+}
+
+impl Heard {
+    /// What the sender's wall clock reads now, as far as its last report says.
+    fn wall(&self, now: Duration) -> Timestamp {
+        self.heartbeat.wall.after(now.saturating_sub(self.at))
+    }
+}
+
+/// What the leader's last acknowledgement says of this node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// This node's wall clock minus the median, in milliseconds.
+    pub(crate) skew_ms: Option<i64>,
+    /// Whether this node's checksum differs from the majority's.
+    pub(crate) diverged: bool,
+}
+
+/// One node as its heartbeats show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenNode {
+    /// Its present life.
+    pub incarnation: Incarnation,
+    /// Its data directory.
+    pub disk: DiskId,
+    /// What it offers.
+    pub facts: NodeFacts,
+    /// How long ago its last heartbeat came.
+    pub silence: Duration,
+    /// Its wall clock minus the median of all, in milliseconds.
+    pub clock_skew_ms: i64,
+}
+
+impl Heartbeats {
+    pub(crate) fn new(clock: Arc<dyn Clock>, timing: Timing, voters: Vec<NodeId>) -> Self {
+        Self { clock, timing, voters, inner: Mutex::default(), lease: watch::Sender::new(None) }
+    }
+
+    /// Forgets what was heard under another term.
+    pub(crate) fn start_term(&self, term: u64) {
+        let mut inner = self.lock();
+        if inner.term != term {
+            inner.term = term;
+            inner.heard.clear();
+        }
+    }
+
+    /// Notes a heartbeat that came to this node as leader.
+    pub(crate) fn hear(&self, heartbeat: Heartbeat) -> HeartbeatReply {
+        let at = self.clock.monotonic();
+        let node = heartbeat.incarnation.node;
+        let index = heartbeat.checksum.map(|(index, _)| index);
+        let mut inner = self.lock();
+        if let Some(known) = inner.heard.get(&node)
+            && known.heartbeat.incarnation > heartbeat.incarnation
+        {
+            let reason = format!("a newer life of node {node} reports: {}", known.heartbeat.incarnation);
+            return HeartbeatReply::Refused { reason };
+        }
+        inner.heard.insert(node, Heard { heartbeat, at });
+        let checksum = index.and_then(|index| self.majority_checksum(&inner, index));
+        drop(inner);
+        HeartbeatReply::Acknowledged { median: self.median_wall().unwrap_or_else(|| self.clock.wall()), checksum }
+    }
+
+    /// The median of the wall clocks that a majority of the voters reported lately; `None` when fewer did.
+    pub(crate) fn median_wall(&self) -> Option<Timestamp> {
+        self.median(&self.lock(), self.clock.monotonic())
+    }
+
+    /// Everything heard in this term, by node.
+    pub(crate) fn seen(&self) -> Vec<SeenNode> {
+        let now = self.clock.monotonic();
+        let inner = self.lock();
+        let median = self.median(&inner, now);
+        let seen = |heard: &Heard| SeenNode {
+            incarnation: heard.heartbeat.incarnation,
+            disk: heard.heartbeat.disk,
+            facts: heard.heartbeat.facts.clone(),
+            silence: now.saturating_sub(heard.at),
+            clock_skew_ms: median.map_or(0, |median| log_time::clock_skew_ms(heard.wall(now), median)),
+        };
+        inner.heard.values().map(seen).collect()
+    }
+
+    fn median(&self, inner: &Inner, now: Duration) -> Option<Timestamp> {
+        let recent = |heard: &&Heard| {
+            self.voters.contains(&heard.heartbeat.incarnation.node)
+                && now.saturating_sub(heard.at) <= self.timing.owner_lost_after
+        };
+        log_time::median(inner.heard.values().filter(recent).map(|heard| heard.wall(now)), self.voters.len())
+    }
+
+    /// What the leader last said of this node.
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.lock().verdict
+    }
+
+    /// Whether this node's wall clock is near the median, as far as it knows.
+    pub(crate) fn clock_sane(&self) -> bool {
+        self.verdict().skew_ms.is_none_or(log_time::is_sane)
+    }
+
+    pub(crate) fn lease(&self) -> watch::Receiver<Option<Duration>> {
+        self.lease.subscribe()
+    }
+
+    /// Takes the leader's acknowledgement of a heartbeat that was sent at `sent`.
+    fn acknowledged(&self, sent: Duration, reported: Option<(u64, u128)>, median: Timestamp, checksum: Option<(u64, u128)>) {
+        let diverged = match (reported, checksum) {
+            (Some((index, mine)), Some((at, theirs))) if index == at => mine != theirs,
+            _ => false,
+        };
+        let skew_ms = log_time::clock_skew_ms(self.clock.wall(), median);
+        if diverged {
+            tracing::error!(index = reported.map(|(index, _)| index), "this node's state differs from the majority's");
+        }
+        if !log_time::is_sane(skew_ms) {
+            tracing::warn!(skew_ms, "this node's wall clock is far from the median of the cluster");
+        }
+        let mut inner = self.lock();
+        // A divergence does not heal: it stays said until the node is restarted with other data.
+        inner.verdict = Verdict { skew_ms: Some(skew_ms), diverged: inner.verdict.diverged || diverged };
+        drop(inner);
+        self.lease.send_replace(Some(sent + self.timing.lease));
+    }
+
+    /// The checksum at `index` that more than half of the nodes which report that index agree on, and a majority of voters report.
+    fn majority_checksum(&self, inner: &Inner, index: u64) -> Option<(u64, u128)> {
+        let mut counts: BTreeMap<u128, usize> = BTreeMap::new();
+        for (_, sum) in inner.heard.values().filter_map(|h| h.heartbeat.checksum).filter(|(at, _)| *at == index) {
+            *counts.entry(sum).or_default() += 1;
+        }
+        let (sum, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+        (count * 2 > self.voters.len()).then_some((index, sum))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// What a heartbeat is made of and where it goes.
+pub(crate) struct Reporter {
+    pub(crate) heartbeats: Arc<Heartbeats>,
+    pub(crate) raft: Raft,
+    pub(crate) node: NodeId,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) describe: Box<dyn Fn(Timestamp) -> Heartbeat + Send + Sync>,
+    pub(crate) acknowledge: Box<dyn Fn(Heartbeat) -> HeartbeatReply + Send + Sync>,
+}
+
+impl Reporter {
+    /// Reports for as long as the node lives. A report never waits longer than the period, so one lost answer delays nothing.
+    pub(crate) async fn run(self) {
+        let period = self.heartbeats.timing.node_heartbeat;
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut server = self.raft.server_metrics();
+        loop {
+            // A new leader is told at once: until it has heard from a majority it cannot admit nodes.
+            tokio::select! {
+                _ = ticks.tick() => {}
+                changed = server.changed() => if changed.is_err() { return },
+            }
+            self.report(period).await;
+        }
+    }
+
+    async fn report(&self, patience: Duration) {
+        let Some(leader) = self.raft.current_leader().await.map(NodeId) else { return };
+        let sent = self.heartbeats.clock.monotonic();
+        let heartbeat = (self.describe)(self.heartbeats.clock.wall());
+        let reported = heartbeat.checksum;
+        let reply = if leader == self.node {
+            Ok(PeerReply::Heartbeat((self.acknowledge)(heartbeat)))
+        } else {
+            let request = PeerRequest::Heartbeat(Box::new(heartbeat));
+            self.transport.call(leader, Channel::Heartbeat, request, patience).await
+        };
+        match reply {
+            Ok(PeerReply::Heartbeat(HeartbeatReply::Acknowledged { median, checksum })) => {
+                self.heartbeats.acknowledged(sent, reported, median, checksum);
+            }
+            Ok(PeerReply::Heartbeat(HeartbeatReply::Refused { reason })) => {
+                tracing::warn!(leader = leader.0, reason, "the leader refused this node's heartbeat");
+            }
+            Ok(other) => tracing::debug!(leader = leader.0, ?other, "the heartbeat was not acknowledged"),
+            Err(error) => tracing::debug!(leader = leader.0, %error, "the heartbeat had no answer"),
+        }
+    }
+}

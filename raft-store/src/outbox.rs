@@ -1,0 +1,288 @@
+//! The proposer's side of a write: commands that wait for their replies, two lanes, and the way to the leader.
+//!
+//! A command waits here from [`Outbox::propose`] until the local apply answers it or its deadline passes. What is lost on the
+//! way is sent again under the same id, which the session in the replicated state makes harmless.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
+
+use capstan_model::{
+    command::{
+        BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, Command, Idempotency, LONE_COMMAND_BYTES, Sealed, Settled,
+    },
+    ids::{CommandId, Incarnation},
+    reply::Reply,
+    session::{SessionReply, UNSETTLED_MAX},
+    state::State,
+};
+use tokio::sync::{Notify, oneshot};
+
+use crate::{
+    handle::{Committed, Lane, ProposeError, ProposeOptions},
+    peer::{Batch, ForwardError},
+};
+
+/// How many batches of one node may be on their way. While they are, the next one gathers.
+pub(crate) const BATCHES_IN_FLIGHT: usize = 4;
+/// How many sequence numbers clients may have unsettled; the rest of the session's window is kept for the progress lane.
+const CLIENT_WINDOW: u64 = UNSETTLED_MAX - 512;
+
+/// Commands that wait, and those not yet sent.
+pub(crate) struct Outbox {
+    incarnation: Incarnation,
+    inner: Mutex<Inner>,
+    /// Woken when something waits to be sent.
+    pub(crate) ready: Notify,
+}
+
+struct Inner {
+    next: u64,
+    waiting: BTreeMap<u64, Waiting>,
+    /// Commands with a natural key have no number in the session; they wait under one of their own.
+    progress: VecDeque<Sealed>,
+    client: VecDeque<Sealed>,
+    closed: bool,
+}
+
+struct Waiting {
+    answer: oneshot::Sender<Result<Committed, ProposeError>>,
+    whereabouts: Whereabouts,
+}
+
+/// What is known of a command's way to the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whereabouts {
+    /// It never left, or came back with the word that nothing was appended.
+    Here,
+    /// It is on its way.
+    Sent,
+    /// A send ended without a definite answer: it may have been appended, whatever later sends say.
+    Unknown,
+}
+
+impl Outbox {
+    pub(crate) fn new(incarnation: Incarnation) -> Self {
+        Self {
+            incarnation,
+            inner: Mutex::new(Inner {
+                next: 1,
+                waiting: BTreeMap::new(),
+                progress: VecDeque::new(),
+                client: VecDeque::new(),
+                closed: false,
+            }),
+            ready: Notify::new(),
+        }
+    }
+
+    /// Queues a command and waits for the local apply to answer it.
+    pub(crate) async fn propose(
+        &self,
+        command: Command,
+        options: ProposeOptions,
+    ) -> Result<Committed, ProposeError> {
+        let (id, answer) = self.enqueue(command, options.lane, options.idempotency)?;
+        self.ready.notify_one();
+        let waiting = Withdraw { outbox: self, seq: id.seq };
+        match tokio::time::timeout(options.deadline, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_closed)) => Err(ProposeError::ShuttingDown),
+            Err(_elapsed) => Err(waiting.give_up(id, options.deadline)),
+        }
+    }
+
+    fn enqueue(
+        &self,
+        command: Command,
+        lane: Lane,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(CommandId, oneshot::Receiver<Result<Committed, ProposeError>>), ProposeError> {
+        // Sealing encodes, so it happens outside the lock; the number is drawn under it.
+        let mut sealed =
+            Sealed::new(CommandId { incarnation: self.incarnation, seq: 0 }, idempotency, command)
+                .map_err(|error| ProposeError::TooLarge { reason: error.to_string() })?;
+        let mut inner = self.lock();
+        if inner.closed {
+            return Err(ProposeError::ShuttingDown);
+        }
+        let unsettled = inner.next - inner.settled_below();
+        let unsettled_max = match lane {
+            Lane::Client => CLIENT_WINDOW,
+            Lane::Progress => UNSETTLED_MAX,
+        };
+        if unsettled >= unsettled_max {
+            return Err(ProposeError::QueueFull);
+        }
+        sealed.id.seq = inner.next;
+        inner.next += 1;
+        let (answer, outcome) = oneshot::channel();
+        inner.waiting.insert(sealed.id.seq, Waiting { answer, whereabouts: Whereabouts::Here });
+        let id = sealed.id;
+        match lane {
+            Lane::Client => inner.client.push_back(sealed),
+            Lane::Progress => inner.progress.push_back(sealed),
+        }
+        Ok((id, outcome))
+    }
+
+    /// Takes the next batch to send: progress first, at most what one entry may hold; `None` when nothing waits.
+    pub(crate) fn take_batch(&self) -> Option<Batch> {
+        let mut inner = self.lock();
+        let below = inner.settled_below();
+        let mut room = Room::new();
+        let inner = &mut *inner;
+        let progress = room.take(&mut inner.progress, &mut inner.waiting);
+        let client = room.take(&mut inner.client, &mut inner.waiting);
+        let settled = Settled { incarnation: self.incarnation, below };
+        (!progress.is_empty() || !client.is_empty()).then_some(Batch { settled, progress, client })
+    }
+
+    /// Puts back what a send did not bring through; those still waited for go out again, in front.
+    pub(crate) fn put_back(&self, batch: Batch, error: &ForwardError) {
+        let unknown = matches!(error, ForwardError::Unknown { .. });
+        let mut inner = self.lock();
+        for sealed in batch.progress.iter().chain(&batch.client) {
+            if let Some(waiting) = inner.waiting.get_mut(&sealed.id.seq) {
+                waiting.whereabouts = match waiting.whereabouts {
+                    Whereabouts::Unknown => Whereabouts::Unknown,
+                    Whereabouts::Here | Whereabouts::Sent if unknown => Whereabouts::Unknown,
+                    Whereabouts::Here | Whereabouts::Sent => Whereabouts::Here,
+                };
+            }
+        }
+        for sealed in batch.progress.into_iter().rev() {
+            inner.progress.push_front(sealed);
+        }
+        for sealed in batch.client.into_iter().rev() {
+            inner.client.push_front(sealed);
+        }
+        drop(inner);
+        self.ready.notify_one();
+    }
+
+    /// Refuses the clients' commands of a batch that the leader had no room for. Those that an earlier send may have brought
+    /// into the log are not refused: they go out again.
+    pub(crate) fn refuse_client(&self, batch: &mut Batch, refusal: &ProposeError) {
+        let mut inner = self.lock();
+        for sealed in batch.client.drain(..) {
+            match inner.waiting.get(&sealed.id.seq).map(|waiting| waiting.whereabouts) {
+                Some(Whereabouts::Unknown) => inner.client.push_back(sealed),
+                Some(Whereabouts::Here | Whereabouts::Sent) => inner.answer(sealed.id.seq, Err(refusal.clone())),
+                None => {}
+            }
+        }
+    }
+
+    /// Answers the commands of this incarnation among what was just applied.
+    pub(crate) fn applied(&self, index: u64, replies: Vec<(CommandId, Reply)>) {
+        if replies.iter().all(|(id, _)| id.incarnation != self.incarnation) {
+            return;
+        }
+        let mut inner = self.lock();
+        for (id, reply) in replies {
+            if id.incarnation == self.incarnation {
+                inner.answer(id.seq, Ok(Committed { reply, index }));
+            }
+        }
+    }
+
+    /// Answers what waits from a state that was installed whole.
+    pub(crate) fn installed(&self, state: &State) {
+        let mut inner = self.lock();
+        let ids: Vec<u64> = inner.waiting.keys().copied().collect();
+        for seq in ids {
+            let id = CommandId { incarnation: self.incarnation, seq };
+            if let SessionReply::Reply(reply) = state.session_reply(&id) {
+                inner.answer(seq, Ok(Committed { reply, index: state.index() }));
+            }
+        }
+    }
+
+    /// Ends every wait and refuses new ones.
+    pub(crate) fn close(&self) {
+        let mut inner = self.lock();
+        inner.closed = true;
+        inner.waiting.clear();
+        inner.progress.clear();
+        inner.client.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no holder of this lock panics")
+    }
+}
+
+impl Inner {
+    fn answer(&mut self, seq: u64, outcome: Result<Committed, ProposeError>) {
+        if let Some(waiting) = self.waiting.remove(&seq) {
+            // The caller may have gone; then nobody wants the answer.
+            drop(waiting.answer.send(outcome));
+        }
+    }
+
+    fn settled_below(&self) -> u64 {
+        self.waiting.keys().next().copied().unwrap_or(self.next)
+    }
+}
+
+/// What still fits into a batch.
+struct Room {
+    commands: usize,
+    bytes: usize,
+    lone: bool,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self { commands: BATCH_COMMANDS_MAX, bytes: BATCH_BYTES_MAX, lone: false }
+    }
+
+    fn take(&mut self, queue: &mut VecDeque<Sealed>, waiting: &mut BTreeMap<u64, Waiting>) -> Vec<Sealed> {
+        let mut taken = Vec::new();
+        while let Some(next) = queue.front() {
+            let Some(waiter) = waiting.get_mut(&next.id.seq) else {
+                queue.pop_front();
+                continue;
+            };
+            let bytes = next.bytes.len();
+            let empty = self.commands == BATCH_COMMANDS_MAX;
+            let fits = self.commands > 0 && bytes <= self.bytes && bytes <= LONE_COMMAND_BYTES;
+            if self.lone || !(fits || empty) {
+                break;
+            }
+            if waiter.whereabouts == Whereabouts::Here {
+                waiter.whereabouts = Whereabouts::Sent;
+            }
+            self.lone = bytes > LONE_COMMAND_BYTES;
+            self.commands -= 1;
+            self.bytes = self.bytes.saturating_sub(bytes);
+            taken.extend(queue.pop_front());
+        }
+        taken
+    }
+}
+
+/// Forgets a command when nobody waits for it any more, so that it counts as settled.
+struct Withdraw<'a> {
+    outbox: &'a Outbox,
+    seq: u64,
+}
+
+impl Withdraw<'_> {
+    fn give_up(&self, id: CommandId, waited: Duration) -> ProposeError {
+        let removed = self.outbox.lock().waiting.remove(&self.seq);
+        match removed {
+            Some(Waiting { whereabouts: Whereabouts::Here, .. }) => ProposeError::NoLeader { waited },
+            _ => ProposeError::OutcomeUnknown { id, waited },
+        }
+    }
+}
+
+impl Drop for Withdraw<'_> {
+    fn drop(&mut self) {
+        self.outbox.lock().waiting.remove(&self.seq);
+    }
+}

@@ -1,0 +1,86 @@
+//! The newest applied state of this node, and everybody who waits for it.
+
+use std::{
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use capstan_model::{ids::CommandId, rejection::Rejection, reply::Reply};
+use tokio::sync::watch;
+
+use crate::{
+    handle::{ReadError, View},
+    machine::AppliedSink,
+    outbox::Outbox,
+};
+
+/// Holds the published view; written by apply only, after the rows of a batch.
+pub(crate) struct Publisher {
+    view: RwLock<View>,
+    index: watch::Sender<u64>,
+    outbox: Arc<Outbox>,
+    bugs: AtomicU64,
+}
+
+impl Publisher {
+    pub(crate) fn new(view: View, outbox: Arc<Outbox>) -> Self {
+        let index = watch::Sender::new(view.index());
+        Self { view: RwLock::new(view), index, outbox, bugs: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn view(&self) -> View {
+        self.view.read().expect("no holder of this lock panics").clone()
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.index.subscribe()
+    }
+
+    /// Waits until `index` is published.
+    pub(crate) async fn reach(&self, index: u64, patience: Duration) -> Result<View, ReadError> {
+        let view = self.view();
+        if view.index() >= index {
+            return Ok(view);
+        }
+        let mut published = self.index.subscribe();
+        let reached = tokio::time::timeout(patience, published.wait_for(|at| *at >= index)).await;
+        match reached {
+            Ok(Ok(_)) => Ok(self.view()),
+            Ok(Err(_closed)) => Err(ReadError::ShuttingDown),
+            Err(_elapsed) => Err(ReadError::NotReached { index, applied: self.view().index() }),
+        }
+    }
+
+    /// How many commands have panicked in apply since this node started.
+    pub(crate) fn bugs(&self) -> u64 {
+        self.bugs.load(Ordering::Relaxed)
+    }
+
+    fn publish(&self, view: View) {
+        let index = view.index();
+        *self.view.write().expect("no holder of this lock panics") = view;
+        self.index.send_replace(index);
+    }
+}
+
+impl AppliedSink for Publisher {
+    fn applied(&self, view: View, replies: Vec<(CommandId, Reply)>) {
+        for (id, reply) in &replies {
+            if let Err(Rejection::Bug { message }) = reply {
+                tracing::error!(%id, message, "a command panicked in apply and was contained");
+                self.bugs.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let index = view.index();
+        self.publish(view);
+        self.outbox.applied(index, replies);
+    }
+
+    fn installed(&self, view: View) {
+        self.publish(view.clone());
+        self.outbox.installed(view.state());
+    }
+}

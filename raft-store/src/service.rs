@@ -1,0 +1,154 @@
+//! Serves the calls of other nodes.
+
+use std::sync::Arc;
+
+use capstan_model::ids::NodeId;
+use futures::future::BoxFuture;
+use openraft::{
+    raft::{AppendEntriesRequest, TransferLeaderRequest, VoteRequest},
+    type_config::alias::SnapshotOf,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    cluster::Shared,
+    handle::CLIENT_DEADLINE,
+    network::{decode, encode},
+    peer::{ForwardError, HeartbeatReply, PeerIdentity, PeerReply, PeerRequest, PeerService, SnapshotStep},
+    snapshot::SnapshotHandle,
+    type_config::{SnapshotMeta, TypeConfig, Vote},
+};
+
+/// The node as its peers see it.
+pub(crate) struct Service {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl PeerService for Service {
+    fn identity(&self) -> PeerIdentity {
+        self.shared.peer_identity()
+    }
+
+    fn admit(&self, peer: &PeerIdentity) -> Result<(), String> {
+        let own = self.identity();
+        if peer.node == own.node {
+            return Err(format!("node {} is this node itself: two nodes have one id, or an address points home", own.node));
+        }
+        if !self.shared.voters.contains(&peer.node) {
+            return Err(format!("node {} is not configured here; the voters are {:?}", peer.node, self.shared.voters));
+        }
+        if let (Some(mine), Some(theirs)) = (own.cluster, peer.cluster)
+            && mine != theirs
+        {
+            return Err(format!("node {} belongs to cluster {theirs}, not to {mine}", peer.node));
+        }
+        if peer.cluster_version != own.cluster_version {
+            return Err(format!(
+                "node {} speaks cluster version {}, not {}",
+                peer.node, peer.cluster_version, own.cluster_version
+            ));
+        }
+        self.shared.check_disk(peer.node, peer.disk)
+    }
+
+    fn handle(&self, from: NodeId, request: PeerRequest) -> BoxFuture<'static, PeerReply> {
+        let shared = Arc::clone(&self.shared);
+        Box::pin(async move {
+            match request {
+                PeerRequest::Append(bytes) => {
+                    let append = |rpc: AppendEntriesRequest<TypeConfig>| {
+                        let raft = shared.raft.clone();
+                        async move { raft.append_entries(rpc).await }
+                    };
+                    raft_call(&bytes, append).await
+                }
+                PeerRequest::Vote(bytes) => {
+                    let raft = shared.raft.clone();
+                    raft_call(&bytes, |rpc: VoteRequest<TypeConfig>| async move { raft.vote(rpc).await }).await
+                }
+                PeerRequest::PreVote(bytes) => {
+                    let raft = shared.raft.clone();
+                    raft_call(&bytes, |rpc: VoteRequest<TypeConfig>| async move { raft.pre_vote(rpc).await }).await
+                }
+                PeerRequest::TransferLeader(bytes) => {
+                    let raft = shared.raft.clone();
+                    let transfer = |rpc: TransferLeaderRequest<TypeConfig>| async move {
+                        raft.handle_transfer_leader(rpc).await
+                    };
+                    raft_call(&bytes, transfer).await
+                }
+                PeerRequest::Snapshot(step) => shared.receive_snapshot(from, step).await,
+                PeerRequest::Forward(batch) => PeerReply::Forwarded(match shared.leads() {
+                    true => shared.sequencer.submit(batch).await,
+                    false => Err(shared.not_leader().await),
+                }),
+                PeerRequest::ReadIndex => PeerReply::ReadIndex(match shared.leads() {
+                    true => shared.reads.confirm(CLIENT_DEADLINE).await.map_err(|error| ForwardError::Unknown {
+                        reason: error.to_string(),
+                    }),
+                    false => Err(shared.not_leader().await),
+                }),
+                PeerRequest::Heartbeat(heartbeat) => PeerReply::Heartbeat(if heartbeat.incarnation.node == from {
+                    shared.acknowledge(*heartbeat)
+                } else {
+                    let reason = format!("node {from} reported as node {}", heartbeat.incarnation.node);
+                    HeartbeatReply::Refused { reason }
+                }),
+                PeerRequest::IsEmpty => PeerReply::IsEmpty(shared.is_empty().await),
+            }
+        })
+    }
+}
+
+/// Decodes a message of openraft's, has it handled and encodes the answer.
+async fn raft_call<Q, A, E, F>(bytes: &[u8], handle: impl FnOnce(Q) -> F) -> PeerReply
+where
+    Q: DeserializeOwned,
+    A: Serialize,
+    E: std::fmt::Display,
+    F: Future<Output = Result<A, E>>,
+{
+    match decode(bytes) {
+        Err(error) => PeerReply::Failed(format!("undecodable raft message: {error}")),
+        Ok(message) => match handle(message).await {
+            Ok(answer) => PeerReply::Raft(encode(&answer)),
+            Err(error) => PeerReply::Failed(error.to_string()),
+        },
+    }
+}
+
+impl Shared {
+    /// Takes one step of a snapshot from the leader; the last installs it.
+    async fn receive_snapshot(&self, from: NodeId, step: SnapshotStep) -> PeerReply {
+        let result = match step {
+            SnapshotStep::Begin { transfer, manifest } => self.incoming.begin((from, transfer), &manifest),
+            SnapshotStep::Chunk { transfer, file, offset, bytes } => {
+                self.incoming.chunk((from, transfer), file, offset, &bytes)
+            }
+            SnapshotStep::End { transfer, vote_and_meta } => match self.incoming.end((from, transfer)).await {
+                Ok(handle) => return self.install(handle, &vote_and_meta).await,
+                Err(error) => Err(error),
+            },
+        };
+        match result {
+            Ok(()) => PeerReply::Snapshot(None),
+            Err(error) => {
+                tracing::warn!(%error, "a snapshot's step failed");
+                PeerReply::Failed(error.to_string())
+            }
+        }
+    }
+
+    async fn install(&self, handle: SnapshotHandle, vote_and_meta: &[u8]) -> PeerReply {
+        let (vote, meta): (Vote, SnapshotMeta) = match decode(vote_and_meta) {
+            Ok(decoded) => decoded,
+            Err(error) => return PeerReply::Failed(format!("undecodable snapshot metadata: {error}")),
+        };
+        tracing::info!(index = meta.last_log_id.map(|id| id.index), "installing a snapshot");
+        let snapshot = SnapshotOf::<TypeConfig, SnapshotHandle> { meta, snapshot: handle };
+        match self.raft.install_full_snapshot(vote, snapshot).await {
+            Ok(response) => PeerReply::Snapshot(Some(encode(&response))),
+            Err(error) => PeerReply::Failed(error.to_string()),
+        }
+    }
+}
