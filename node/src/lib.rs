@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod config;
+pub mod dev;
 pub mod entropy;
 pub mod executor;
 pub mod guardian;

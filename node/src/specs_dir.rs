@@ -27,45 +27,36 @@ fn listed(findings: &[SpecError]) -> String {
     findings.iter().map(|finding| format!("\n  {finding}")).collect()
 }
 
-/// Loads every `*.yaml` and `*.yml` file below `directory`, links followed, in the order of their paths. Files are named
-/// by their path within the directory.
+/// Loads every file below `directory` whose name ends in `.yaml`, in any case. Links to files are followed, links to
+/// folders are not, as in Spin Cycle. Files are named by their path within the directory.
 ///
 /// # Errors
 /// Something cannot be read, or a spec is wrong: then none is loaded.
 pub fn load(directory: &Path) -> Result<Specs, SpecsDirError> {
     let mut files = Vec::new();
-    collect(directory, directory, 0, &mut files)?;
+    collect(directory, directory, &mut files)?;
     files.sort();
     Specs::load(files).map_err(SpecsDirError::Wrong)
 }
 
-/// How deep folders may nest: deeper ones are taken for links that lead in a circle.
-const DEPTH_MAX: usize = 32;
-
-fn collect(
-    root: &Path,
-    directory: &Path,
-    depth: usize,
-    files: &mut Vec<(String, String)>,
-) -> Result<(), SpecsDirError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| SpecsDirError::Read { path, source }
-    };
-    if depth > DEPTH_MAX {
-        return Err(failed(directory)(io::Error::other(format!("more than {DEPTH_MAX} folders deep"))));
-    }
-    for entry in fs::read_dir(directory).map_err(failed(directory))? {
-        let path = entry.map_err(failed(directory))?.path();
-        if path.is_dir() {
-            collect(root, &path, depth + 1, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
-            let text = fs::read_to_string(&path).map_err(failed(&path))?;
+fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) -> Result<(), SpecsDirError> {
+    let failed = |path: &Path, source| SpecsDirError::Read { path: path.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(|source| failed(folder, source))? {
+        let entry = entry.map_err(|source| failed(folder, source))?;
+        let path = entry.path();
+        if entry.file_type().map_err(|source| failed(&path, source))?.is_dir() {
+            collect(root, &path, files)?;
+        } else if is_spec(&path) {
+            let text = fs::read_to_string(&path).map_err(|source| failed(&path, source))?;
             let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
             files.push((name, text));
         }
     }
     Ok(())
+}
+
+fn is_spec(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("yaml")) && !path.is_dir()
 }
 
 #[cfg(test)]
@@ -79,7 +70,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("more")).unwrap();
         fs::write(directory.path().join("a.yaml"), SPEC.replace("NAME", "first")).unwrap();
-        fs::write(directory.path().join("more/b.yml"), SPEC.replace("NAME", "second")).unwrap();
+        fs::write(directory.path().join("more/b.YAML"), SPEC.replace("NAME", "second")).unwrap();
+        fs::write(directory.path().join("c.yml"), SPEC.replace("NAME", "third")).unwrap();
+        std::os::unix::fs::symlink(directory.path(), directory.path().join("circle")).unwrap();
         fs::write(directory.path().join("README.md"), "no spec").unwrap();
         let specs = load(directory.path()).unwrap();
         assert!(specs.sequence("first").is_some() && specs.sequence("second").is_some());
