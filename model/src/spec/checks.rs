@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Findings, Position, SequenceFindings,
-    grammar::{AclEntry, Arg, Args, Ops, Sequence},
+    grammar::{AclEntry, Arg, Args, NodeSet, Ops, Sequence},
     node_checks,
     parse::Parsed,
-    yaml::{Marked, Text},
+    yaml::{Marked, Text, items},
 };
 
 /// Checks every sequence by itself, and every node.
@@ -16,7 +16,7 @@ pub(super) fn check(parsed: &Parsed, findings: &mut Findings) {
         let mut findings = findings.of(sequence);
         let body = &sequence.body;
         check_args(body.args.as_ref(), &mut findings);
-        check_acl(body.acl.as_deref().unwrap_or_default(), sequence.at, &mut findings);
+        check_acl(body.acl.as_deref().unwrap_or_default(), &mut findings);
         if body.nodes.as_ref().is_none_or(|nodes| nodes.0.is_empty()) {
             findings.error(sequence.at, missing("nodes", "a sequence has at least one node")); // S11
         }
@@ -32,12 +32,12 @@ fn check_args(args: Option<&Args>, findings: &mut SequenceFindings<'_>) {
     let mut names = BTreeSet::new();
     for (kind, list) in kinds {
         for arg in list.iter().flatten() {
-            let Some(Marked { value: arg, at }) = arg else {
-                findings.error(Position::default(), format!("a null in field 'args.{kind}', expected an arg"));
+            let Some(fields) = &arg.value else {
+                findings.error(arg.at, null(&format!("args.{kind}"), "an arg"));
                 continue;
             };
-            check_arg(kind, arg, *at, findings);
-            if let Some(name) = &arg.name
+            check_arg(kind, fields, arg.at, findings);
+            if let Some(name) = &fields.name
                 && !names.insert(name.value.as_str())
             {
                 findings.error(name.at, duplicated("args", &name.value, "an arg is declared once"));
@@ -65,11 +65,11 @@ fn check_arg(kind: &str, arg: &Arg, at: Position, findings: &mut SequenceFinding
 }
 
 /// S6 to S8.
-fn check_acl(acl: &[Option<Marked<AclEntry>>], sequence: Position, findings: &mut SequenceFindings<'_>) {
+fn check_acl(acl: &[Marked<Option<AclEntry>>], findings: &mut SequenceFindings<'_>) {
     let mut roles = BTreeSet::new();
     for entry in acl {
-        let Some(Marked { value: entry, at }) = entry else {
-            findings.error(sequence, "a null in field 'acl', expected a role and its operations");
+        let Marked { value: Some(entry), at } = entry else {
+            findings.error(entry.at, null("acl", "a role and its operations"));
             continue;
         };
         let admin = entry.admin.as_ref().is_some_and(|admin| admin.value);
@@ -92,7 +92,7 @@ fn check_sets_unique(body: &Sequence, findings: &mut SequenceFindings<'_>) {
     let mut setters: BTreeMap<&str, &str> = declared(body).map(|arg| (arg, "the sequence's args")).collect();
     for (node, fields) in body.nodes.iter().flat_map(|nodes| &nodes.0) {
         let mut own = BTreeSet::new();
-        for name in fields.iter().flat_map(|fields| fields.sets.iter().flatten().flatten()).filter_map(set_name) {
+        for name in fields.iter().flat_map(|fields| items(fields.sets.as_ref())).filter_map(set_name) {
             if let Some(first) = setters.get(name.value.as_str()) {
                 let message = format!("node {}: arg '{}' is also set by {first}", node.value, name.value);
                 findings.warning(name.at, message);
@@ -106,8 +106,8 @@ fn check_sets_unique(body: &Sequence, findings: &mut SequenceFindings<'_>) {
 }
 
 /// The name under which a node hands an arg back.
-pub(super) fn set_name(set: &Marked<super::grammar::NodeSet>) -> Option<&Text> {
-    set.value.renamed.as_ref().or(set.value.arg.as_ref())
+pub(super) fn set_name(set: &NodeSet) -> Option<&Text> {
+    set.renamed.as_ref().or(set.arg.as_ref())
 }
 
 /// The names of all args a sequence declares.
@@ -115,8 +115,8 @@ pub(super) fn declared(body: &Sequence) -> impl Iterator<Item = &str> {
     body.args
         .iter()
         .flat_map(|args| [&args.required, &args.optional, &args.fixed])
-        .flat_map(|list| list.iter().flatten().flatten())
-        .filter_map(|arg| arg.value.name.as_ref())
+        .flat_map(|list| items(list.as_ref()))
+        .filter_map(|arg| arg.name.as_ref())
         .map(|name| name.value.as_str())
 }
 
@@ -130,4 +130,8 @@ pub(super) fn missing(field: &str, why: &str) -> String {
 
 pub(super) fn duplicated(field: &str, value: &str, why: &str) -> String {
     format!("value \"{value}\" duplicated in field '{field}': {why}")
+}
+
+pub(super) fn null(field: &str, expected: &str) -> String {
+    format!("a null in field '{field}', expected {expected}")
 }

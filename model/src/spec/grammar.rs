@@ -2,7 +2,7 @@
 //!
 //! Reference: Spin Cycle's request specs, `reference/spin-cycle.md` 2.2.
 
-use super::yaml::{Count, Entries, Marked, Text, mapping};
+use super::yaml::{Count, Entries, List, Marked, Text, mapping};
 
 mapping! {
     /// One file.
@@ -16,7 +16,7 @@ mapping! {
     struct Sequence {
         request: Marked<bool> = "request",
         args: Args = "args",
-        acl: Vec<Option<Marked<AclEntry>>> = "acl",
+        acl: List<AclEntry> = "acl",
         nodes: Entries<Option<Node>> = "nodes",
         /// Let through unread: a place for anchors.
         anchors: serde::de::IgnoredAny = "_",
@@ -26,9 +26,9 @@ mapping! {
 mapping! {
     /// The args a sequence declares.
     struct Args {
-        required: Vec<Option<Marked<Arg>>> = "required",
-        optional: Vec<Option<Marked<Arg>>> = "optional",
-        fixed: Vec<Option<Marked<Arg>>> = "static",
+        required: List<Arg> = "required",
+        optional: List<Arg> = "optional",
+        fixed: List<Arg> = "static",
     }
 }
 
@@ -55,11 +55,11 @@ mapping! {
     struct Node {
         category: Text = "category",
         kind: Text = "type",
-        args: Vec<Option<Marked<NodeArg>>> = "args",
-        sets: Vec<Option<Marked<NodeSet>>> = "sets",
-        each: Marked<Vec<Option<Text>>> = "each",
+        args: List<NodeArg> = "args",
+        sets: List<NodeSet> = "sets",
+        each: Marked<List<String>> = "each",
         parallel: Marked<Count> = "parallel",
-        deps: Vec<Option<Text>> = "deps",
+        deps: List<String> = "deps",
         retry: Marked<Count> = "retry",
         retry_wait: Text = "retryWait",
         condition: Text = "if",

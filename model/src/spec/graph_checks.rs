@@ -8,10 +8,10 @@ use std::{
 };
 
 use super::{
-    AclRule, Arg, ArgKind, Findings, Node, Rename, Sequence, SequenceFindings, Wait, Work, checks,
+    AclRule, Arg, ArgKind, Findings, Node, Position, Rename, Sequence, SequenceFindings, Wait, Work, checks,
     grammar::{self, Ops},
     parse::{Parsed, ParsedSequence},
-    yaml::Text,
+    yaml::{Text, items},
 };
 
 /// Checks the graph of every sequence, callees first, and builds the checked ones.
@@ -69,10 +69,9 @@ fn order_nodes<'a>(
     let names: BTreeSet<&str> = nodes(body).map(|(name, _)| name.value.as_str()).collect();
     let mut unknown = false;
     for (name, node) in nodes(body) {
-        for dep in deps(node).filter(|dep| !names.contains(dep.value.as_str())) {
-            let expected = "the name of a node of this sequence";
-            let message = checks::invalid("deps", &dep.value, expected);
-            findings.error(dep.at, format!("node {}: {message}", name.value));
+        for (dep, at) in deps(node).filter(|(dep, _)| !names.contains(dep)) {
+            let message = checks::invalid("deps", dep, "the name of a node of this sequence");
+            findings.error(at, format!("node {}: {message}", name.value));
             unknown = true;
         }
     }
@@ -83,7 +82,7 @@ fn order_nodes<'a>(
     let mut placed = BTreeSet::new();
     let mut order = Vec::with_capacity(left.len());
     while !left.is_empty() {
-        let is_ready = |node: &grammar::Node| deps(node).all(|dep| placed.contains(dep.value.as_str()));
+        let is_ready = |node: &grammar::Node| deps(node).all(|(dep, _)| placed.contains(dep));
         let Some(next) = left.iter().position(|(_, node)| is_ready(node)) else {
             let cycle: Vec<&str> = left.iter().map(|(name, _)| name.value.as_str()).collect();
             let at = left[0].0.at;
@@ -168,8 +167,8 @@ fn nodes(body: &grammar::Sequence) -> impl Iterator<Item = (&Text, &grammar::Nod
     body.nodes.iter().flat_map(|nodes| &nodes.0).filter_map(|(name, node)| Some((name, node.as_ref()?)))
 }
 
-fn deps(node: &grammar::Node) -> impl Iterator<Item = &Text> {
-    node.deps.iter().flatten().flatten()
+fn deps(node: &grammar::Node) -> impl Iterator<Item = (&str, Position)> {
+    node.deps.iter().flatten().filter_map(|dep| Some((dep.value.as_deref()?, dep.at)))
 }
 
 fn called(node: &grammar::Node) -> Option<&str> {
@@ -187,7 +186,7 @@ fn build(sequence: &ParsedSequence, order: &[(&Text, &grammar::Node)]) -> Sequen
         name: sequence.name.clone(),
         is_request: body.request.as_ref().is_some_and(|request| request.value),
         args: build_args(body),
-        acl: body.acl.iter().flatten().flatten().map(|entry| build_rule(&entry.value)).collect(),
+        acl: items(body.acl.as_ref()).map(build_rule).collect(),
         nodes,
     }
 }
@@ -207,7 +206,7 @@ fn build_args(body: &grammar::Sequence) -> Vec<Arg> {
     };
     kinds
         .into_iter()
-        .flat_map(|(kind, list)| list.iter().flatten().flatten().map(move |declared| arg(kind, &declared.value)))
+        .flat_map(|(kind, list)| items(list.as_ref()).map(move |declared| arg(kind, declared)))
         .collect()
 }
 
@@ -236,12 +235,12 @@ fn build_node(name: &Text, node: &grammar::Node, places: &BTreeMap<&str, usize>)
     };
     let retry = node.retry.as_ref().map_or(0, |retry| retry.value.0);
     let written_wait = node.retry_wait.as_ref().and_then(|wait| Wait::try_from(Arc::from(wait.value.as_str())).ok());
-    let deps: BTreeSet<usize> = deps(node).map(|dep| places[dep.value.as_str()]).collect();
+    let deps: BTreeSet<usize> = deps(node).map(|(dep, _)| places[dep]).collect();
     Node {
         name: name.value.as_str().into(),
         work: if called(node).is_some() { Work::Sequence(kind) } else { Work::Job(kind) },
-        args: node.args.iter().flatten().flatten().filter_map(|arg| given(&arg.value)).collect(),
-        sets: node.sets.iter().flatten().flatten().filter_map(|set| handed_back(&set.value)).collect(),
+        args: items(node.args.as_ref()).filter_map(given).collect(),
+        sets: items(node.sets.as_ref()).filter_map(handed_back).collect(),
         deps: deps.into_iter().collect(),
         ancestors: Vec::new(),
         retry,

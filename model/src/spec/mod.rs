@@ -14,8 +14,6 @@ mod node_checks;
 mod parse;
 mod request_list;
 mod sequence;
-#[cfg(test)]
-mod tests;
 mod yaml;
 
 pub use self::{

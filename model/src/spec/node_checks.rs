@@ -9,10 +9,10 @@ use std::{
 
 use super::{
     Position, SequenceFindings, Wait,
-    checks::{duplicated, invalid, missing, set_name},
-    grammar::{Node, Sequence},
+    checks::{duplicated, invalid, missing, null, set_name},
+    grammar::{Arg, Node, Sequence},
     parse::Parsed,
-    yaml::{Marked, Text},
+    yaml::{List, Marked, Text, items},
 };
 
 /// Checks every node of a sequence.
@@ -30,11 +30,11 @@ pub(super) fn check(body: &Sequence, parsed: &Parsed, findings: &mut SequenceFin
 fn check_node(node: &Node, at: Position, parsed: &Parsed, findings: &mut SequenceFindings<'_>) {
     check_supported(node, findings);
     check_category(node, at, parsed, findings);
-    check_args(node, at, findings);
-    check_sets(node, at, findings);
+    check_args(node, findings);
+    check_sets(node, findings);
     check_retry(node, findings);
-    if node.deps.iter().flatten().any(Option::is_none) {
-        findings.error(at, "a null in field 'deps', expected the name of a node");
+    for dep in node.deps.iter().flatten().filter(|dep| dep.value.is_none()) {
+        findings.error(dep.at, null("deps", "the name of a node"));
     }
 }
 
@@ -94,20 +94,17 @@ fn check_call(node: &Node, kind: &Text, called: &Sequence, findings: &mut Sequen
     let passed: BTreeMap<&str, Position> =
         expected(node).map(|name| (name.value.as_str(), name.at)).collect();
     let Some(args) = &called.args else { return warn_of_extra(&passed, &BTreeSet::new(), kind, findings) };
-    let names = |list: &'_ Option<Vec<Option<Marked<super::grammar::Arg>>>>| -> Vec<String> {
-        list.iter()
-            .flatten()
-            .flatten()
-            .filter_map(|arg| Some(arg.value.name.as_ref()?.value.clone()))
-            .collect()
-    };
-    let (required, optional) = (names(&args.required), names(&args.optional));
-    for name in required.iter().filter(|name| !passed.contains_key(name.as_str())) {
+    let (required, optional) = (names(args.required.as_ref()), names(args.optional.as_ref()));
+    for name in required.iter().filter(|name| !passed.contains_key(*name)) {
         let message = format!("required arg '{name}' of sequence '{}' is not among 'args'", kind.value);
         findings.error(kind.at, message);
     }
-    let accepted = required.iter().chain(&optional).map(String::as_str).collect();
+    let accepted = required.into_iter().chain(optional).collect();
     warn_of_extra(&passed, &accepted, kind, findings);
+}
+
+fn names(args: Option<&List<Arg>>) -> Vec<&str> {
+    items(args).filter_map(|arg| arg.name.as_ref()).map(|name| name.value.as_str()).collect()
 }
 
 fn warn_of_extra(
@@ -124,12 +121,12 @@ fn warn_of_extra(
 }
 
 /// N5, N6, N16, N25.
-fn check_args(node: &Node, at: Position, findings: &mut SequenceFindings<'_>) {
+fn check_args(node: &Node, findings: &mut SequenceFindings<'_>) {
     let mut seen = BTreeSet::new();
     let mut renamed = BTreeMap::<&str, &str>::new();
     for arg in node.args.iter().flatten() {
-        let Some(Marked { value: arg, at }) = arg else {
-            findings.error(at, "a null in field 'args', expected 'expected' and 'given'");
+        let Marked { value: Some(arg), at } = arg else {
+            findings.error(arg.at, null("args", "'expected' and 'given'"));
             continue;
         };
         let Some(name) = arg.expected.as_ref().filter(|name| !name.value.is_empty()) else {
@@ -149,16 +146,16 @@ fn check_args(node: &Node, at: Position, findings: &mut SequenceFindings<'_>) {
 }
 
 /// N7, N8, N19, N27.
-fn check_sets(node: &Node, at: Position, findings: &mut SequenceFindings<'_>) {
+fn check_sets(node: &Node, findings: &mut SequenceFindings<'_>) {
     let mut seen = BTreeSet::new();
     let mut renamed = BTreeMap::<&str, &str>::new();
     for set in node.sets.iter().flatten() {
-        let Some(set) = set else {
-            findings.error(at, "a null in field 'sets', expected 'arg' and 'as'");
+        let Marked { value: Some(set), at } = set else {
+            findings.error(set.at, null("sets", "'arg' and 'as'"));
             continue;
         };
-        let Some(arg) = set.value.arg.as_ref().filter(|arg| !arg.value.is_empty()) else {
-            findings.error(set.at, missing("sets.arg", "the name of an arg the node sets"));
+        let Some(arg) = set.arg.as_ref().filter(|arg| !arg.value.is_empty()) else {
+            findings.error(*at, missing("sets.arg", "the name of an arg the node sets"));
             continue;
         };
         let name = set_name(set).unwrap_or(arg);
@@ -186,5 +183,5 @@ fn check_retry(node: &Node, findings: &mut SequenceFindings<'_>) {
 
 /// The names under which a node is given args.
 pub(super) fn expected(node: &Node) -> impl Iterator<Item = &Text> {
-    node.args.iter().flatten().flatten().filter_map(|arg| arg.value.expected.as_ref())
+    items(node.args.as_ref()).filter_map(|arg| arg.expected.as_ref())
 }

@@ -7,7 +7,7 @@ use serde_saphyr::{DuplicateKeyPolicy, Error};
 use super::{
     Findings, Level, Position, SpecError,
     grammar::{File, Node, Sequence},
-    yaml::{Entries, Marked, Text},
+    yaml::{Entries, Text, items},
 };
 
 /// Every sequence of every file, by name.
@@ -114,10 +114,10 @@ fn warn_of_unknown(file: &File, findings: &mut FileFindings<'_>) {
         if let Some(args) = &sequence.args {
             unknown.extend(&args.unknown);
             for list in [&args.required, &args.optional, &args.fixed] {
-                unknown.extend(items(list.as_ref()).flat_map(|arg| &arg.value.unknown));
+                unknown.extend(items(list.as_ref()).flat_map(|arg| &arg.unknown));
             }
         }
-        unknown.extend(items(sequence.acl.as_ref()).flat_map(|entry| &entry.value.unknown));
+        unknown.extend(items(sequence.acl.as_ref()).flat_map(|entry| &entry.unknown));
         unknown.extend(non_null(sequence.nodes.as_ref()).flat_map(unknown_of_node));
     }
     for key in unknown {
@@ -126,15 +126,11 @@ fn warn_of_unknown(file: &File, findings: &mut FileFindings<'_>) {
 }
 
 fn unknown_of_node(node: &Node) -> impl Iterator<Item = &Text> {
-    let of_args = items(node.args.as_ref()).flat_map(|arg| &arg.value.unknown);
-    let of_sets = items(node.sets.as_ref()).flat_map(|set| &set.value.unknown);
+    let of_args = items(node.args.as_ref()).flat_map(|arg| &arg.unknown);
+    let of_sets = items(node.sets.as_ref()).flat_map(|set| &set.unknown);
     node.unknown.iter().chain(of_args).chain(of_sets)
 }
 
 fn non_null<T>(entries: Option<&Entries<Option<T>>>) -> impl Iterator<Item = &T> {
     entries.into_iter().flat_map(|entries| &entries.0).filter_map(|(_, body)| body.as_ref())
-}
-
-fn items<T>(list: Option<&Vec<Option<Marked<T>>>>) -> impl Iterator<Item = &Marked<T>> {
-    list.into_iter().flatten().flatten()
 }

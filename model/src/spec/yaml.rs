@@ -36,6 +36,14 @@ pub(super) struct Marked<T> {
 /// A text and where it stands.
 pub(super) type Text = Marked<String>;
 
+/// A list; a null in it keeps its place, to be reported there.
+pub(super) type List<T> = Vec<Marked<Option<T>>>;
+
+/// What stands in a list, without nulls.
+pub(super) fn items<T>(list: Option<&List<T>>) -> impl Iterator<Item = &T> {
+    list.into_iter().flatten().filter_map(|item| item.value.as_ref())
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Marked<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::<T>::deserialize(deserializer)?;

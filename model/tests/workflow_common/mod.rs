@@ -1,0 +1,99 @@
+//! Requests for tests: played job types, and rows as a reader wants them.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use capstan_model::{
+    ids::JobId,
+    rows::RowReader,
+    spec::Specs,
+    time::Timestamp,
+    workflow::{
+        command::{TryEnd, TryReport},
+        graph::{Builder, Built, CreateCall, CreateError, CreateOutput, Created, Step},
+        json::{JsonMap, JsonText},
+        output::Output,
+    },
+};
+
+/// Builds a request whose jobs get the ids 0000, 0001, … in the order in which they are made.
+///
+/// The played job types: `set/K=V` sets an arg when it is created, `refuse/WHY` and `missing` are not created, all others are.
+pub(crate) fn build(specs: &Arc<Specs>, request_type: &str, args: &JsonMap) -> Result<Built, String> {
+    build_in_order(specs, request_type, args, |calls| calls.pop_front().into_iter().collect())
+}
+
+/// The same, with a say in which of the calls that are out are answered next; it takes at least one.
+pub(crate) fn build_in_order(
+    specs: &Arc<Specs>,
+    request_type: &str,
+    args: &JsonMap,
+    mut pick: impl FnMut(&mut VecDeque<CreateCall>) -> Vec<CreateCall>,
+) -> Result<Built, String> {
+    let mut next = 0_u32;
+    let draw = move || {
+        next += 1;
+        format!("{:04}", next - 1).parse::<JobId>().expect("four digits")
+    };
+    let mut builder = Builder::new(specs.clone(), request_type, args, draw);
+    let mut out = VecDeque::new();
+    let mut answers = Vec::new();
+    loop {
+        match builder.step(std::mem::take(&mut answers)) {
+            Step::Done(built) => return Ok(*built),
+            Step::Refused(error) => return Err(error.to_string()),
+            Step::Need(calls) => out.extend(calls),
+        }
+        answers.extend(pick(&mut out).into_iter().map(play_create));
+    }
+}
+
+fn play_create(call: CreateCall) -> Created {
+    let result = match call.job_type.split_once('/') {
+        Some(("set", pair)) => {
+            let (name, value) = pair.split_once('=').expect("set/K=V");
+            let args = JsonMap::from([(Arc::from(name), JsonText::string(value))]);
+            Ok(CreateOutput { args, bytes: Bytes::from_static(b"made") })
+        }
+        Some(("refuse", why)) => Err(CreateError::Failed(why.to_owned())),
+        _ if &*call.job_type == "missing" => Err(CreateError::UnknownType),
+        _ => Ok(CreateOutput { args: JsonMap::new(), bytes: Bytes::from_static(b"made") }),
+    };
+    Created { job: call.job, result }
+}
+
+/// A report of a try that ran for a second.
+pub(crate) fn report(end: TryEnd, finished_at: Timestamp) -> TryReport {
+    TryReport {
+        end,
+        exit: 0,
+        error: "".into(),
+        stdout: Output::default(),
+        stderr: Output::default(),
+        started_at: Timestamp(finished_at.0.saturating_sub(1_000_000_000)),
+        finished_at,
+        job_data: JsonMap::new(),
+    }
+}
+
+/// Rows in memory, read as the store's view reads them.
+pub(crate) struct MemoryRows<'a>(pub(crate) &'a BTreeMap<Bytes, Bytes>);
+
+impl RowReader for MemoryRows<'_> {
+    fn get(&self, key: &[u8]) -> Option<Bytes> {
+        self.0.get(key).cloned()
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<(Bytes, Bytes)> {
+        let range = self.0.range(Bytes::copy_from_slice(from)..Bytes::copy_from_slice(to));
+        range.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
+    fn scan_back(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<(Bytes, Bytes)> {
+        let range = self.0.range(Bytes::copy_from_slice(from)..Bytes::copy_from_slice(to));
+        range.rev().take(limit).map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+}
