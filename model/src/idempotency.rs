@@ -79,7 +79,8 @@ impl IdempotencyKeys {
         assert!(before.is_none(), "an admitted call has no reply yet");
     }
 
-    /// Forgets the oldest of the keys that are `window` old, so many that one entry's new ones find room.
+    /// Forgets the oldest of the keys that are `window` old, so many that one entry's new ones find room. Called once an entry: until
+    /// then a key is remembered, whatever its age.
     pub(crate) fn expire(&mut self, at: Timestamp, window: Duration, sink: &mut RowSink) {
         for _ in 0..EXPIRED_PER_ENTRY_MAX {
             let Some((first, scope)) = self.by_time.get_min().cloned() else { return };

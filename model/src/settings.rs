@@ -251,3 +251,41 @@ pub(crate) fn set(settings: &Settings, setting: Setting) -> Result<(Answer, Vec<
     let changed = settings.current(setting) != setting;
     Ok((Answer::Done, if changed { vec![Event::SettingChanged(setting)] } else { vec![] }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_reads_back_from_its_name_and_value() {
+        for setting in Settings::default().all() {
+            assert_eq!(Setting::parse(setting.name(), &setting.value()), Ok(setting));
+        }
+        let stale = Setting::ReadConsistency(ReadConsistency::Stale);
+        assert_eq!(Setting::parse("read_consistency", "stale"), Ok(stale));
+    }
+
+    #[test]
+    fn a_setting_out_of_its_bounds_is_refused() {
+        let cases = [
+            ("archive_days", "0", "0 is not between 1 and 3650"),
+            ("archive_days", "3651", "3651 is not between 1 and 3650"),
+            ("archive_requests_max", "999", "999 is not between 1000 and 100000000"),
+            ("event_days", "-1", "\"-1\" is not a whole number"),
+            ("idempotency_hours", "169", "169 is not between 1 and 168"),
+            ("variables_max", "1e6", "\"1e6\" is not a whole number"),
+            ("read_consistency", "fresh", "\"fresh\" is neither linearizable nor stale"),
+        ];
+        for (name, value, reason) in cases {
+            let refused = Rejection::InvalidSetting { name: name.to_owned(), reason: reason.to_owned() };
+            assert_eq!(Setting::parse(name, value), Err(refused), "{name} = {value}");
+        }
+        assert!(Setting::parse("archive_dayz", "1").is_err());
+    }
+
+    #[test]
+    fn a_command_cannot_bring_what_parsing_would_refuse() {
+        assert!(set(&Settings::default(), Setting::VariablesMax(0)).is_err());
+        assert!(set(&Settings::default(), Setting::IdempotencyHours(u32::MAX)).is_err());
+    }
+}

@@ -142,7 +142,7 @@ impl goldenscript::Runner for Runner {
         match command {
             Command::At(secs) => self.secs = *secs,
             Command::Found(id) => {
-                self.push_natural(command::Command::FoundCluster { cluster: ClusterId(*id) })
+                self.push_natural(command::Command::FoundCluster { cluster: ClusterId(*id) });
             }
             Command::Join { life, disk, nonce } => {
                 let mut joined = joined(life.node, life.boot);
@@ -169,7 +169,7 @@ impl goldenscript::Runner for Runner {
                 self.commands.push(sealed(id.0, None, command::Command::SetSetting(setting)));
             }
             Command::Garble(id) => {
-                self.commands.push(Sealed { id: id.0, bytes: Bytes::from_static(b"\xffgarbage") })
+                self.commands.push(Sealed { id: id.0, bytes: Bytes::from_static(b"\xffgarbage") });
             }
             Command::Settle { life, below } => {
                 self.settled.push(Settled { incarnation: incarnation(life.node, life.boot), below: *below });
