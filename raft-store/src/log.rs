@@ -99,7 +99,7 @@ impl Flushed {
     }
 }
 
-/// Counts the bytes of entries ever appended since this node was opened, and those found then.
+/// Counts the bytes of entries that were appended since this node was opened, and of those found then that were in no snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct LogMeter(AtomicU64);
 
@@ -200,6 +200,8 @@ impl LogStore {
         batch.put(rows::PURGED_KEY, rows::encode_log_id(applied));
         batch.delete(rows::COMMITTED_KEY);
         batch.delete_range(rows::entry_key(0), rows::entries_end());
+        // What was flushed behind it was not what will stand there.
+        self.shared.flushed.truncated(Some(applied.index()));
         self.shared.engine.write(batch)?;
         {
             let mut tail = self.tail();
@@ -251,7 +253,9 @@ impl LogStore {
                 }
                 first = false;
                 next = index + 1;
-                self.shared.meter.add(value.len());
+                if !self.shared.snapshot.covers(index) {
+                    self.shared.meter.add(value.len());
+                }
                 tail.last = Some(entry.log_id);
                 tail.cache.push(entry);
             }
@@ -266,7 +270,7 @@ impl LogStore {
             let next = next.max(tail.purged.map_or(0, |purged| purged.index() + 1));
             let end = end.min(tail.last.map_or(0, |last| last.index() + 1));
             let cached: Vec<RaftEntry> = tail.cache.range(next, end).cloned().collect();
-            let uncached_end = cached.first().map_or(end, |entry| entry.index());
+            let uncached_end = cached.first().map_or(end, RaftEntry::index);
             (next, cached, uncached_end)
         };
         let mut entries = Vec::new();

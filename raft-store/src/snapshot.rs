@@ -157,6 +157,7 @@ impl Snapshots {
             match name.split_once('-').map(|(head, number)| (head.parse::<u64>(), number.parse::<u64>())) {
                 Some((Ok(_), Ok(number))) => {
                     let manifest = Manifest::decode(&read_file(&*disk, &join(&path, MANIFEST))?)?;
+                    manifest.check_lengths(&*disk, &join(&path, DB))?;
                     kept.push(Arc::new(SnapshotDir::new(Arc::clone(&disk), path, manifest, number)));
                     next_number = next_number.max(number + 1);
                 }

@@ -45,7 +45,7 @@ impl EntryCache {
 
     /// The index of the oldest entry here.
     pub(super) fn first(&self) -> Option<u64> {
-        self.entries.front().map(|entry| entry.index())
+        self.entries.front().map(RaftEntry::index)
     }
 
     /// The entries from `start` on and before `end`, as far as they are here.
@@ -94,7 +94,7 @@ mod tests {
     }
 
     fn indexes(cache: &EntryCache, start: u64, end: u64) -> Vec<u64> {
-        cache.range(start, end).map(|entry| entry.index()).collect()
+        cache.range(start, end).map(RaftEntry::index).collect()
     }
 
     #[test]

@@ -70,6 +70,23 @@ impl Manifest {
         SnapshotMeta { last_log_id: Some(self.last_log_id), last_membership: self.membership.clone() }
     }
 
+    /// Checks that every file is there in its length, without reading it.
+    ///
+    /// # Errors
+    /// A file is missing, or longer or shorter than it was; or the disk failed.
+    pub(super) fn check_lengths(&self, disk: &dyn Disk, folder: &str) -> io::Result<()> {
+        for file in &self.files {
+            let len = disk.file_len(&join(folder, &file.name))?;
+            if len != file.len {
+                return Err(corrupt(format!(
+                    "file {} of the snapshot has {len} bytes, not {}",
+                    file.name, file.len
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that a folder holds exactly these files.
     ///
     /// # Errors

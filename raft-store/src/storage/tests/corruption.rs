@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 
 use super::harness::{Directory, history, log_id, put};
+use crate::type_config::LogId;
 
 /// How many places are damaged, one directory each.
 const ROUNDS: u64 = 60;
@@ -52,7 +53,7 @@ async fn a_flipped_bit_is_found_or_harmless() {
             Ok(mut opened) => {
                 assert_eq!(opened.machine.applied(), Some(log_id(1, 10)), "{place}");
                 assert_eq!(opened.machine.view().state().checksum(), checksum, "{place}");
-                assert!(opened.log_ids().await.iter().map(|id| id.index()).eq(1..=10), "{place}");
+                assert!(opened.log_ids().await.iter().map(LogId::index).eq(1..=10), "{place}");
             }
         }
     }

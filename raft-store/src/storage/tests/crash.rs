@@ -14,7 +14,6 @@ use std::{
 use openraft::{
     RaftLogReader,
     storage::{RaftLogStorage, RaftLogStorageExt},
-    vote::RaftVote,
 };
 use rand::{Rng, SeedableRng, rngs::SmallRng};
 

@@ -6,6 +6,7 @@ mod failures;
 mod golden;
 mod harness;
 mod install;
+mod model;
 mod obligations;
 mod restart;
 mod suite;

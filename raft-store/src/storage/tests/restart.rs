@@ -83,6 +83,10 @@ async fn a_tail_that_was_replaced_before_the_crash_is_thrown_away() {
         let mut opened = directory.open().await;
         assert_eq!(opened.machine.applied(), Some(log_id(1, 10)));
         assert_eq!(opened.log_ids().await, [], "term {term} up to {last}");
+        assert!(
+            opened.log.flushed().index() <= Some(10),
+            "what stood behind it was flushed, what will stand there was not"
+        );
         assert_eq!(opened.log.get_log_state().await.unwrap().last_log_id, Some(log_id(1, 10)));
     }
 }
@@ -168,6 +172,19 @@ async fn a_directory_without_its_identity_or_pointer_is_refused() {
         let left = |directory: &Directory| std::fs::read_dir(directory.path().join("state/00000001")).is_ok();
         assert!(left(&directory) && left(&copy), "{missing}: a refusal removes nothing");
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_with_a_missing_file_is_a_hard_failure() {
+    let directory = Directory::new();
+    let mut opened = directory.open().await;
+    opened.commit(history(3)).await;
+    let snapshot = opened.snapshot().await;
+    let file = directory.path().join(snapshot.db()).join(&snapshot.manifest().files[0].name);
+    drop((opened, snapshot));
+    std::fs::remove_file(file).unwrap();
+    let refused = directory.try_open().await.err();
+    assert!(matches!(refused, Some(OpenError::Disk { attempted: "open the snapshots", .. })), "{refused:?}");
 }
 
 #[tokio::test]
