@@ -188,6 +188,7 @@ async fn a_job_that_ignores_sigterm_is_killed_after_its_grace_and_fails() {
     let outcome = world.next_end().await;
     assert_eq!((outcome.end, outcome.exit), (TryEnd::KilledStopping, 137));
     assert_eq!(&*outcome.error, "did not stop in time and was killed");
+    assert!(outcome.finished_at.since(outcome.started_at) < GRACE / 2);
     assert!(!is_alive(pid) && !is_alive(child));
 }
 

@@ -134,6 +134,7 @@ async fn a_new_life_ends_what_a_killed_guardian_left() {
     let pids = family(folder.path()).await;
     send(pid_of(&guardian.process), Signal::SIGKILL);
     guardian.process.wait().unwrap();
+    all_dead(&pids[..1]).await;
     assert!(is_alive(pids[2]), "a daemon is not reached by the death of the guardian");
 
     // The next guardian may run already; it is no leftover.

@@ -1,4 +1,4 @@
-//! What was started in this incarnation. Entered before the process exists, kept until acknowledged, then a
+//! What was started in this incarnation. Entered in the turn that makes the process, kept until acknowledged, then a
 //! tombstone: so a key is never started twice, whatever events or actors were lost.
 //!
 //! How a process ended is not kept here: it was sent to the node, which lives exactly as long as the socket.

@@ -4,6 +4,7 @@
 //! ([`JobType::run`]); it runs nothing itself. Processes go to the [`crate::executor`], timers to the actor that
 //! holds the try, so that both can be stopped, logged and simulated in one place.
 
+mod create;
 pub mod noop;
 pub mod shell_command;
 pub mod sleep;
