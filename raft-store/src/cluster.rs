@@ -244,7 +244,8 @@ async fn follow_leadership(raft: Raft, leadership: watch::Sender<Option<u64>>, h
     loop {
         let term = {
             let now = metrics.borrow_and_update();
-            let applied_own = now.last_applied.is_some_and(|id| id.committed_leader_id().term == now.current_term);
+            let applied_own =
+                now.last_applied.is_some_and(|id| id.committed_leader_id().term == now.current_term);
             (now.state == ServerState::Leader && applied_own).then_some(now.current_term)
         };
         if let Some(term) = term {
@@ -327,12 +328,17 @@ impl Shared {
     }
 
     pub(crate) async fn not_leader(&self) -> ForwardError {
-        let leader = self.raft.current_leader().await.map(NodeId).filter(|leader| *leader != self.incarnation.node);
+        let leader =
+            self.raft.current_leader().await.map(NodeId).filter(|leader| *leader != self.incarnation.node);
         ForwardError::NotLeader { leader }
     }
 
     pub(crate) fn cluster_id(&self) -> Option<ClusterId> {
-        self.store.identity().get().cluster.or_else(|| self.publisher.view().state().cluster.map(|cluster| cluster.id))
+        self.store
+            .identity()
+            .get()
+            .cluster
+            .or_else(|| self.publisher.view().state().cluster.map(|cluster| cluster.id))
     }
 
     pub(crate) fn peer_identity(&self) -> PeerIdentity {
@@ -391,8 +397,14 @@ impl Shared {
             if metrics.state != ServerState::Leader {
                 return;
             }
-            let matched = |id: &u64| metrics.replication.as_ref().and_then(|progress| progress.get(id).copied().flatten());
-            metrics.membership_config.voter_ids().filter(|id| *id != self.incarnation.node.0).max_by_key(matched)
+            let matched = |id: &u64| {
+                metrics.replication.as_ref().and_then(|progress| progress.get(id).copied().flatten())
+            };
+            metrics
+                .membership_config
+                .voter_ids()
+                .filter(|id| *id != self.incarnation.node.0)
+                .max_by_key(matched)
         };
         if let Some(successor) = successor {
             tracing::warn!(successor, "handing leadership away");

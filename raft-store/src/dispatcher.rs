@@ -36,7 +36,8 @@ impl Dispatcher {
         loop {
             self.outbox.ready.notified().await;
             loop {
-                let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
+                let permit =
+                    Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
                 let Some(batch) = self.outbox.take_batch() else { break };
                 let dispatcher = self.clone();
                 runtime::spawn(async move {
@@ -54,7 +55,9 @@ impl Dispatcher {
             Err(error) => {
                 tracing::debug!(%error, "a batch was not taken");
                 match error {
-                    ForwardError::QueueFull => self.outbox.refuse_client(&mut batch, &ProposeError::QueueFull),
+                    ForwardError::QueueFull => {
+                        self.outbox.refuse_client(&mut batch, &ProposeError::QueueFull)
+                    }
                     ForwardError::DiskNearlyFull => {
                         self.outbox.refuse_client(&mut batch, &ProposeError::DiskNearlyFull);
                     }
@@ -79,7 +82,9 @@ impl Dispatcher {
             Ok(PeerReply::Forwarded(result)) => result,
             Ok(other) => Err(ForwardError::Unknown { reason: format!("unexpected answer {other:?}") }),
             Err(PeerError::Unreachable { .. }) => Err(ForwardError::NotLeader { leader: None }),
-            Err(error @ PeerError::NoAnswer { .. }) => Err(ForwardError::Unknown { reason: error.to_string() }),
+            Err(error @ PeerError::NoAnswer { .. }) => {
+                Err(ForwardError::Unknown { reason: error.to_string() })
+            }
         }
     }
 }

@@ -63,7 +63,11 @@ impl Founding {
             let mut asked = 0_u32;
             loop {
                 asked += 1;
-                match self.transport.call(voter, Channel::Heartbeat, PeerRequest::IsEmpty, ASK_AGAIN * 5).await {
+                match self
+                    .transport
+                    .call(voter, Channel::Heartbeat, PeerRequest::IsEmpty, ASK_AGAIN * 5)
+                    .await
+                {
                     Ok(PeerReply::IsEmpty(true)) => break,
                     Ok(PeerReply::IsEmpty(false)) => {
                         tracing::error!(
@@ -75,7 +79,11 @@ impl Founding {
                     }
                     answer => {
                         if asked % COMPLAIN_EVERY == 1 {
-                            tracing::info!(voter = voter.0, ?answer, "waiting for a configured voter before founding");
+                            tracing::info!(
+                                voter = voter.0,
+                                ?answer,
+                                "waiting for a configured voter before founding"
+                            );
                         }
                         tokio::time::sleep(ASK_AGAIN).await;
                     }

@@ -9,12 +9,12 @@ use capstan_model::{
 };
 use tokio::sync::watch;
 
+use crate::cluster::Shared;
 pub use crate::{
     heartbeat::SeenNode,
     status::{RaftStatus, Readiness, Role},
     view::View,
 };
-use crate::cluster::Shared;
 
 /// How long a client's call may take: less than the five seconds after which `spinc` gives up.
 pub const CLIENT_DEADLINE: Duration = Duration::from_secs(4);
@@ -143,7 +143,11 @@ impl ClusterHandle {
     ///
     /// # Errors
     /// See [`ProposeError`]: every variant but `OutcomeUnknown` says that nothing was appended.
-    pub async fn propose(&self, command: Command, options: ProposeOptions) -> Result<Committed, ProposeError> {
+    pub async fn propose(
+        &self,
+        command: Command,
+        options: ProposeOptions,
+    ) -> Result<Committed, ProposeError> {
         if !command.has_natural_key() {
             self.wait_until_joined(options.deadline).await?;
         }

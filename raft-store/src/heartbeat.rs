@@ -107,7 +107,10 @@ impl Heartbeats {
         inner.heard.insert(node, Heard { heartbeat, at });
         let checksum = index.and_then(|index| self.majority_checksum(&inner, index));
         drop(inner);
-        HeartbeatReply::Acknowledged { median: self.median_wall().unwrap_or_else(|| self.clock.wall()), checksum }
+        HeartbeatReply::Acknowledged {
+            median: self.median_wall().unwrap_or_else(|| self.clock.wall()),
+            checksum,
+        }
     }
 
     /// The median of the wall clocks that a majority of the voters reported lately; `None` when fewer did.
@@ -153,14 +156,23 @@ impl Heartbeats {
     }
 
     /// Takes the leader's acknowledgement of a heartbeat that was sent at `sent`.
-    fn acknowledged(&self, sent: Duration, reported: Option<(u64, u128)>, median: Timestamp, checksum: Option<(u64, u128)>) {
+    fn acknowledged(
+        &self,
+        sent: Duration,
+        reported: Option<(u64, u128)>,
+        median: Timestamp,
+        checksum: Option<(u64, u128)>,
+    ) {
         let diverged = match (reported, checksum) {
             (Some((index, mine)), Some((at, theirs))) if index == at => mine != theirs,
             _ => false,
         };
         let skew_ms = log_time::clock_skew_ms(self.clock.wall(), median);
         if diverged {
-            tracing::error!(index = reported.map(|(index, _)| index), "this node's state differs from the majority's");
+            tracing::error!(
+                index = reported.map(|(index, _)| index),
+                "this node's state differs from the majority's"
+            );
         }
         if !log_time::is_sane(skew_ms) {
             tracing::warn!(skew_ms, "this node's wall clock is far from the median of the cluster");
@@ -175,7 +187,9 @@ impl Heartbeats {
     /// The checksum at `index` that more than half of the nodes which report that index agree on, and a majority of voters report.
     fn majority_checksum(&self, inner: &Inner, index: u64) -> Option<(u64, u128)> {
         let mut counts: BTreeMap<u128, usize> = BTreeMap::new();
-        for (_, sum) in inner.heard.values().filter_map(|h| h.heartbeat.checksum).filter(|(at, _)| *at == index) {
+        for (_, sum) in
+            inner.heard.values().filter_map(|h| h.heartbeat.checksum).filter(|(at, _)| *at == index)
+        {
             *counts.entry(sum).or_default() += 1;
         }
         let (sum, count) = counts.into_iter().max_by_key(|(_, count)| *count)?;

@@ -11,8 +11,8 @@ use openraft::{
     errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable},
     network::RPCOption,
     raft::{
-        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult, TransferLeaderRequest,
-        VoteRequest, VoteResponse,
+        AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, StreamAppendResult,
+        TransferLeaderRequest, VoteRequest, VoteResponse,
     },
     type_config::alias::SnapshotOf,
 };
@@ -88,7 +88,9 @@ impl PeerNetwork {
         let call = self.transport.call(self.to, self.channel, request, patience);
         async move {
             match call.await.map_err(rpc_error)? {
-                PeerReply::Raft(bytes) => decode(&bytes).map_err(|e| RPCError::Network(NetworkError::new(&e))),
+                PeerReply::Raft(bytes) => {
+                    decode(&bytes).map_err(|e| RPCError::Network(NetworkError::new(&e)))
+                }
                 other => Err(RPCError::Network(NetworkError::from_string(unexpected(&other)))),
             }
         }
@@ -125,7 +127,9 @@ impl PeerNetwork {
         let vote_and_meta = encode(&(vote, snapshot.meta));
         let answer = self.snapshot_step(SnapshotStep::End { transfer, vote_and_meta }).await?;
         let bytes = answer.ok_or_else(|| {
-            StreamingError::Network(NetworkError::from_string("the follower did not answer the snapshot's end"))
+            StreamingError::Network(NetworkError::from_string(
+                "the follower did not answer the snapshot's end",
+            ))
         })?;
         decode(&bytes).map_err(|e| StreamingError::Network(NetworkError::new(&e)))
     }
@@ -181,7 +185,8 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
                     None
                 }
                 Ok(answer) => {
-                    let partial = matches!(&answer, AppendEntriesResponse::PartialSuccess(upto) if *upto != last);
+                    let partial =
+                        matches!(&answer, AppendEntriesResponse::PartialSuccess(upto) if *upto != last);
                     let result = answer.into_stream_result(previous, last);
                     *ended = partial || result.is_err();
                     Some(Ok(result))

@@ -170,7 +170,9 @@ impl Outbox {
         for sealed in batch.client.drain(..) {
             match inner.waiting.get(&sealed.id.seq).map(|waiting| waiting.whereabouts) {
                 Some(Whereabouts::Unknown) => inner.client.push_back(sealed),
-                Some(Whereabouts::Here | Whereabouts::Sent) => inner.answer(sealed.id.seq, Err(refusal.clone())),
+                Some(Whereabouts::Here | Whereabouts::Sent) => {
+                    inner.answer(sealed.id.seq, Err(refusal.clone()))
+                }
                 None => {}
             }
         }

@@ -81,12 +81,15 @@ impl Rounds {
         if leader == self.node.0 {
             return self.confirm_here().await.map_err(|e| e.to_string());
         }
-        let call = self.transport.call(NodeId(leader), Channel::Forward, PeerRequest::ReadIndex, ROUND_PATIENCE);
+        let call =
+            self.transport.call(NodeId(leader), Channel::Forward, PeerRequest::ReadIndex, ROUND_PATIENCE);
         match call.await {
             Ok(PeerReply::ReadIndex(Ok(index))) => Ok(index),
             Ok(PeerReply::ReadIndex(Err(error))) => Err(error.to_string()),
             Ok(other) => Err(format!("unexpected answer {other:?}")),
-            Err(error @ (PeerError::Unreachable { .. } | PeerError::NoAnswer { .. })) => Err(error.to_string()),
+            Err(error @ (PeerError::Unreachable { .. } | PeerError::NoAnswer { .. })) => {
+                Err(error.to_string())
+            }
         }
     }
 

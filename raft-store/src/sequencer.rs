@@ -14,9 +14,7 @@ use capstan_model::{
 };
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use openraft::{
-    errors::ClientWriteError,
-    impls::ProgressResponder,
-    raft::ClientWriteResult,
+    errors::ClientWriteError, impls::ProgressResponder, raft::ClientWriteResult,
     type_config::alias::OneshotReceiverOf,
 };
 use tokio::sync::{Notify, oneshot, watch};

@@ -32,10 +32,16 @@ impl PeerService for Service {
     fn admit(&self, peer: &PeerIdentity) -> Result<(), String> {
         let own = self.identity();
         if peer.node == own.node {
-            return Err(format!("node {} is this node itself: two nodes have one id, or an address points home", own.node));
+            return Err(format!(
+                "node {} is this node itself: two nodes have one id, or an address points home",
+                own.node
+            ));
         }
         if !self.shared.voters.contains(&peer.node) {
-            return Err(format!("node {} is not configured here; the voters are {:?}", peer.node, self.shared.voters));
+            return Err(format!(
+                "node {} is not configured here; the voters are {:?}",
+                peer.node, self.shared.voters
+            ));
         }
         if let (Some(mine), Some(theirs)) = (own.cluster, peer.cluster)
             && mine != theirs
@@ -64,11 +70,13 @@ impl PeerService for Service {
                 }
                 PeerRequest::Vote(bytes) => {
                     let raft = shared.raft.clone();
-                    raft_call(&bytes, |rpc: VoteRequest<TypeConfig>| async move { raft.vote(rpc).await }).await
+                    raft_call(&bytes, |rpc: VoteRequest<TypeConfig>| async move { raft.vote(rpc).await })
+                        .await
                 }
                 PeerRequest::PreVote(bytes) => {
                     let raft = shared.raft.clone();
-                    raft_call(&bytes, |rpc: VoteRequest<TypeConfig>| async move { raft.pre_vote(rpc).await }).await
+                    raft_call(&bytes, |rpc: VoteRequest<TypeConfig>| async move { raft.pre_vote(rpc).await })
+                        .await
                 }
                 PeerRequest::TransferLeader(bytes) => {
                     let raft = shared.raft.clone();
@@ -83,17 +91,21 @@ impl PeerService for Service {
                     false => Err(shared.not_leader().await),
                 }),
                 PeerRequest::ReadIndex => PeerReply::ReadIndex(match shared.leads() {
-                    true => shared.reads.confirm(CLIENT_DEADLINE).await.map_err(|error| ForwardError::Unknown {
-                        reason: error.to_string(),
-                    }),
+                    true => shared
+                        .reads
+                        .confirm(CLIENT_DEADLINE)
+                        .await
+                        .map_err(|error| ForwardError::Unknown { reason: error.to_string() }),
                     false => Err(shared.not_leader().await),
                 }),
-                PeerRequest::Heartbeat(heartbeat) => PeerReply::Heartbeat(if heartbeat.incarnation.node == from {
-                    shared.acknowledge(*heartbeat)
-                } else {
-                    let reason = format!("node {from} reported as node {}", heartbeat.incarnation.node);
-                    HeartbeatReply::Refused { reason }
-                }),
+                PeerRequest::Heartbeat(heartbeat) => {
+                    PeerReply::Heartbeat(if heartbeat.incarnation.node == from {
+                        shared.acknowledge(*heartbeat)
+                    } else {
+                        let reason = format!("node {from} reported as node {}", heartbeat.incarnation.node);
+                        HeartbeatReply::Refused { reason }
+                    })
+                }
                 PeerRequest::IsEmpty => PeerReply::IsEmpty(shared.is_empty().await),
             }
         })
@@ -125,10 +137,12 @@ impl Shared {
             SnapshotStep::Chunk { transfer, file, offset, bytes } => {
                 self.incoming.chunk((from, transfer), file, offset, &bytes)
             }
-            SnapshotStep::End { transfer, vote_and_meta } => match self.incoming.end((from, transfer)).await {
-                Ok(handle) => return self.install(handle, &vote_and_meta).await,
-                Err(error) => Err(error),
-            },
+            SnapshotStep::End { transfer, vote_and_meta } => {
+                match self.incoming.end((from, transfer)).await {
+                    Ok(handle) => return self.install(handle, &vote_and_meta).await,
+                    Err(error) => Err(error),
+                }
+            }
         };
         match result {
             Ok(()) => PeerReply::Snapshot(None),

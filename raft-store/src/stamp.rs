@@ -26,7 +26,12 @@ impl Stamper {
     /// The stamp of the next entry. The caller leads `term` and has applied its own first entry, so `publisher` has seen
     /// every earlier stamp. `None` while there is nothing to start from: no entry was ever stamped, and no majority has
     /// reported its clocks.
-    pub(crate) fn stamp(&mut self, term: u64, publisher: &Publisher, median: Option<Timestamp>) -> Option<Timestamp> {
+    pub(crate) fn stamp(
+        &mut self,
+        term: u64,
+        publisher: &Publisher,
+        median: Option<Timestamp>,
+    ) -> Option<Timestamp> {
         let now = self.clock.monotonic();
         if self.term.as_ref().is_none_or(|current| current.number != term) {
             let last = publisher.view().state().log_time();

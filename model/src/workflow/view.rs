@@ -99,7 +99,10 @@ impl LiveRequest {
         RequestDetail {
             summary: self.summary(),
             created: self.created.clone(),
-            jobs: self.jobs().map(|(_, job)| FinishedJob { state: job.state(), try_no: job.try_no }).collect(),
+            jobs: self
+                .jobs()
+                .map(|(_, job)| FinishedJob { state: job.state(), try_no: job.try_no })
+                .collect(),
         }
     }
 
@@ -114,11 +117,12 @@ impl LiveRequest {
 impl LiveRequests {
     /// The tries a life is to run, in the order of request and job.
     pub fn running_under(&self, owner: Incarnation) -> impl Iterator<Item = RunningTry<'_>> {
-        self.indexes
-            .running
-            .range((owner, FIRST_REQUEST, FIRST_JOB)..)
-            .take_while(move |(of, ..)| *of == owner)
-            .map(move |(_, request, job)| {
+        self.running_from(owner, FIRST_REQUEST)
+    }
+
+    fn running_from(&self, owner: Incarnation, first: RequestId) -> impl Iterator<Item = RunningTry<'_>> {
+        self.indexes.running.range((owner, first, FIRST_JOB)..).take_while(move |(of, ..)| *of == owner).map(
+            move |(_, request, job)| {
                 let live = self.indexed(request);
                 let (spec, row) = live.job(*job).expect("indexes name jobs of their request's chain");
                 RunningTry {
@@ -128,7 +132,13 @@ impl LiveRequests {
                     stop_requested: live.progress.stopped_at.is_some(),
                     stream_bytes_max: output::stream_bytes_max(live.tally().output_bytes),
                 }
-            })
+            },
+        )
+    }
+
+    /// The tries a life is to run of one request, in the order of their jobs.
+    pub fn running_of(&self, owner: Incarnation, request: RequestId) -> impl Iterator<Item = RunningTry<'_>> {
+        self.running_from(owner, request).take_while(move |running| running.id.request == request)
     }
 
     /// The jobs of a life's requests that wait between two tries, the earliest first.

@@ -1,3 +1,56 @@
 //! Everything that acts on the replicated state. Actors are dull: they look, plan with a pure function, perform.
+//!
+//! On every node an [`owner::Owner`] keeps a [`request::Request`] actor for each request of its own that has something to do, and
+//! that one a [`sequence::Sequence`] actor for each of its sequences with running or waiting tries. What leads has
+//! [`liveness::Liveness`] beside them, started by [`crate::leadership`].
 
 pub mod liveness;
+pub mod owner;
+pub mod request;
+pub mod sequence;
+
+use std::sync::Arc;
+
+use actix::{Actor, Addr, Context, Handler, Message, dev::ToEnvelope, prelude::SendError};
+use capstan_raft_store::{handle::ClusterHandle, ports::Clock};
+
+use crate::{executor::Executor, jobs::JobTypes};
+
+/// What the actors of a node work with.
+#[derive(Clone)]
+pub struct Tools {
+    /// The replicated state.
+    pub cluster: ClusterHandle,
+    /// What runs processes.
+    pub executor: Arc<dyn Executor>,
+    /// What jobs can be.
+    pub jobs: JobTypes,
+    /// The clock of the times in reports.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Runs the actors of a node for as long as it lives. The caller is inside the node's `LocalSet`, and the executor has begun the
+/// node's incarnation.
+pub async fn run(tools: Tools) {
+    let leadership = crate::leadership::run(tools.cluster.clone());
+    futures::future::join(leadership, owner::run(tools)).await;
+}
+
+/// Sends what must not be lost: when the mailbox is full it waits for room, beside the caller.
+///
+/// Only ends of tries are sent so, and there are no more of them than tries that run.
+fn deliver<A, M>(to: &Addr<A>, message: M)
+where
+    A: Actor<Context = Context<A>> + Handler<M>,
+    M: Message + Send + 'static,
+    M::Result: Send,
+    A::Context: ToEnvelope<A, M>,
+{
+    if let Err(SendError::Full(message)) = to.try_send(message) {
+        let to = to.clone();
+        actix::spawn(async move {
+            // An actor that is gone left its tries to the register, where the next one finds them.
+            drop(to.send(message).await);
+        });
+    }
+}

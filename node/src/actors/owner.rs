@@ -1,0 +1,129 @@
+//! Looks which requests this node runs, and keeps an actor for each that has something to do.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use actix::{Actor, Addr, Context, Handler, Message};
+use capstan_model::{
+    ids::{Incarnation, RequestId},
+    state::State,
+};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{
+    Tools, deliver,
+    request::{Request, RequestMessage},
+};
+use crate::executor::{ExecEvent, Outcome, ProcessKey, Standing, TryKey};
+
+/// Everything that can wake the owner.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum OwnerMessage {
+    /// The state has moved; a hint, and losing one is harmless.
+    StateChanged,
+    /// A try has ended.
+    Ended(TryKey, Arc<Outcome>),
+}
+
+/// The one actor of a node that starts request actors. Holds nothing that the next look would not find.
+pub struct Owner {
+    tools: Tools,
+    requests: BTreeMap<RequestId, Addr<Request>>,
+}
+
+/// Runs the owner and tells it what happens, for as long as the node lives.
+pub async fn run(tools: Tools) {
+    let owner = Owner { tools: tools.clone(), requests: BTreeMap::new() }.start();
+    let mut applied = tools.cluster.watch();
+    let mut events = tools.executor.events();
+    loop {
+        tokio::select! {
+            changed = applied.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                // Waiting for the look to end makes any number of changes meanwhile into one.
+                if owner.send(OwnerMessage::StateChanged).await.is_err() {
+                    return;
+                }
+            }
+            event = events.recv() => {
+                let ended = match event {
+                    Ok(ExecEvent::Ended { key: ProcessKey::Try(key), outcome }) => vec![(key, outcome)],
+                    Ok(ExecEvent::Ended { key: ProcessKey::Call(_), .. }) => vec![],
+                    Err(RecvError::Lagged(missed)) => {
+                        tracing::warn!(missed, "ends of processes were missed; looking at the register");
+                        ended_tries(&tools).await
+                    }
+                    Ok(ExecEvent::Gone) | Err(RecvError::Closed) => return,
+                };
+                for (key, outcome) in ended {
+                    if owner.send(OwnerMessage::Ended(key, outcome)).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn ended_tries(tools: &Tools) -> Vec<(TryKey, Arc<Outcome>)> {
+    let register = tools.executor.register().await.unwrap_or_default();
+    let ended = register.into_iter().filter_map(|entry| match (entry.key, entry.standing) {
+        (ProcessKey::Try(key), Standing::Ended(outcome)) => Some((key, outcome)),
+        _ => None,
+    });
+    ended.collect()
+}
+
+/// The requests of which a life has tries to run or retries to wake, from the indexes alone.
+fn requests_with_work(state: &State, me: Incarnation) -> BTreeSet<RequestId> {
+    let running = state.requests.running_under(me).map(|running| running.id.request);
+    let waiting = state.requests.retries_under(me).map(|waiting| waiting.id.request);
+    running.chain(waiting).collect()
+}
+
+impl Owner {
+    fn look(&mut self) {
+        let view = self.tools.cluster.view();
+        let wanted = requests_with_work(view.state(), self.tools.cluster.incarnation());
+        // Those without work hear it once more, so that they stop what State no longer wants.
+        self.requests.retain(|id, actor| {
+            let keep = wanted.contains(id);
+            let _ =
+                actor.try_send(if keep { RequestMessage::StateChanged } else { RequestMessage::NothingLeft });
+            keep
+        });
+        for id in wanted {
+            self.requests.entry(id).or_insert_with(|| Request::new(id, self.tools.clone()).start());
+        }
+    }
+}
+
+impl Actor for Owner {
+    type Context = Context<Self>;
+
+    fn started(&mut self, _ctx: &mut Self::Context) {
+        self.look();
+    }
+}
+
+impl Handler<OwnerMessage> for Owner {
+    type Result = ();
+
+    fn handle(&mut self, message: OwnerMessage, _ctx: &mut Self::Context) {
+        match message {
+            OwnerMessage::StateChanged => self.look(),
+            OwnerMessage::Ended(key, outcome) => {
+                match self.requests.get(&key.request) {
+                    Some(request) => deliver(request, RequestMessage::Ended(key, outcome)),
+                    // State wants nothing of it any more; its report would be refused.
+                    None => self.tools.executor.forget(ProcessKey::Try(key)),
+                }
+            }
+        }
+    }
+}
