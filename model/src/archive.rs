@@ -1,4 +1,5 @@
-//! Finished requests and the logs of tries, read from the archive's rows; and lists over live and finished requests.
+//! Finished requests and the logs of tries, read from the archive's rows; and lists over live and finished
+//! requests.
 //!
 //! A view's State and its rows are of one index, so a request is in exactly one of them.
 
@@ -14,9 +15,9 @@ use crate::{
     workflow::{
         FinishedJob, FinishedRow, Index, JobLogRow,
         command::{CreateRequest, RequestArg},
-        finished_key, job_log_key,
+        finished_key,
         job::JobState,
-        newest_first,
+        job_log_key, newest_first,
         output::Output,
         request::RequestState,
         view::{RequestDetail, RequestSummary},
@@ -97,7 +98,11 @@ pub fn finished_request(rows: &dyn RowReader, id: RequestId) -> Result<Option<Re
 ///
 /// # Errors
 /// A row is of no known version.
-pub fn request(state: &State, rows: &dyn RowReader, id: RequestId) -> Result<Option<RequestDetail>, LoadError> {
+pub fn request(
+    state: &State,
+    rows: &dyn RowReader,
+    id: RequestId,
+) -> Result<Option<RequestDetail>, LoadError> {
     match state.requests.get(&id) {
         Some(live) => Ok(Some(live.detail())),
         None => finished_request(rows, id),
@@ -117,7 +122,11 @@ pub fn job_logs(rows: &dyn RowReader, request: RequestId) -> Result<Vec<JobLog>,
 ///
 /// # Errors
 /// A row is of no known version.
-pub fn newest_job_log(rows: &dyn RowReader, request: RequestId, job: JobId) -> Result<Option<JobLog>, LoadError> {
+pub fn newest_job_log(
+    rows: &dyn RowReader,
+    request: RequestId,
+    job: JobId,
+) -> Result<Option<JobLog>, LoadError> {
     let prefix = job_log_key(request, job);
     let newest = rows.scan_back(&prefix, &prefix.clone().end(), 1);
     newest.first().map(|(key, value)| job_log(key, value)).transpose()
@@ -157,7 +166,8 @@ impl Filter {
 
     fn takes_args(&self, args: &[RequestArg]) -> bool {
         self.args.iter().all(|(name, value)| {
-            args.iter().any(|arg| arg.given && *arg.name == **name && arg.value.to_text().as_ref() == Some(value))
+            args.iter()
+                .any(|arg| arg.given && *arg.name == **name && arg.value.to_text().as_ref() == Some(value))
         })
     }
 
@@ -180,7 +190,8 @@ fn finished_requests<'a>(rows: &'a dyn RowReader, filter: &'a Filter) -> impl It
         Some(until) => newest_first(prefix.clone(), Timestamp(until.0.saturating_sub(1))),
         None => prefix.clone(),
     };
-    Scan::new(rows, &from, &prefix.end()).filter_map(|(key, _)| finished_of_index(rows, filter, &key).transpose())
+    Scan::new(rows, &from, &prefix.end())
+        .filter_map(|(key, _)| finished_of_index(rows, filter, &key).transpose())
 }
 
 fn finished_of_index(
@@ -188,7 +199,8 @@ fn finished_of_index(
     filter: &Filter,
     index_key: &[u8],
 ) -> Result<Option<RequestSummary>, LoadError> {
-    let id = index_key.last_chunk().map(|id| RequestId(*id)).ok_or_else(|| LoadError::unknown_key(index_key))?;
+    let id =
+        index_key.last_chunk().map(|id| RequestId(*id)).ok_or_else(|| LoadError::unknown_key(index_key))?;
     if !filter.args.is_empty() {
         let created: Option<CreateRequest> = get(rows, Table::FinishedChain, id)?;
         if !created.is_some_and(|created| filter.takes_args(&created.args)) {
@@ -286,7 +298,8 @@ impl<L: Iterator<Item = Listed>, F: Iterator<Item = Listed>> Iterator for Merge<
 
     fn next(&mut self) -> Option<Listed> {
         let comes_first = |live: &RequestSummary, finished: &RequestSummary| {
-            (std::cmp::Reverse(live.created_at), live.id) < (std::cmp::Reverse(finished.created_at), finished.id)
+            (std::cmp::Reverse(live.created_at), live.id)
+                < (std::cmp::Reverse(finished.created_at), finished.id)
         };
         match (self.live.peek(), self.finished.peek()) {
             (Some(Ok(live)), Some(Ok(finished))) if comes_first(live, finished) => self.live.next(),

@@ -1,12 +1,16 @@
 //! Golden transcripts: every file in `workflow_scripts` claims one behaviour of specs or requests, and shows it.
 //!
-//! `spec` loads a file of YAML. `build` expands a request and prints its chain; `create` also stores it. Job types are played (see
-//! `workflow_common`). `end` reports the newest try of a job (the first of that name that runs) for the request's owner, unless `by`,
-//! `epoch` or `try` say otherwise. Every command that changes something is one log entry, a second after the last one or
-//! at `at`; its output is its reply and the events. After each entry the rows are loaded again and every invariant is
-//! checked. `UPDATE_GOLDENFILES=1` records.
+//! `spec` loads a file of YAML. `build` expands a request and prints its chain; `create` also stores it. Job
+//! types are played (see `workflow_common`). `end` reports the newest try of a job (the first of that name
+//! that runs) for the request's owner, unless `by`, `epoch` or `try` say otherwise. Every command that
+//! changes something is one log entry, a second after the last one or at `at`; its output is its reply and
+//! the events. After each entry the rows are loaded again and every invariant is checked.
+//! `UPDATE_GOLDENFILES=1` records.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
+mod memory_rows;
 mod workflow_common;
 
 use std::{collections::BTreeMap, error::Error, fmt::Write, str::FromStr, sync::Arc};
@@ -23,6 +27,7 @@ use capstan_model::{
         chain::ValidChain,
         command::{CreateRequest, FinishTry, RequestArg, StartRetry, StopRequest, TryEnd, TryId},
         event::{AfterTry, WorkflowEvent},
+        graph::Built,
         job::Phase,
         json::{JsonMap, JsonText},
         output::{Output, Tail},
@@ -31,7 +36,8 @@ use capstan_model::{
 };
 use common::{Replica, command_id, entry, incarnation, joined, sealed};
 use goldenscript::Context;
-use workflow_common::{MemoryRows, build, report};
+use memory_rows::MemoryRows;
+use workflow_common::report;
 
 #[derive(goldenscript::Command)]
 enum Command {
@@ -102,11 +108,17 @@ enum Command {
     /// Query: the args of a request, as recorded.
     Args(Request),
     /// Query: the log of a request, or of one job's newest try.
-    Log { request: Request, job: Option<String> },
+    Log {
+        request: Request,
+        job: Option<String>,
+    },
     /// Query: what State says a life is to do.
     Todo(Life),
     /// Query: the data of a job.
-    Data { request: Request, job: String },
+    Data {
+        request: Request,
+        job: String,
+    },
     /// Query: live and finished requests, newest first.
     Find {
         #[arg(key = "type")]
@@ -148,7 +160,8 @@ impl FromStr for Request {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number: u8 = text.strip_prefix('r').and_then(|n| n.parse().ok()).ok_or("a request is r1 to r255")?;
+        let number: u8 =
+            text.strip_prefix('r').and_then(|n| n.parse().ok()).ok_or("a request is r1 to r255")?;
         Ok(Self(RequestId([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, number])))
     }
 }
@@ -190,12 +203,10 @@ impl goldenscript::Runner for Runner {
         match command {
             Command::Spec(texts) => Ok(self.load(texts)),
             Command::List => Ok(self.list()),
-            Command::Build { request_type, args } => {
-                Ok(match build(&self.specs, request_type, &json_map(args)) {
-                    Ok(built) => describe_chain(&built.chain),
-                    Err(error) => format!("refused: {error}\n"),
-                })
-            }
+            Command::Build { request_type, args } => Ok(match self.build(request_type, args) {
+                Ok(built) => describe_chain(&built.chain),
+                Err(error) => format!("refused: {error}\n"),
+            }),
             Command::Join { life, slots, types } => {
                 let mut joined = joined(life.0.node.0, life.0.boot);
                 joined.slots = slots.unwrap_or(joined.slots);
@@ -210,7 +221,7 @@ impl goldenscript::Runner for Runner {
                 Ok(String::new())
             }
             Command::Create { request, request_type, user, args } => {
-                let built = match build(&self.specs, request_type, &json_map(args)) {
+                let built = match self.build(request_type, args) {
                     Ok(built) => built,
                     Err(error) => return Ok(format!("not built: {error}\n")),
                 };
@@ -257,11 +268,18 @@ impl goldenscript::Runner for Runner {
                 let id = self.try_id(request.0, job, *try_no)?;
                 Ok(self.apply(ModelCommand::StartRetry(StartRetry { id })))
             }
-            Command::Stop(request) => Ok(self.apply(ModelCommand::StopRequest(StopRequest { request: request.0 }))),
-            Command::Show(request) => self.show(request.0),
-            Command::Args(request) => {
-                Ok(self.created.get(&request.0).ok_or("no such request")?.args.iter().map(describe_arg).collect())
+            Command::Stop(request) => {
+                Ok(self.apply(ModelCommand::StopRequest(StopRequest { request: request.0 })))
             }
+            Command::Show(request) => self.show(request.0),
+            Command::Args(request) => Ok(self
+                .created
+                .get(&request.0)
+                .ok_or("no such request")?
+                .args
+                .iter()
+                .map(describe_arg)
+                .collect()),
             Command::Log { request, job } => self.log(request.0, job.as_deref()),
             Command::Todo(life) => Ok(self.todo(life.0)),
             Command::Data { request, job } => {
@@ -296,7 +314,8 @@ impl Runner {
         match Specs::load(files) {
             Ok(specs) => {
                 let names: Vec<_> = specs.sequences().map(|sequence| sequence.name.to_string()).collect();
-                let warnings: String = specs.warnings().iter().map(|warning| format!("warning: {warning}\n")).collect();
+                let warnings: String =
+                    specs.warnings().iter().map(|warning| format!("warning: {warning}\n")).collect();
                 self.specs = Arc::new(specs);
                 format!("{warnings}loaded: {}\n", names.join(", "))
             }
@@ -306,12 +325,17 @@ impl Runner {
         }
     }
 
+    fn build(&self, request_type: &str, args: &BTreeMap<String, String>) -> Result<Built, String> {
+        workflow_common::build(&self.specs, request_type, &json_map(args), |calls| calls.drain(..).collect())
+    }
+
     fn list(&self) -> String {
         let mut text = String::new();
         for request in self.specs.request_list() {
             writeln!(text, "{}", request.name).unwrap();
             for arg in request.args {
-                writeln!(text, "  {} {:?}, default {:?}: {:?}", arg.name, arg.kind, arg.default, arg.desc).unwrap();
+                writeln!(text, "  {} {:?}, default {:?}: {:?}", arg.name, arg.kind, arg.default, arg.desc)
+                    .unwrap();
             }
         }
         text
@@ -342,7 +366,8 @@ impl Runner {
         text
     }
 
-    /// The id of a job by its name: the first of that name that is active, else the first of that name. `#0007` names it by id.
+    /// The id of a job by its name: the first of that name that is active, else the first of that name.
+    /// `#0007` names it by id.
     fn job_id(&self, request: RequestId, name: &str) -> Result<JobId, Box<dyn Error>> {
         if let Some(id) = name.strip_prefix('#') {
             return Ok(id.parse()?);
@@ -429,13 +454,24 @@ impl Runner {
         for running in requests.running_under(life) {
             let TryId { request, try_no, epoch, .. } = running.id;
             let verb = if running.stop_requested { "stop" } else { "run" };
-            writeln!(text, "{verb} {} of {}, try {try_no}, epoch {epoch}", running.spec.name, name_of(request)).unwrap();
+            writeln!(
+                text,
+                "{verb} {} of {}, try {try_no}, epoch {epoch}",
+                running.spec.name,
+                name_of(request)
+            )
+            .unwrap();
         }
         for wait in requests.retries_under(life) {
             let spec = requests.get(&wait.id.request).unwrap().job(wait.id.job).unwrap().0;
             let (name, request) = (&spec.name, name_of(wait.id.request));
-            writeln!(text, "wake {name} of {request} at {} s, after try {}", wait.until.as_secs(), wait.id.try_no)
-                .unwrap();
+            writeln!(
+                text,
+                "wake {name} of {request} at {} s, after try {}",
+                wait.until.as_secs(),
+                wait.id.try_no
+            )
+            .unwrap();
         }
         for (live, spec) in requests.waiting_under(life) {
             writeln!(text, "{} of {} waits for a slot", spec.name, name_of(live.id())).unwrap();
@@ -456,10 +492,14 @@ impl Runner {
         };
         match event {
             WorkflowEvent::RequestCreated { .. } => format!("{request} created"),
-            WorkflowEvent::RequestOwned { owner, .. } => format!("{request} owned by {}.{}", owner.node, owner.boot),
+            WorkflowEvent::RequestOwned { owner, .. } => {
+                format!("{request} owned by {}.{}", owner.node, owner.boot)
+            }
             WorkflowEvent::RequestSuspended { .. } => format!("{request} suspended"),
             WorkflowEvent::JobReady { job: place, .. } => format!("{} waits for a slot", job(*place)),
-            WorkflowEvent::TryStarted { job: place, try_no, .. } => format!("{} try {try_no} started", job(*place)),
+            WorkflowEvent::TryStarted { job: place, try_no, .. } => {
+                format!("{} try {try_no} started", job(*place))
+            }
             WorkflowEvent::TryEnded(ended) => {
                 let then = match ended.then {
                     AfterTry::Complete | AfterTry::Failed | AfterTry::Stopped => String::new(),

@@ -53,7 +53,8 @@ fn check_arg(kind: &str, arg: &Arg, at: Position, findings: &mut SequenceFinding
     };
     match (kind, &arg.default) {
         ("required", Some(default)) => {
-            let message = format!("required arg '{}' has a default; only optional and static args do", name.value);
+            let message =
+                format!("required arg '{}' has a default; only optional and static args do", name.value);
             findings.error(default.at, message);
         }
         ("required", None) | (_, Some(_)) => {}

@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// A wait in Go's duration syntax, kept as written: decimal numbers with a unit (`ns us µs ms s m h`), concatenated, with an optional
-/// sign; a bare `0` is legal. A negative one is no wait.
+/// A wait in Go's duration syntax, kept as written: decimal numbers with a unit (`ns us µs ms s m h`),
+/// concatenated, with an optional sign; a bare `0` is legal. A negative one is no wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Arc<str>", into = "Arc<str>")]
 pub struct Wait {
@@ -101,7 +101,8 @@ fn parse_part(text: &str) -> Option<(u64, &str)> {
         return None;
     }
     let (unit, nanos_per_unit) = UNITS.into_iter().find(|(unit, _)| rest.starts_with(unit))?;
-    let whole_nanos = if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()?.checked_mul(nanos_per_unit)? };
+    let whole_nanos =
+        if whole.is_empty() { 0 } else { whole.parse::<u64>().ok()?.checked_mul(nanos_per_unit)? };
     // Digits below a nanosecond of the largest unit change nothing.
     let (fraction_nanos, _) = fraction.bytes().fold((0_u64, nanos_per_unit), |(sum, place), digit| {
         let place = place / 10;

@@ -1,6 +1,8 @@
-//! The graph checks, and the checked sequences they yield; `G1` to `G8` are the rows of `reference/spin-cycle.md` 2.7.
+//! The graph checks, and the checked sequences they yield; `G1` to `G8` are the rows of
+//! `reference/spin-cycle.md` 2.7.
 //!
-//! Unlike upstream, an arg counts as set only by a real ancestor, so that a spec with a forgotten `deps` never passes by luck.
+//! Unlike upstream, an arg counts as set only by a real ancestor, so that a spec with a forgotten `deps`
+//! never passes by luck.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,7 +30,8 @@ pub(super) fn check(parsed: &Parsed, findings: &mut Findings) -> BTreeMap<Arc<st
     sequences
 }
 
-/// G5: the sequences in an order in which none calls a later one; those of a cycle, and their callers, are reported and left out.
+/// G5: the sequences in an order in which none calls a later one; those of a cycle, and their callers, are
+/// reported and left out.
 fn callees_first<'a>(parsed: &'a Parsed, findings: &mut Findings) -> Vec<&'a ParsedSequence> {
     let mut callers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut calls: BTreeMap<&str, usize> = BTreeMap::new();
@@ -106,7 +109,9 @@ fn check_inputs(
     let declared: BTreeSet<&str> = checks::declared(&parsed.body).collect();
     for (place, node) in built.nodes.iter().enumerate() {
         let set_before = |arg: &str| {
-            node.ancestors.iter().any(|ancestor| built.nodes[*ancestor].sets.iter().any(|set| *set.to == *arg))
+            node.ancestors
+                .iter()
+                .any(|ancestor| built.nodes[*ancestor].sets.iter().any(|set| *set.to == *arg))
         };
         let unset: BTreeSet<&str> = node
             .args
@@ -116,13 +121,15 @@ fn check_inputs(
             .collect();
         if !unset.is_empty() {
             let unset = unset.into_iter().collect::<Vec<_>>().join(", ");
-            let message = format!("node {}: expected job args to be set by some previous node: {unset}", node.name);
+            let message =
+                format!("node {}: expected job args to be set by some previous node: {unset}", node.name);
             findings.error(order[place].0.at, message);
         }
     }
 }
 
-/// G7: what a call hands back is set by the sequence it calls. What a job sets is trusted until the request is built.
+/// G7: what a call hands back is set by the sequence it calls. What a job sets is trusted until the request
+/// is built.
 fn check_outputs(
     built: &Sequence,
     parsed: &ParsedSequence,
@@ -224,7 +231,8 @@ fn build_rule(entry: &grammar::AclEntry) -> AclRule {
 
 fn build_node(name: &Text, node: &grammar::Node, places: &BTreeMap<&str, usize>) -> Node {
     let kind = text(node.kind.as_ref());
-    let rename = |from: &Text, to: &Text| Rename { from: from.value.as_str().into(), to: to.value.as_str().into() };
+    let rename =
+        |from: &Text, to: &Text| Rename { from: from.value.as_str().into(), to: to.value.as_str().into() };
     let given = |arg: &grammar::NodeArg| {
         let expected = arg.expected.as_ref()?;
         Some(rename(arg.given.as_ref().unwrap_or(expected), expected))
@@ -234,7 +242,8 @@ fn build_node(name: &Text, node: &grammar::Node, places: &BTreeMap<&str, usize>)
         Some(rename(arg, set.renamed.as_ref().unwrap_or(arg)))
     };
     let retry = node.retry.as_ref().map_or(0, |retry| retry.value.0);
-    let written_wait = node.retry_wait.as_ref().and_then(|wait| Wait::try_from(Arc::from(wait.value.as_str())).ok());
+    let written_wait =
+        node.retry_wait.as_ref().and_then(|wait| Wait::try_from(Arc::from(wait.value.as_str())).ok());
     let deps: BTreeSet<usize> = deps(node).map(|(dep, _)| places[dep]).collect();
     Node {
         name: name.value.as_str().into(),

@@ -1,8 +1,10 @@
-//! Request specs: what a request or sequence is made of, read from YAML and checked before anything is built from it.
+//! Request specs: what a request or sequence is made of, read from YAML and checked before anything is built
+//! from it.
 //!
-//! [`Specs::load`] goes through the phases of Spin Cycle's boot (`reference/spin-cycle.md` 2.3): parse every file, check every
-//! sequence by itself, check the graphs. The first phase with an error ends it. What comes out is valid: nodes stand in an order their
-//! dependencies allow, every name resolves, and every arg a node asks for is set by a real ancestor.
+//! [`Specs::load`] goes through the phases of Spin Cycle's boot (`reference/spin-cycle.md` 2.3): parse every
+//! file, check every sequence by itself, check the graphs. The first phase with an error ends it. What comes
+//! out is valid: nodes stand in an order their dependencies allow, every name resolves, and every arg a node
+//! asks for is set by a real ancestor.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 

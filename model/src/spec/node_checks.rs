@@ -18,8 +18,11 @@ use super::{
 /// Checks every node of a sequence.
 pub(super) fn check(body: &Sequence, parsed: &Parsed, findings: &mut SequenceFindings<'_>) {
     for (name, node) in body.nodes.iter().flat_map(|nodes| &nodes.0) {
-        let mut findings =
-            SequenceFindings { findings: findings.findings, parsed: findings.parsed, node: Some(&name.value) };
+        let mut findings = SequenceFindings {
+            findings: findings.findings,
+            parsed: findings.parsed,
+            node: Some(&name.value),
+        };
         match node {
             Some(node) => check_node(node, name.at, parsed, &mut findings),
             None => findings.error(name.at, "the node is empty"),
@@ -114,8 +117,10 @@ fn warn_of_extra(
     findings: &mut SequenceFindings<'_>,
 ) {
     for (name, at) in passed.iter().filter(|(name, _)| !accepted.contains(*name)) {
-        let message =
-            format!("arg '{name}' is passed, but sequence '{}' declares no required or optional one", kind.value);
+        let message = format!(
+            "arg '{name}' is passed, but sequence '{}' declares no required or optional one",
+            kind.value
+        );
         findings.warning(*at, message);
     }
 }
@@ -164,7 +169,8 @@ fn check_sets(node: &Node, findings: &mut SequenceFindings<'_>) {
         }
         let first = *renamed.entry(&arg.value).or_insert(&name.value);
         if first != name.value {
-            let message = format!("arg '{}' is handed back both as '{first}' and as '{}'", arg.value, name.value);
+            let message =
+                format!("arg '{}' is handed back both as '{first}' and as '{}'", arg.value, name.value);
             findings.warning(name.at, message);
         }
     }

@@ -63,7 +63,11 @@ fn read(text: &str, findings: &mut FileFindings<'_>) -> Option<File> {
     };
     let error = if let Error::DuplicateMappingKey { key, .. } = &error {
         let key = key.as_deref().unwrap_or("?");
-        findings.add(Level::Warning, place(&error), format!("key '{key}' is given twice; its last value is used"));
+        findings.add(
+            Level::Warning,
+            place(&error),
+            format!("key '{key}' is given twice; its last value is used"),
+        );
         let lenient =
             serde_saphyr::options! { with_snippet: false, duplicate_keys: DuplicateKeyPolicy::LastWins };
         match serde_saphyr::from_str_with_options(text, lenient) {

@@ -1,7 +1,8 @@
 //! Reading YAML with positions, literal scalars, and unknown keys kept instead of lost.
 //!
-//! Scalars are read as text wherever the grammar wants text, which gives their literal source: `yes` stays `"yes"`, `1.0` stays
-//! `"1.0"`. Null counts as "not given". Anchors, aliases and merge keys are the parser's work.
+//! Scalars are read as text wherever the grammar wants text, which gives their literal source: `yes` stays
+//! `"yes"`, `1.0` stays `"1.0"`. Null counts as "not given". Anchors, aliases and merge keys are the parser's
+//! work.
 
 use std::{fmt, marker::PhantomData};
 
@@ -104,7 +105,8 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// Declares a mapping with fixed keys. Every field is optional, null is "not given", and keys that are no field are kept in `unknown`.
+/// Declares a mapping with fixed keys. Every field is optional, null is "not given", and keys that are no
+/// field are kept in `unknown`.
 macro_rules! mapping {
     (
         $(#[$meta:meta])*

@@ -54,7 +54,13 @@ pub(crate) struct JobLogRow {
 }
 
 /// Writes the log of a try that ended.
-pub(super) fn write_try(request: RequestId, spec: &JobSpec, try_no: TryNo, report: &TryReport, sink: &mut RowSink) {
+pub(super) fn write_try(
+    request: RequestId,
+    spec: &JobSpec,
+    try_no: TryNo,
+    report: &TryReport,
+    sink: &mut RowSink,
+) {
     let row = JobLogRow {
         name: spec.name.clone(),
         job_type: spec.job_type.clone(),

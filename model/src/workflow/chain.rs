@@ -11,8 +11,8 @@ use crate::{ids::JobId, spec::Wait};
 /// The most jobs of one request.
 pub const JOBS_MAX: usize = 10_000;
 
-/// A job chain that holds what everything downstream relies on: unique ids in order, one source, one sink, no cycle, and
-/// sequences that enclose each other. Decoding checks it again.
+/// A job chain that holds what everything downstream relies on: unique ids in order, one source, one sink, no
+/// cycle, and sequences that enclose each other. Decoding checks it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ChainParts", into = "ChainParts")]
 pub struct ValidChain {
@@ -110,7 +110,8 @@ pub enum InvalidChain {
     /// A job depends on itself through others.
     #[error("the chain has a cycle")]
     Cycle,
-    /// A job's sequence does not exist, a sequence is not enclosed by an earlier one, or begins with a job of another.
+    /// A job's sequence does not exist, a sequence is not enclosed by an earlier one, or begins with a job of
+    /// another.
     #[error("the chain's sequences do not enclose each other")]
     Sequences,
 }

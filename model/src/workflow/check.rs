@@ -3,8 +3,7 @@
 use super::{
     LiveRequests,
     job::{Phase, takes_slot},
-    live,
-    ownership,
+    live, ownership,
     request::{LiveRequest, RequestState},
 };
 use crate::nodes::Nodes;
@@ -68,7 +67,9 @@ fn check_phase(live: &LiveRequest, job_type: &str, phase: Phase) -> Result<(), &
     let owned = live.progress.owner.is_some();
     match phase {
         Phase::Running { .. } if !owned => Err("it runs nowhere"),
-        Phase::Ready | Phase::RetryWait { .. } if stopped => Err("it is to start although the request is stopped"),
+        Phase::Ready | Phase::RetryWait { .. } if stopped => {
+            Err("it is to start although the request is stopped")
+        }
         Phase::Ready if owned && !takes_slot(job_type) => Err("it waits for a slot and takes none"),
         _ => Ok(()),
     }

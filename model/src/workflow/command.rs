@@ -86,7 +86,8 @@ pub struct TryReport {
     pub started_at: Timestamp,
     /// When it ended, by the owner's wall clock; zero if it could not be started.
     pub finished_at: Timestamp,
-    /// What it wrote into its job data. Kept for its next tries; handed on to the jobs after it when it is complete.
+    /// What it wrote into its job data. Kept for its next tries; handed on to the jobs after it when it is
+    /// complete.
     pub job_data: JsonMap,
 }
 

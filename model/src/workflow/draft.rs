@@ -1,7 +1,8 @@
-//! A handler's workbench: events are tried out on a copy as they are decided on, so that each decision sees the ones before it.
+//! A handler's workbench: events are tried out on a copy as they are decided on, so that each decision sees
+//! the ones before it.
 //!
-//! The copy shares everything with State and costs a few reference counts. What follows from a command is worked off as
-//! a list: a long run of `noop`s is no recursion.
+//! The copy shares everything with State and costs a few reference counts. What follows from a command is
+//! worked off as a list: a long run of `noop`s is no recursion.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -72,7 +73,13 @@ impl<'a> Draft<'a> {
     }
 
     /// Ends a try, and notes what that makes runnable; `settle` works it off.
-    pub(super) fn end_try(&mut self, request: RequestId, job: JobPlace, try_no: TryNo, mut report: TryReport) {
+    pub(super) fn end_try(
+        &mut self,
+        request: RequestId,
+        job: JobPlace,
+        try_no: TryNo,
+        mut report: TryReport,
+    ) {
         let live = self.request(request);
         retry::bound_data(live, job, &mut report);
         let then = retry::after_try(live, job, &mut report, self.at);

@@ -1,4 +1,5 @@
-//! What happens to requests. Handlers decide on events; [`super::LiveRequests`] evolves by them and by nothing else.
+//! What happens to requests. Handlers decide on events; [`super::LiveRequests`] evolves by them and by
+//! nothing else.
 
 use std::sync::Arc;
 

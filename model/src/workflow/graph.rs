@@ -1,11 +1,12 @@
 //! Expands a request into its chain: a pure machine, fed with what the job types' `create` answer.
 //!
 //! A [`Builder`] walks the request's sequence and those it calls, each node once all it depends on is built
-//! (`reference/spin-cycle.md` 3.2). Jobs that need their type's `create` are handed out by [`Builder::step`] in as large groups as the
-//! order allows, and may be answered in any order; the chain does not depend on it.
+//! (`reference/spin-cycle.md` 3.2). Jobs that need their type's `create` are handed out by [`Builder::step`]
+//! in as large groups as the order allows, and may be answered in any order; the chain does not depend on it.
 //!
-//! A sequence called by node `n` becomes `sequence_n_begin → S_begin → … → S_end → sequence_n_end`, all of them real jobs
-//! of type `noop`; the request itself becomes `request_R_begin → R_begin → … → R_end → request_R_end`.
+//! A sequence called by node `n` becomes `sequence_n_begin → S_begin → … → S_end → sequence_n_end`, all of
+//! them real jobs of type `noop`; the request itself becomes `request_R_begin → R_begin → … → R_end →
+//! request_R_end`.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -247,8 +248,8 @@ struct Retry {
 }
 
 impl<D: FnMut() -> JobId> Builder<D> {
-    /// Begins a request of a type with the args a caller gave. `draw_id` draws an id at random; the builder asks again
-    /// when it is taken.
+    /// Begins a request of a type with the args a caller gave. `draw_id` draws an id at random; the builder
+    /// asks again when it is taken.
     pub fn new(specs: Arc<Specs>, request_type: &str, args: &JsonMap, draw_id: D) -> Self {
         let mut builder = Self {
             specs,
@@ -283,7 +284,8 @@ impl<D: FnMut() -> JobId> Builder<D> {
             return Err(BuildError::EmptyType);
         }
         let specs = self.specs.clone();
-        let sequence = specs.sequence(request_type).ok_or_else(|| BuildError::UnknownType(request_type.to_owned()))?;
+        let sequence =
+            specs.sequence(request_type).ok_or_else(|| BuildError::UnknownType(request_type.to_owned()))?;
         if !sequence.is_request {
             return Err(BuildError::NotARequest(request_type.to_owned()));
         }
@@ -335,7 +337,8 @@ impl<D: FnMut() -> JobId> Builder<D> {
         let specs = self.specs.clone();
         let spec = specs.sequence(name).expect("loaded specs call only sequences that exist");
         fill_in(spec, &mut args);
-        let place = SequencePlace(u32::try_from(self.sequences.len()).expect("sequences are fewer than jobs"));
+        let place =
+            SequencePlace(u32::try_from(self.sequences.len()).expect("sequences are fewer than jobs"));
         let outer = self.add_wrappers(graph_name, place)?;
         let inner = self.add_wrappers(name, place)?;
         self.jobs[outer.first].successors.insert(inner.first);
@@ -352,7 +355,16 @@ impl<D: FnMut() -> JobId> Builder<D> {
         let free = nodes.iter().enumerate().filter(|(_, progress)| progress.deps_left == 0);
         self.ready.extend(free.map(|(node, _)| NodeAt { call, node }));
         let nodes_left = nodes.len();
-        self.calls.push(Call { name: name.clone(), caller, sequence: place, outer, inner, args, nodes, nodes_left });
+        self.calls.push(Call {
+            name: name.clone(),
+            caller,
+            sequence: place,
+            outer,
+            inner,
+            args,
+            nodes,
+            nodes_left,
+        });
         Ok(())
     }
 
@@ -386,7 +398,8 @@ impl<D: FnMut() -> JobId> Builder<D> {
     }
 
     fn free_id(&mut self) -> Result<JobId, BuildError> {
-        let drawn = std::iter::repeat_with(&mut self.draw_id).take(DRAWS_MAX).find(|id| !self.ids.contains(id));
+        let drawn =
+            std::iter::repeat_with(&mut self.draw_id).take(DRAWS_MAX).find(|id| !self.ids.contains(id));
         let id = drawn.ok_or(BuildError::NoJobId)?;
         self.ids.insert(id);
         Ok(id)
@@ -423,9 +436,11 @@ impl<D: FnMut() -> JobId> Builder<D> {
     /// The args a node is given: what it lists, from the sequence's own and what its ancestors set.
     fn args_of(&self, at: NodeAt, node: &Node) -> Result<JsonMap, BuildError> {
         let call = &self.calls[at.call];
-        let set_by_ancestor =
-            |arg: &str| node.ancestors.iter().rev().find_map(|ancestor| call.nodes[*ancestor].exports.get(arg));
-        let give = |Rename { from, to }: &Rename| match set_by_ancestor(from).or_else(|| call.args.get(from)) {
+        let set_by_ancestor = |arg: &str| {
+            node.ancestors.iter().rev().find_map(|ancestor| call.nodes[*ancestor].exports.get(arg))
+        };
+        let give = |Rename { from, to }: &Rename| match set_by_ancestor(from).or_else(|| call.args.get(from))
+        {
             Some(value) => Ok((to.clone(), value.clone())),
             None => Err(BuildError::ArgNotSet {
                 path: self.path(Some(at)),
@@ -455,7 +470,8 @@ impl<D: FnMut() -> JobId> Builder<D> {
                 self.jobs[job].successors.insert(span.first);
             }
             let sequence = specs.sequence(&call.name).expect("loaded specs call only sequences that exist");
-            let dependents = sequence.nodes.iter().enumerate().filter(|(_, node)| node.deps.contains(&at.node));
+            let dependents =
+                sequence.nodes.iter().enumerate().filter(|(_, node)| node.deps.contains(&at.node));
             for (next, _) in dependents {
                 let progress = &mut call.nodes[next];
                 progress.deps_left -= 1;
@@ -478,7 +494,8 @@ impl<D: FnMut() -> JobId> Builder<D> {
     /// Links the last nodes of a sequence to its end; returns its args as they are then.
     fn end_call(&mut self, at: usize, sequence: &Sequence) -> JsonMap {
         let call = &mut self.calls[at];
-        let followed: BTreeSet<usize> = sequence.nodes.iter().flat_map(|node| node.deps.iter().copied()).collect();
+        let followed: BTreeSet<usize> =
+            sequence.nodes.iter().flat_map(|node| node.deps.iter().copied()).collect();
         let mut args = std::mem::take(&mut call.args);
         for (place, node) in call.nodes.iter_mut().enumerate() {
             args.append(&mut node.exports);
@@ -511,8 +528,9 @@ impl<D: FnMut() -> JobId> Builder<D> {
     fn path(&self, at: Option<NodeAt>) -> NodePath {
         let specs = self.specs.clone();
         let callers = std::iter::successors(at, |at| self.calls[at.call].caller);
-        let mut path: Vec<_> =
-            callers.map(|at| (self.calls[at.call].name.clone(), self.spec_of(&specs, at).name.clone())).collect();
+        let mut path: Vec<_> = callers
+            .map(|at| (self.calls[at.call].name.clone(), self.spec_of(&specs, at).name.clone()))
+            .collect();
         path.reverse();
         NodePath(path)
     }
@@ -539,7 +557,8 @@ impl<D: FnMut() -> JobId> Builder<D> {
             })
             .collect();
         specs.sort_by_key(|spec| spec.id);
-        let chain = ValidChain::try_from(ChainParts { jobs: specs, sequences }).expect("a builder builds valid chains");
+        let chain = ValidChain::try_from(ChainParts { jobs: specs, sequences })
+            .expect("a builder builds valid chains");
         Built { request_type: self.calls[0].name.clone(), args: std::mem::take(&mut self.args), chain }
     }
 }

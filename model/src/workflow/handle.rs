@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    command::{CreateRequest, FinishTry, StartRetry, StopRequest, TryId, TryReport},
     chain::JobPlace,
+    command::{CreateRequest, FinishTry, StartRetry, StopRequest, TryId, TryReport},
     draft::Draft,
     event::WorkflowEvent,
     job::{ERROR_BYTES_MAX, Phase},
@@ -79,8 +79,8 @@ pub(crate) fn stop_request(state: &State, at: Timestamp, stop: &StopRequest) -> 
     Ok((Answer::RequestStopping { ended }, draft.into_events()))
 }
 
-/// What a new life of a node means for requests: its former lives' are taken over, and those without an owner may get
-/// one. State has the node, with its new life, already.
+/// What a new life of a node means for requests: its former lives' are taken over, and those without an owner
+/// may get one. State has the node, with its new life, already.
 pub(crate) fn node_joined(state: &State, at: Timestamp, joined: &NodeJoined) -> Vec<WorkflowEvent> {
     let mut draft = Draft::new(state, at);
     draft.node_joined(joined);

@@ -86,7 +86,8 @@ impl Phase {
         matches!(self, Self::Ready | Self::Running { .. } | Self::RetryWait { .. })
     }
 
-    /// The one place that says which phase may follow which. A `noop` runs inside apply, so it alone goes from pending to an end.
+    /// The one place that says which phase may follow which. A `noop` runs inside apply, so it alone goes
+    /// from pending to an end.
     fn may_become(self, next: Self, noop: bool) -> bool {
         use Phase::{Complete, Failed, Pending, Ready, RetryWait, Running, Stopped};
         match (self, next) {
@@ -164,7 +165,8 @@ impl Job {
         if self.data.is_empty() {
             self.data = handed_on.clone();
         } else if !handed_on.is_empty() && !Arc::ptr_eq(&self.data, handed_on) {
-            Arc::make_mut(&mut self.data).extend(handed_on.iter().map(|(name, value)| (name.clone(), value.clone())));
+            Arc::make_mut(&mut self.data)
+                .extend(handed_on.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
     }
 }

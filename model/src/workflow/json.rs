@@ -1,7 +1,7 @@
 //! JSON values as text.
 //!
-//! The stored encoding is not self-describing, so a value of unknown shape travels as the text it was written in. That also keeps numbers
-//! as they came.
+//! The stored encoding is not self-describing, so a value of unknown shape travels as the text it was written
+//! in. That also keeps numbers as they came.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 

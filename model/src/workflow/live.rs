@@ -108,17 +108,21 @@ impl LiveRequests {
     fn evolve_into(&mut self, event: &WorkflowEvent, sink: Option<&mut RowSink>) {
         match event {
             WorkflowEvent::RequestCreated { request, at } => self.insert(request.clone(), *at, sink),
-            WorkflowEvent::RequestOwned { request, owner, at } => self.change_progress(*request, sink, |progress| {
-                progress.owner = Some(*owner);
-                progress.epoch = Epoch(progress.epoch.0 + 1);
-                progress.started_at.get_or_insert(*at);
-            }),
+            WorkflowEvent::RequestOwned { request, owner, at } => {
+                self.change_progress(*request, sink, |progress| {
+                    progress.owner = Some(*owner);
+                    progress.epoch = Epoch(progress.epoch.0 + 1);
+                    progress.started_at.get_or_insert(*at);
+                });
+            }
             WorkflowEvent::RequestSuspended { request } => {
                 self.change_progress(*request, sink, |progress| progress.owner = None);
             }
-            WorkflowEvent::RequestStopped { request, at } => self.change_progress(*request, sink, |progress| {
-                progress.stopped_at.get_or_insert(*at);
-            }),
+            WorkflowEvent::RequestStopped { request, at } => {
+                self.change_progress(*request, sink, |progress| {
+                    progress.stopped_at.get_or_insert(*at);
+                });
+            }
             WorkflowEvent::JobReady { request, job } => {
                 self.change_job(*request, *job, sink, |job, kind| job.enter(Phase::Ready, kind));
             }
@@ -128,11 +132,13 @@ impl LiveRequests {
                     job.try_no = *try_no;
                 });
             }
-            WorkflowEvent::JobWithdrawn { request, job } => self.change_job(*request, *job, sink, |job, kind| {
-                // A job that never ran in this try of its sequence is as if it had not been reached.
-                let fresh = job.phase == Phase::Ready && job.tries_failed == 0;
-                job.enter(if fresh { Phase::Pending } else { Phase::Stopped }, kind);
-            }),
+            WorkflowEvent::JobWithdrawn { request, job } => {
+                self.change_job(*request, *job, sink, |job, kind| {
+                    // A job that never ran in this try of its sequence is as if it had not been reached.
+                    let fresh = job.phase == Phase::Ready && job.tries_failed == 0;
+                    job.enter(if fresh { Phase::Pending } else { Phase::Stopped }, kind);
+                });
+            }
             WorkflowEvent::TryEnded(ended) => self.end_try(ended, sink),
             WorkflowEvent::RequestEnded { request, state, at } => self.archive(*request, *state, *at, sink),
         }
@@ -234,10 +240,19 @@ impl LiveRequests {
         }
     }
 
-    fn archive(&mut self, request: RequestId, state: RequestState, at: Timestamp, sink: Option<&mut RowSink>) {
+    fn archive(
+        &mut self,
+        request: RequestId,
+        state: RequestState,
+        at: Timestamp,
+        sink: Option<&mut RowSink>,
+    ) {
         let live = self.by_id.remove(&request).expect("events are about live requests");
         let from = live.progress.state();
-        assert!(state.is_end() && from.may_become(state), "request {request} ended from {from:?} as {state:?}");
+        assert!(
+            state.is_end() && from.may_become(state),
+            "request {request} ended from {from:?} as {state:?}"
+        );
         assert_eq!(live.tally.active, 0, "request {request} ended with active jobs");
         self.indexes.remove_request(request, &live.progress);
         let Some(sink) = sink else { return };
@@ -272,7 +287,8 @@ impl LiveRequests {
             Some(Table::Chain) => {
                 parts.end()?;
                 let created: CreateRequest = rows::decode(key, value)?;
-                let progress = self.loading.remove(&request).ok_or_else(|| contradiction(request, "no progress"))?;
+                let progress =
+                    self.loading.remove(&request).ok_or_else(|| contradiction(request, "no progress"))?;
                 self.by_id.insert(request, Arc::new(LiveRequest::new(Arc::new(created), progress)));
             }
             Some(Table::Job) => {
@@ -286,8 +302,10 @@ impl LiveRequests {
     }
 
     fn load_job(&mut self, request: RequestId, id: JobId, job: Job) -> Result<(), LoadError> {
-        let live = self.by_id.get_mut(&request).ok_or_else(|| contradiction(request, "a job but no chain"))?;
-        let place = live.chain().place(id).ok_or_else(|| contradiction(request, "a job that is not in its chain"))?;
+        let live =
+            self.by_id.get_mut(&request).ok_or_else(|| contradiction(request, "a job but no chain"))?;
+        let place =
+            live.chain().place(id).ok_or_else(|| contradiction(request, "a job that is not in its chain"))?;
         Arc::make_mut(live).jobs.set(place.0 as usize, job);
         Ok(())
     }

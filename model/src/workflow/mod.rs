@@ -1,9 +1,9 @@
 //! Requests: what is stored of them, the rules by which their jobs run, and what is left when they end.
 //!
-//! [`graph`] expands a request into its chain before anything is stored. A [`command`] leads to [`event`]s in [`handle`]; the events change
-//! [`LiveRequests`]. The rules are one subject a file: `draft` works off what follows from a command, `ownership` says
-//! which node runs a request, `retry` what becomes of a job when a try of it ends. Actors and the API read through
-//! [`LiveRequests`] and [`view`].
+//! [`graph`] expands a request into its chain before anything is stored. A [`command`] leads to [`event`]s in
+//! [`handle`]; the events change [`LiveRequests`]. The rules are one subject a file: `draft` works off what
+//! follows from a command, `ownership` says which node runs a request, `retry` what becomes of a job when a
+//! try of it ends. Actors and the API read through [`LiveRequests`] and [`view`].
 
 mod archive_rows;
 mod check;
@@ -24,5 +24,5 @@ pub mod output;
 pub mod request;
 pub mod view;
 
-pub(crate) use self::{archive_rows::*, check::check};
 pub use self::{archive_rows::FinishedJob, live::LiveRequests};
+pub(crate) use self::{archive_rows::*, check::check};

@@ -23,12 +23,15 @@ pub(super) fn free_slots(nodes: &Nodes, live: &LiveRequests, owner: Incarnation)
     current.map_or(0, |record| record.slots.saturating_sub(live.slots_taken(owner)))
 }
 
-/// The owner of a chain: of the live nodes that offer every job type of it, the one with the most free slots, then the lowest id.
+/// The owner of a chain: of the live nodes that offer every job type of it, the one with the most free slots,
+/// then the lowest id.
 pub(super) fn choose(nodes: &Nodes, live: &LiveRequests, chain: &ValidChain) -> Option<Incarnation> {
     nodes
         .values()
         .filter(|record| record.is_available() && can_run(record, chain))
-        .min_by_key(|record| (u32::MAX - free_slots(nodes, live, record.incarnation), record.incarnation.node))
+        .min_by_key(|record| {
+            (u32::MAX - free_slots(nodes, live, record.incarnation), record.incarnation.node)
+        })
         .map(|record| record.incarnation)
 }
 
@@ -48,7 +51,8 @@ impl Draft<'_> {
 
     /// Takes a node's former lives' requests over, then gives those that wait for a node to it or another.
     pub(super) fn node_joined(&mut self, joined: &NodeJoined) {
-        let former: Vec<RequestId> = self.live.owned_by_former(joined.incarnation).map(LiveRequest::id).collect();
+        let former: Vec<RequestId> =
+            self.live.owned_by_former(joined.incarnation).map(LiveRequest::id).collect();
         for request in former {
             self.take_over(request, joined.node());
         }

@@ -1,5 +1,7 @@
 //! What becomes of a job when a try of it ends.
 
+use std::time::Duration;
+
 use super::{
     chain::JobPlace,
     command::{TryEnd, TryReport},
@@ -8,11 +10,16 @@ use super::{
     json::{self, JsonMap},
     request::LiveRequest,
 };
-use crate::time::Timestamp;
+use crate::{spec::Wait, time::Timestamp};
 
-/// Decides whether the job is done, tried again or has failed, and corrects the report where the request's state decides
-/// (`reference/spin-cycle.md` 4.2).
-pub(super) fn after_try(live: &LiveRequest, job: JobPlace, report: &mut TryReport, at: Timestamp) -> AfterTry {
+/// Decides whether the job is done, tried again or has failed, and corrects the report where the request's
+/// state decides (`reference/spin-cycle.md` 4.2).
+pub(super) fn after_try(
+    live: &LiveRequest,
+    job: JobPlace,
+    report: &mut TryReport,
+    at: Timestamp,
+) -> AfterTry {
     let stopped = live.progress.stopped_at.is_some();
     if stopped && matches!(report.end, TryEnd::Failed | TryEnd::Unknown) {
         report.end = TryEnd::Stopped;
@@ -23,7 +30,7 @@ pub(super) fn after_try(live: &LiveRequest, job: JobPlace, report: &mut TryRepor
         TryEnd::KilledStopping => AfterTry::Failed,
         TryEnd::Failed | TryEnd::Unknown => {
             let (spec, current) = (live.chain().job(job), live.job_at(job));
-            let wait = spec.retry_wait.as_ref().map_or_else(Default::default, |wait| wait.duration());
+            let wait = spec.retry_wait.as_ref().map_or(Duration::ZERO, Wait::duration);
             if current.tries_failed >= spec.retry {
                 AfterTry::Failed
             } else if wait.is_zero() {
@@ -48,7 +55,9 @@ pub(super) fn bound_data(live: &LiveRequest, job: JobPlace, report: &mut TryRepo
         fail(report, &format!("the job would have more than {JOB_DATA_BYTES_MAX} bytes of job data"));
     } else if report.end == TryEnd::Complete {
         let successors = &live.chain().job(job).successors;
-        if let Some(over) = successors.iter().find(|successor| size_with(live, **successor, &merged) > JOB_DATA_BYTES_MAX) {
+        if let Some(over) =
+            successors.iter().find(|successor| size_with(live, **successor, &merged) > JOB_DATA_BYTES_MAX)
+        {
             let name = &live.chain().job(*over).name;
             fail(report, &format!("job {name} would get more than {JOB_DATA_BYTES_MAX} bytes of job data"));
         }

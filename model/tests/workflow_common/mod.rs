@@ -1,14 +1,10 @@
-//! Requests for tests: played job types, and rows as a reader wants them.
+//! Requests for tests: played job types, and reports.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
 use capstan_model::{
     ids::JobId,
-    rows::RowReader,
     spec::Specs,
     time::Timestamp,
     workflow::{
@@ -19,15 +15,11 @@ use capstan_model::{
     },
 };
 
-/// Builds a request whose jobs get the ids 0000, 0001, … in the order in which they are made.
+/// Builds a request whose jobs get the ids 0000, 0001, … in the order in which they are made. `pick` says which of the calls that are
+/// out are answered next; it takes at least one.
 ///
 /// The played job types: `set/K=V` sets an arg when it is created, `refuse/WHY` and `missing` are not created, all others are.
-pub(crate) fn build(specs: &Arc<Specs>, request_type: &str, args: &JsonMap) -> Result<Built, String> {
-    build_in_order(specs, request_type, args, |calls| calls.pop_front().into_iter().collect())
-}
-
-/// The same, with a say in which of the calls that are out are answered next; it takes at least one.
-pub(crate) fn build_in_order(
+pub(crate) fn build(
     specs: &Arc<Specs>,
     request_type: &str,
     args: &JsonMap,
@@ -76,24 +68,5 @@ pub(crate) fn report(end: TryEnd, finished_at: Timestamp) -> TryReport {
         started_at: Timestamp(finished_at.0.saturating_sub(1_000_000_000)),
         finished_at,
         job_data: JsonMap::new(),
-    }
-}
-
-/// Rows in memory, read as the store's view reads them.
-pub(crate) struct MemoryRows<'a>(pub(crate) &'a BTreeMap<Bytes, Bytes>);
-
-impl RowReader for MemoryRows<'_> {
-    fn get(&self, key: &[u8]) -> Option<Bytes> {
-        self.0.get(key).cloned()
-    }
-
-    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<(Bytes, Bytes)> {
-        let range = self.0.range(Bytes::copy_from_slice(from)..Bytes::copy_from_slice(to));
-        range.take(limit).map(|(key, value)| (key.clone(), value.clone())).collect()
-    }
-
-    fn scan_back(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<(Bytes, Bytes)> {
-        let range = self.0.range(Bytes::copy_from_slice(from)..Bytes::copy_from_slice(to));
-        range.rev().take(limit).map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 }

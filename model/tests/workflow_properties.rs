@@ -1,0 +1,443 @@
+//! What holds of any requests, whatever happens to them. `Replica::apply` adds, after every entry: the rows
+//! load to the same State, the checksum is that of the rows, and every invariant holds.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+mod memory_rows;
+mod workflow_common;
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use bytes::Bytes;
+use capstan_model::{
+    apply::Applied,
+    archive,
+    command::{Command, NodeJoined},
+    ids::{JobId, NodeId, RequestId},
+    reply::Reply,
+    spec::{Specs, Wait},
+    time::Timestamp,
+    workflow::{
+        chain::{ChainParts, JobPlace, JobSpec, SequencePlace, SequenceSpec, ValidChain},
+        command::{CreateRequest, FinishTry, StartRetry, StopRequest, TryEnd},
+        graph::CreateCall,
+        job::JobState,
+        json::{JsonMap, JsonText},
+        request::RequestState,
+    },
+};
+use common::{Replica, command_id, entry, joined, sealed};
+use memory_rows::MemoryRows;
+use proptest::{collection::vec, prelude::*, sample::Index};
+use workflow_common::{build, report};
+
+/// One job of a random graph, before it is linked.
+#[derive(Debug, Clone)]
+struct AnyJob {
+    job_type: &'static str,
+    retry: u32,
+    waits: bool,
+    /// Which of the jobs before it it depends on.
+    deps: Vec<Index>,
+}
+
+fn any_job() -> impl Strategy<Value = AnyJob> {
+    let job_type = prop_oneof![2 => Just("noop"), 2 => Just("shell-command"), 1 => Just("sleep")];
+    (job_type, 0..3_u32, any::<bool>(), vec(any::<Index>(), 0..4))
+        .prop_map(|(job_type, retry, waits, deps)| AnyJob { job_type, retry, waits, deps })
+}
+
+/// A chain between a source and a sink; ids have nothing to do with the order.
+fn any_chain() -> impl Strategy<Value = ValidChain> {
+    vec(any_job(), 1..20)
+        .prop_flat_map(|jobs| {
+            let ids: Vec<u32> = (0..u32::try_from(jobs.len() + 2).unwrap()).collect();
+            (Just(jobs), Just(ids).prop_shuffle())
+        })
+        .prop_map(|(jobs, places)| chain(&jobs, &places))
+}
+
+/// `places[0]` is the source's place, `places[1]` the sink's, the others follow.
+fn chain(jobs: &[AnyJob], places: &[u32]) -> ValidChain {
+    let mut successors = vec![BTreeSet::new(); places.len()];
+    for (at, job) in jobs.iter().enumerate() {
+        let deps: BTreeSet<usize> = job.deps.iter().filter(|_| at > 0).map(|dep| dep.index(at) + 2).collect();
+        let parents = if deps.is_empty() { BTreeSet::from([0]) } else { deps };
+        for parent in parents {
+            successors[parent].insert(at + 2);
+        }
+    }
+    for (at, own) in successors.iter_mut().enumerate().filter(|(at, _)| *at != 1) {
+        if own.is_empty() {
+            assert!(at != 0, "the source has the first job");
+            own.insert(1);
+        }
+    }
+    let end = AnyJob { job_type: "noop", retry: 0, waits: false, deps: vec![] };
+    let mut specs: Vec<JobSpec> = places
+        .iter()
+        .enumerate()
+        .map(|(at, place)| {
+            let job = at.checked_sub(2).map_or(&end, |inner| &jobs[inner]);
+            let mut after: Vec<JobPlace> =
+                successors[at].iter().map(|next| JobPlace(places[*next])).collect();
+            after.sort();
+            JobSpec {
+                id: format!("{place:04}").parse().unwrap(),
+                name: format!("job{at}").into(),
+                job_type: job.job_type.into(),
+                args: JsonMap::new(),
+                bytes: Bytes::new(),
+                retry: job.retry,
+                retry_wait: job.waits.then(|| Wait::try_from(Arc::from("5s")).unwrap()),
+                sequence: SequencePlace(0),
+                successors: after,
+            }
+        })
+        .collect();
+    specs.sort_by_key(|spec| spec.id);
+    let begin = JobPlace(places[0]);
+    let sequences = vec![SequenceSpec { begin, parent: None, retry: 0, retry_wait: None }];
+    ChainParts { jobs: specs, sequences }.try_into().unwrap()
+}
+
+/// Something that happens; what it picks from is what there is at that moment.
+#[derive(Debug, Clone)]
+enum Happening {
+    Report {
+        pick: Index,
+        end: TryEnd,
+    },
+    Wake {
+        pick: Index,
+    },
+    Stop {
+        pick: Index,
+    },
+    Rejoin {
+        node: u64,
+        able: bool,
+    },
+    /// An earlier report or wake comes again.
+    Replay {
+        pick: Index,
+    },
+    TimePasses {
+        secs: u64,
+    },
+}
+
+fn any_end() -> impl Strategy<Value = TryEnd> {
+    prop_oneof![
+        8 => Just(TryEnd::Complete),
+        3 => Just(TryEnd::Failed),
+        1 => Just(TryEnd::Unknown),
+        1 => Just(TryEnd::Stopped),
+        1 => Just(TryEnd::KilledStopping),
+    ]
+}
+
+fn any_happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        12 => (any::<Index>(), any_end()).prop_map(|(pick, end)| Happening::Report { pick, end }),
+        4 => any::<Index>().prop_map(|pick| Happening::Wake { pick }),
+        1 => any::<Index>().prop_map(|pick| Happening::Stop { pick }),
+        2 => (2..4_u64, prop::bool::weighted(0.8)).prop_map(|(node, able)| Happening::Rejoin { node, able }),
+        4 => any::<Index>().prop_map(|pick| Happening::Replay { pick }),
+        3 => (1..8_u64).prop_map(|secs| Happening::TimePasses { secs }),
+    ]
+}
+
+/// A replica with requests, and what was reported so far. Node 1 speaks for clients and runs nothing.
+struct World {
+    replica: Replica,
+    secs: u64,
+    seq: u64,
+    requests: Vec<RequestId>,
+    /// Commands that were accepted once.
+    reports: Vec<Command>,
+}
+
+impl World {
+    fn new(chains: Vec<ValidChain>) -> Self {
+        let mut world =
+            Self { replica: Replica::default(), secs: 10, seq: 0, requests: vec![], reports: vec![] };
+        world.join(1, false);
+        world.join(2, true);
+        world.join(3, true);
+        for (number, chain) in (0..).zip(chains) {
+            let id = RequestId([number; 12]);
+            let (request_type, user) = ("any".into(), "".into());
+            let create = CreateRequest { id, request_type, user, args: vec![], chain };
+            world.requests.push(id);
+            world.apply(Command::CreateRequest(Arc::new(create))).0.unwrap();
+        }
+        world
+    }
+
+    fn apply(&mut self, command: Command) -> (Reply, Applied) {
+        self.seq += 1;
+        let sealed = sealed(command_id(1, 1, self.seq), None, command.clone());
+        let index = self.replica.state.index() + 1;
+        let applied = self.replica.apply(index, &entry(self.secs, vec![], vec![sealed]));
+        let reply = applied.replies[0].1.clone();
+        if reply.is_ok() && matches!(command, Command::FinishTry(_) | Command::StartRetry(_)) {
+            self.reports.push(command);
+        }
+        (reply, applied)
+    }
+
+    /// A node starts anew, able to run every job type or none.
+    fn join(&mut self, node: u64, able: bool) {
+        let boot = self.replica.state.nodes.get(&NodeId(node)).map_or(1, |node| node.incarnation.boot + 1);
+        let mut joined: NodeJoined = joined(node, boot);
+        joined.slots = 2;
+        if !able {
+            joined.job_types.clear();
+        }
+        self.apply(Command::NodeJoined(joined)).0.unwrap();
+    }
+
+    fn reportable(&self) -> Vec<FinishTry> {
+        let state = &self.replica.state;
+        let running = state.nodes.values().flat_map(|node| state.requests.running_under(node.incarnation));
+        let done = |end| report(end, Timestamp(self.secs * 1_000_000_000));
+        running.map(|running| FinishTry { id: running.id, report: done(TryEnd::Complete) }).collect()
+    }
+
+    fn wakeable(&self) -> Vec<StartRetry> {
+        let state = &self.replica.state;
+        let waits = state.nodes.values().flat_map(|node| state.requests.retries_under(node.incarnation));
+        waits.map(|wait| StartRetry { id: wait.id }).collect()
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Report { pick, end } => {
+                let mut running = self.reportable();
+                if !running.is_empty() {
+                    let mut finish = running.swap_remove(pick.index(running.len()));
+                    finish.report.end = end;
+                    let name = Arc::from(finish.id.job.to_string());
+                    finish.report.job_data.insert(name, JsonText::string("was here"));
+                    self.apply(Command::FinishTry(Box::new(finish))).0.unwrap();
+                }
+            }
+            Happening::Wake { pick } => {
+                let mut waits = self.wakeable();
+                if !waits.is_empty() {
+                    // Too early is refused, and nothing else is.
+                    let wake = waits.swap_remove(pick.index(waits.len()));
+                    let _ = self.apply(Command::StartRetry(wake));
+                }
+            }
+            Happening::Stop { pick } => {
+                let request = *pick.get(&self.requests);
+                let _ = self.apply(Command::StopRequest(StopRequest { request }));
+            }
+            Happening::Rejoin { node, able } => self.join(node, able),
+            Happening::Replay { pick } => {
+                if !self.reports.is_empty() {
+                    let again = pick.get(&self.reports).clone();
+                    let before = self.replica.state.requests.clone();
+                    let (reply, applied) = self.apply(again);
+                    assert!(reply.is_err(), "a repeat was accepted");
+                    assert_eq!(applied.events, []);
+                    assert!(before == self.replica.state.requests, "a repeat changed something");
+                }
+            }
+            Happening::TimePasses { secs } => self.secs += secs,
+        }
+    }
+
+    /// Lets everything that runs complete, until nothing runs any more.
+    fn finish(&mut self) {
+        self.join(2, true);
+        for _ in 0..1_000 {
+            self.secs += 10;
+            let (running, waits) = (self.reportable(), self.wakeable());
+            if running.is_empty() && waits.is_empty() {
+                return;
+            }
+            for finish in running {
+                self.apply(Command::FinishTry(Box::new(finish))).0.unwrap();
+            }
+            for wake in waits {
+                self.apply(Command::StartRetry(wake)).0.unwrap();
+            }
+        }
+        panic!("requests do not end");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// However requests are reported on, stopped and moved between nodes, they end once their jobs do, and
+    /// the archive says of every job what its log says.
+    #[test]
+    fn requests_end_when_their_jobs_end(
+        chains in vec(any_chain(), 1..4),
+        happenings in vec(any_happening(), 0..60),
+    ) {
+        let mut world = World::new(chains);
+        for happening in happenings {
+            world.happen(happening);
+        }
+        world.finish();
+        prop_assert!(world.replica.state.requests.is_empty());
+        let rows = MemoryRows(&world.replica.rows);
+        for request in &world.requests {
+            let detail = archive::finished_request(&rows, *request).unwrap().expect("it ended");
+            let logs = archive::job_logs(&rows, *request).unwrap();
+            let complete = detail.jobs.iter().filter(|job| job.state == JobState::Complete).count();
+            prop_assert_eq!(complete, detail.summary.finished_jobs as usize);
+            prop_assert_eq!(complete == detail.jobs.len(), detail.summary.state == RequestState::Complete);
+            for (spec, job) in detail.created.chain.jobs().iter().zip(&detail.jobs) {
+                let tries: Vec<u32> =
+                    logs.iter().filter(|log| log.job == spec.id).map(|log| log.try_no.0).collect();
+                prop_assert!(tries.iter().copied().eq(1..=job.try_no.0), "tries {:?} of {:?}", tries, job);
+                let completed = logs.iter().filter(|log| log.job == spec.id && log.state == JobState::Complete);
+                prop_assert_eq!(completed.count(), usize::from(job.state == JobState::Complete));
+            }
+        }
+    }
+
+    /// A job starts after all it depends on are complete, and never before; in whatever order jobs are
+    /// finished, all are.
+    #[test]
+    fn jobs_finished_in_any_order_complete_the_request(chain in any_chain(), picks in vec(any::<Index>(), 100)) {
+        let mut world = World::new(vec![chain.clone()]);
+        for pick in picks {
+            let mut running = world.reportable();
+            if running.is_empty() {
+                break;
+            }
+            let live = world.replica.state.requests.get(&world.requests[0]).unwrap();
+            for parent in chain.jobs() {
+                let is_started = |next: &JobPlace| live.job_at(*next).state() != JobState::Pending;
+                if parent.successors.iter().any(is_started) {
+                    prop_assert_eq!(live.job(parent.id).unwrap().1.state(), JobState::Complete);
+                }
+            }
+            let finish = running.swap_remove(pick.index(running.len()));
+            world.apply(Command::FinishTry(Box::new(finish))).0.unwrap();
+        }
+        let rows = MemoryRows(&world.replica.rows);
+        let detail = archive::finished_request(&rows, world.requests[0]).unwrap().expect("it ended");
+        prop_assert_eq!(detail.summary.state, RequestState::Complete);
+        prop_assert_eq!(detail.summary.finished_jobs, detail.summary.total_jobs);
+    }
+
+    /// The graph does not depend on the order in which job types answer.
+    #[test]
+    fn answers_may_come_in_any_order(picks in vec(any::<Index>(), 40)) {
+        let specs = Arc::new(Specs::load([("specs.yaml", SPECS)]).unwrap());
+        let first = shape(&build(&specs, "R", &JsonMap::new(), |calls| calls.drain(..).collect()).unwrap().chain);
+        let mut picks = picks.into_iter();
+        let one_at_random = |calls: &mut std::collections::VecDeque<CreateCall>| -> Vec<CreateCall> {
+            let pick = picks.next().expect("fewer calls than picks");
+            calls.remove(pick.index(calls.len())).into_iter().collect()
+        };
+        let other = shape(&build(&specs, "R", &JsonMap::new(), one_at_random).unwrap().chain);
+        prop_assert_eq!(first, other);
+    }
+}
+
+/// What a chain is but for its ids: names here are unique.
+fn shape(chain: &ValidChain) -> BTreeSet<(String, String, Vec<String>)> {
+    let describe = |spec: &JobSpec| {
+        let mut after: Vec<String> =
+            spec.successors.iter().map(|next| chain.job(*next).name.to_string()).collect();
+        after.sort();
+        (spec.name.to_string(), format!("{:?}", spec.args), after)
+    };
+    chain.jobs().iter().map(describe).collect()
+}
+
+const SPECS: &str = "
+sequences:
+  R:
+    request: true
+    nodes:
+      a: {category: job, type: set/k=1, sets: [{arg: k}]}
+      b: {category: job, type: set/k=2, sets: [{arg: k}], deps: [a]}
+      c: {category: job, type: set/l=3, sets: [{arg: l, as: m}]}
+      d: {category: sequence, type: S, args: [{expected: x, given: k}], sets: [{arg: y}], deps: [b]}
+      e: {category: job, type: ok, args: [{expected: k}, {expected: m}, {expected: y}], deps: [c, d]}
+      f: {category: job, type: ok, args: [{expected: k}], deps: [a]}
+  S:
+    args: {required: [{name: x}]}
+    nodes:
+      g: {category: job, type: ok, args: [{expected: x}]}
+      h: {category: job, type: set/y=4, sets: [{arg: y}]}
+";
+
+/// A chain of ten thousand noops ends in the entry that created it, without a recursion that would end the stack.
+#[test]
+fn a_long_run_of_noops_is_no_recursion() {
+    let count = 10_000;
+    let ids: Vec<JobId> = (0..count).map(|at| format!("{at:04}").parse().unwrap()).collect();
+    let jobs = (0..count).map(|at| JobSpec {
+        id: ids[at as usize],
+        name: "noop".into(),
+        job_type: "noop".into(),
+        args: JsonMap::new(),
+        bytes: Bytes::new(),
+        retry: 0,
+        retry_wait: None,
+        sequence: SequencePlace(0),
+        successors: if at + 1 < count { vec![JobPlace(at + 1)] } else { vec![] },
+    });
+    let sequences = vec![SequenceSpec { begin: JobPlace(0), parent: None, retry: 0, retry_wait: None }];
+    let chain = ValidChain::try_from(ChainParts { jobs: jobs.collect(), sequences }).unwrap();
+    let world = World::new(vec![chain]);
+    let detail =
+        archive::finished_request(&MemoryRows(&world.replica.rows), world.requests[0]).unwrap().unwrap();
+    assert_eq!(detail.summary.finished_jobs, count);
+}
+
+/// Each way in which parts can fail to be a chain is told.
+#[test]
+fn parts_that_are_no_chain_are_refused() {
+    let job = |id: &str, sequence, successors: &[u32]| JobSpec {
+        id: id.parse().unwrap(),
+        name: "job".into(),
+        job_type: "noop".into(),
+        args: JsonMap::new(),
+        bytes: Bytes::new(),
+        retry: 0,
+        retry_wait: None,
+        sequence: SequencePlace(sequence),
+        successors: successors.iter().copied().map(JobPlace).collect(),
+    };
+    let sequence = |begin, parent: Option<u32>| SequenceSpec {
+        begin: JobPlace(begin),
+        parent: parent.map(SequencePlace),
+        retry: 0,
+        retry_wait: None,
+    };
+    let one = vec![sequence(0, None)];
+    let cases = [
+        (vec![], one.clone(), "a chain of 0 jobs"),
+        (vec![job("b000", 0, &[1]), job("a000", 0, &[])], one.clone(), "out of order"),
+        (vec![job("a000", 0, &[1]), job("a000", 0, &[])], one.clone(), "there twice"),
+        (vec![job("a000", 0, &[2]), job("b000", 0, &[])], one.clone(), "impossible successor"),
+        (vec![job("a000", 0, &[1, 1]), job("b000", 0, &[])], one.clone(), "impossible successor"),
+        (vec![job("a000", 0, &[]), job("b000", 0, &[])], one.clone(), "2 and 2"),
+        (
+            vec![job("a000", 0, &[3]), job("b000", 0, &[2]), job("c000", 0, &[1, 3]), job("d000", 0, &[])],
+            one.clone(),
+            "cycle",
+        ),
+        (vec![job("a000", 1, &[])], one, "sequences"),
+        (vec![job("a000", 0, &[])], vec![], "sequences"),
+        (vec![job("a000", 0, &[])], vec![sequence(0, Some(0))], "sequences"),
+        (vec![job("a000", 0, &[])], vec![sequence(0, None), sequence(0, Some(0))], "sequences"),
+    ];
+    for (jobs, sequences, reason) in cases {
+        let error = ValidChain::try_from(ChainParts { jobs, sequences }).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+}
