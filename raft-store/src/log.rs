@@ -375,7 +375,8 @@ impl RaftLogReader<TypeConfig> for LogStore {
                 }
             }
         });
-        Box::pin(futures::StreamExt::flat_map(steps, stream::iter))
+        // openraft looks once more after the end.
+        Box::pin(futures::StreamExt::fuse(futures::StreamExt::flat_map(steps, stream::iter)))
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
