@@ -3,8 +3,11 @@
 //! `main` parses and calls in here. What belongs to business rules is in `capstan-model`; nothing here decides it.
 //!
 //! * [`guardian`]: the process that starts all others; [`executor`]: how actors ask it; [`jobs`]: what a job can be.
+//! * [`actors`]: what acts on the replicated state; [`leadership`]: those that only the leader runs.
 //! * [`peer_net`]: the connections between nodes. [`clock`], [`entropy`]: the machine's clocks and random bits.
+//! * [`server`]: one node made of all that, with [`config`], [`specs_dir`] and [`telemetry`]; [`dev`]: several on one machine.
 
+pub mod actors;
 pub mod clock;
 pub mod config;
 pub mod dev;
@@ -12,6 +15,8 @@ pub mod entropy;
 pub mod executor;
 pub mod guardian;
 pub mod jobs;
+pub mod leadership;
 pub mod peer_net;
+pub mod server;
 pub mod specs_dir;
 pub mod telemetry;

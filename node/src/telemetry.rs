@@ -22,7 +22,8 @@ const SECONDS: [f64; 14] =
 /// # Panics
 /// When called twice.
 pub fn start_log(config: &LogConfig) {
-    let filter = EnvFilter::builder().parse_lossy(&config.level);
+    // openraft tells at `info` what the node tells in its own words; whoever wants it names it in the level.
+    let filter = EnvFilter::builder().parse_lossy(format!("openraft=warn,{}", config.level));
     let color = config.color.unwrap_or_else(|| io::stderr().is_terminal());
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(color);
     match config.format {
@@ -50,7 +51,8 @@ impl Metrics {
         let recorder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)?
             .install_recorder()?;
-        let page_bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|bytes| u64::try_from(bytes).ok());
+        let page_bytes =
+            sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|bytes| u64::try_from(bytes).ok());
         Ok(Self { recorder, page_bytes: page_bytes.unwrap_or(4_096) })
     }
 
@@ -99,7 +101,10 @@ mod tests {
         page.upkeep();
         let text = page.render();
         let value = |name: &str| {
-            let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("{name} in {text}"));
+            let line = text
+                .lines()
+                .find(|line| line.starts_with(name))
+                .unwrap_or_else(|| panic!("{name} in {text}"));
             line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()
         };
         assert_eq!(value("capstan_test_total"), 3.0);

@@ -52,14 +52,10 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
     if settings.node.worker_threads == Some(0) {
         problems.push("node.worker_threads = 0: a runtime has at least one thread".to_owned());
     }
-    for (setting, directory) in
-        [("jobs.directory", &settings.jobs.directory), ("specs.directory", &settings.specs.directory)]
+    if let Some(directory) = &settings.specs.directory
+        && !directory.is_dir()
     {
-        if let Some(directory) = directory
-            && !directory.is_dir()
-        {
-            problems.push(format!("{setting} = {}: there is no such directory", directory.display()));
-        }
+        problems.push(format!("specs.directory = {}: there is no such directory", directory.display()));
     }
     let level = settings.log.level.unwrap_or_else(|| "info".to_owned());
     if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&level) {
@@ -78,8 +74,10 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
         voters,
         dial,
         timing,
-        slots: settings.jobs.slots.unwrap_or_else(|| u32::try_from(cores * SLOTS_PER_CORE).unwrap_or(u32::MAX)),
-        jobs_directory: settings.jobs.directory,
+        slots: settings
+            .jobs
+            .slots
+            .unwrap_or_else(|| u32::try_from(cores * SLOTS_PER_CORE).unwrap_or(u32::MAX)),
         specs_directory: settings.specs.directory,
         worker_threads: settings.node.worker_threads.unwrap_or(cores),
         log: LogConfig { format: settings.log.format.unwrap_or_default(), level, color: settings.log.color },
@@ -88,7 +86,9 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
 
 fn voters(given: Vec<VoterSettings>, problems: &mut Vec<String>) -> Vec<Voter> {
     if given.is_empty() {
-        problems.push("there is no [[voter]]: each voter of the cluster needs one, with id, peer and http".to_owned());
+        problems.push(
+            "there is no [[voter]]: each voter of the cluster needs one, with id, peer and http".to_owned(),
+        );
     }
     if given.len() > VOTERS_MAX {
         problems.push(format!("{} voters: a cluster has at most {VOTERS_MAX}", given.len()));
@@ -115,8 +115,10 @@ fn voters(given: Vec<VoterSettings>, problems: &mut Vec<String>) -> Vec<Voter> {
             }
         }
     }
-    let mut voters: Vec<_> =
-        given.into_iter().map(|VoterSettings { id, peer, http }| Voter { id: NodeId(id), peer, http }).collect();
+    let mut voters: Vec<_> = given
+        .into_iter()
+        .map(|VoterSettings { id, peer, http }| Voter { id: NodeId(id), peer, http })
+        .collect();
     voters.sort_by_key(|voter| voter.id);
     voters
 }
@@ -149,7 +151,9 @@ fn listener(
     }
     let parsed = own?.parse();
     if parsed.is_err() {
-        problems.push(format!("{setting} is missing, and this voter's own address is no IP address to listen on"));
+        problems.push(format!(
+            "{setting} is missing, and this voter's own address is no IP address to listen on"
+        ));
     }
     parsed.ok()
 }
@@ -210,7 +214,8 @@ fn is_host_and_port(address: &str) -> bool {
     let is_host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(v6) => v6.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv6()),
         None => {
-            !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+            !host.is_empty()
+                && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
         }
     };
     is_host && port.parse::<u16>().is_ok_and(|port| port != 0)
@@ -225,7 +230,18 @@ mod tests {
         for good in ["127.0.0.1:8741", "db-1.example:1", "localhost:65535", "[::1]:80"] {
             assert!(is_host_and_port(good), "{good}");
         }
-        for bad in ["", "localhost", ":80", "host:0", "host:65536", "host:x", "::1:80", "[nope]:80", "a b:80", "http://x:80"] {
+        for bad in [
+            "",
+            "localhost",
+            ":80",
+            "host:0",
+            "host:65536",
+            "host:x",
+            "::1:80",
+            "[nope]:80",
+            "a b:80",
+            "http://x:80",
+        ] {
             assert!(!is_host_and_port(bad), "{bad}");
         }
     }

@@ -131,8 +131,6 @@ pub struct TimingSettings {
 pub struct JobsSettings {
     /// How many at a time; 16 for each core when not set.
     pub slots: Option<u32>,
-    /// Where the job plugins are.
-    pub directory: Option<PathBuf>,
 }
 
 /// The request specs this node knows.
@@ -212,7 +210,8 @@ impl Settings {
     /// # Errors
     /// It cannot be read, is not TOML, or holds something that is no setting.
     pub fn read(path: &Path) -> Result<Self, FileError> {
-        let text = fs::read_to_string(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+        let text =
+            fs::read_to_string(path).map_err(|source| FileError::Read { path: path.to_owned(), source })?;
         Self::parse(&text, path)
     }
 

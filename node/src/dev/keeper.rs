@@ -85,6 +85,8 @@ pub(super) async fn keep(place: Place, orders: Orders, tell: mpsc::UnboundedSend
             Err(error) => return say(Happened::Failed { reason: error.to_string() }),
         };
         let pid = child.id().expect("it was not waited for yet");
+        // Held until the node has ended; left inside, the first wait would close it.
+        let _lifeline = child.stdin.take();
         say(Happened::Started { pid });
         tokio::select! {
             () = wait_until_ready(&place) => say(Happened::Ready),
@@ -149,7 +151,8 @@ async fn wait_until_ready(place: &Place) {
         connect_patience: Duration::ZERO,
         ..ClientOptions::default()
     };
-    let client = Client::with_options(vec![place.http.to_string()], options).expect("host:port is an address");
+    let client =
+        Client::with_options(vec![place.http.to_string()], options).expect("host:port is an address");
     while !client.ready().await.is_ok_and(|answer| answer.ready) {
         sleep(ASK_EVERY).await;
     }

@@ -69,7 +69,8 @@ impl Layout {
         let cannot = |path: &Path, source| DevError::File { path: path.to_owned(), source };
         fs::create_dir_all(directory).map_err(|source| cannot(directory, source))?;
         let directory = directory.canonicalize().map_err(|source| cannot(directory, source))?;
-        let specs = specs.map(|specs| specs.canonicalize().map_err(|source| cannot(specs, source))).transpose()?;
+        let specs =
+            specs.map(|specs| specs.canonicalize().map_err(|source| cannot(specs, source))).transpose()?;
         let lock = lock(&directory)?;
         let found = (1..=VOTERS_MAX).filter(|id| directory.join(format!("n{id}")).is_dir()).count();
         if found != 0 && found != nodes {
@@ -97,7 +98,11 @@ impl Layout {
     pub(super) fn check_ports(&self) -> Result<(), DevError> {
         for place in &self.nodes {
             for address in [place.http, place.peer] {
-                TcpListener::bind(address).map_err(|source| DevError::Port { node: place.id, address, source })?;
+                TcpListener::bind(address).map_err(|source| DevError::Port {
+                    node: place.id,
+                    address,
+                    source,
+                })?;
             }
         }
         Ok(())
@@ -135,7 +140,8 @@ fn places(directory: &Path, nodes: usize, base_port: u16) -> Result<Vec<Place>, 
     };
     (1..=nodes)
         .map(|id| {
-            let (http, peer) = address(id, 0).zip(address(id, PEER_PORTS_AFTER)).filter(|_| base_port != 0)?;
+            let (http, peer) =
+                address(id, 0).zip(address(id, PEER_PORTS_AFTER)).filter(|_| base_port != 0)?;
             Some(Place { id, http, peer, directory: directory.join(format!("n{id}")) })
         })
         .collect::<Option<_>>()

@@ -71,7 +71,9 @@ pub enum DevError {
         nodes: usize,
     },
     /// The ports do not exist.
-    #[error("--base-port {base_port}: the ports from there to 100 further on and more must lie between 1 and 65535")]
+    #[error(
+        "--base-port {base_port}: the ports from there to 100 further on and more must lie between 1 and 65535"
+    )]
     BasePort {
         /// What was asked for.
         base_port: u16,
@@ -257,7 +259,8 @@ impl Cluster<'_> {
     /// Tells scripts where the nodes are, once all were ready.
     fn write_ready_file(&self) -> Result<(), DevError> {
         let (Some(path), true) = (self.ready_file, self.was_ready) else { return Ok(()) };
-        let nodes = self.layout.nodes.iter().zip(&self.pids).filter_map(|(place, pid)| Some((place, (*pid)?)));
+        let nodes =
+            self.layout.nodes.iter().zip(&self.pids).filter_map(|(place, pid)| Some((place, (*pid)?)));
         ready_file::write(path, nodes).map_err(|source| DevError::File { path: path.to_owned(), source })
     }
 

@@ -54,5 +54,9 @@ pub(super) fn short(path: &Path) -> String {
 
 fn prefix(node: usize, colored: bool) -> String {
     let name = format!("n{node}");
-    if colored { format!("{} | ", name.color(COLORS[(node - 1) % COLORS.len()])) } else { format!("{name}  | ") }
+    if colored {
+        format!("{} | ", name.color(COLORS[(node - 1) % COLORS.len()]))
+    } else {
+        format!("{name}  | ")
+    }
 }

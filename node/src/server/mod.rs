@@ -1,0 +1,333 @@
+//! `capstan server`: makes one node of its parts and runs it until it is told to stop.
+//!
+//! The order of starting is the order of trust: the guardian first, while the process has one thread; then the data
+//! directory, whose lock says that no other life of this node is at work; then what an earlier life left running is
+//! ended; only then does the node speak with its peers, and its actors act. Stopping goes the other way.
+//!
+//! * [`stop`]: why a node stops. [`actor_thread`]: the one thread of all actors. [`lease`]: tells the guardian how long
+//!   jobs may run. [`ports`]: what the API asks of the node.
+
+mod actor_thread;
+mod lease;
+mod ports;
+mod stop;
+
+use std::{fs, io, net::SocketAddr, path::PathBuf, process, sync::Arc, time::Duration};
+
+use capstan_api::{Api, server::Options as HttpOptions};
+use capstan_raft_store::{
+    cluster::{self, OpenError, Options, Parts, StartError, Started},
+    engine::RocksDisk,
+    peer::NodeFacts,
+    ports::FatalSink,
+};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tracing::{error, info, warn};
+
+pub use self::stop::Stop;
+use self::{
+    actor_thread::ActorThread,
+    ports::{Health, LoadedSpecs},
+};
+use crate::{
+    actors::Tools,
+    clock::SystemClock,
+    config::{Config, EXIT_CONFIG},
+    entropy::SystemEntropy,
+    executor::{Executor, ExecutorGone, host::HostExecutor},
+    guardian::{self, Guardian},
+    jobs::JobTypes,
+    peer_net::PeerNet,
+    specs_dir::{self, SpecsDirError},
+    telemetry::Metrics,
+};
+
+/// The exit code of a node whose guardian died.
+pub const EXIT_GUARDIAN: u8 = 70;
+/// The exit code of a node whose storage failed or cannot be trusted (EX_IOERR of sysexits.h).
+pub const EXIT_STORAGE: u8 = 74;
+
+/// How long stopping may take in all; what is not done by then is cut off, as a crash would.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long HTTP calls in flight may take to end.
+const HTTP_DRAIN: Duration = Duration::from_secs(3);
+/// How often measurements are moved into their buckets.
+const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// Why a node did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({setting}): {source}")]
+    Listen {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The data directory cannot be made.
+    #[error("cannot use the data directory {}: {source}", path.display())]
+    Data {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The request specs cannot be used.
+    #[error(transparent)]
+    Specs(#[from] SpecsDirError),
+    /// The store did not start.
+    #[error("the store in {} did not start: {source}", path.display())]
+    Store {
+        /// The data directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: StartError,
+    },
+    /// Processes of an earlier life of this node could not be ended.
+    #[error("what an earlier life of this node left running could not be ended: {0}")]
+    Leftovers(#[source] io::Error),
+    /// The guardian died.
+    #[error("the guardian is gone, and every process of this node with it")]
+    Guardian,
+    /// The actors ended, which they never do by themselves.
+    #[error("the actors have ended: a bug, whose panic is in the log")]
+    Actors,
+    /// The process could not be set up.
+    #[error("cannot {attempt}: {source}")]
+    System {
+        /// What was attempted.
+        attempt: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl ServerError {
+    /// The exit code that tells a supervisor what kind of trouble it is.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Listen { .. } | Self::Data { .. } | Self::Specs(_) => EXIT_CONFIG,
+            Self::Store {
+                source: StartError::Timing(_) | StartError::Open(OpenError::OtherNode { .. }),
+                ..
+            } => EXIT_CONFIG,
+            Self::Store { .. } => EXIT_STORAGE,
+            Self::Guardian | Self::Leftovers(_) => EXIT_GUARDIAN,
+            Self::Actors | Self::System { .. } => 1,
+        }
+    }
+}
+
+impl From<ExecutorGone> for ServerError {
+    fn from(ExecutorGone: ExecutorGone) -> Self {
+        Self::Guardian
+    }
+}
+
+/// Whether standard input ends the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Supervision {
+    /// It does not.
+    None,
+    /// The node stops when standard input ends, as it does when its supervisor is gone.
+    Stdin,
+}
+
+/// Runs one node until a signal stops it. Called while the process has one thread.
+///
+/// # Errors
+/// It did not start, or stopped by itself; [`ServerError::exit_code`] says with which code to exit.
+pub fn run(config: Config, supervision: Supervision) -> Result<(), ServerError> {
+    let system = |attempt| move |source| ServerError::System { attempt, source };
+    info!(
+        node = %config.node,
+        version = env!("CARGO_PKG_VERSION"),
+        pid = process::id(),
+        data = %config.data.display(),
+        http = %config.http_listen,
+        peer = %config.peer_listen,
+        voters = config.voters.len(),
+        slots = config.slots,
+        "starting"
+    );
+    let specs = match &config.specs_directory {
+        Some(directory) => LoadedSpecs::new(specs_dir::load(directory)?),
+        None => LoadedSpecs::default(),
+    };
+    fs::create_dir_all(&config.data)
+        .map_err(|source| ServerError::Data { path: config.data.clone(), source })?;
+    let http = listen("http.listen", config.http_listen)?;
+    let peer = listen("peer.listen", config.peer_listen)?;
+    let metrics = Metrics::start().map_err(io::Error::other).map_err(system("collect metrics"))?;
+    let guardian = Guardian::launch(&config.data).map_err(system("start the guardian"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.worker_threads)
+        .enable_all()
+        .build()
+        .map_err(system("start a runtime"))?;
+    let node = Preparation { config, specs, http, peer, metrics: Arc::new(metrics), guardian, supervision };
+    let result = runtime.block_on(node.run());
+    // Tasks that ignore the end must not hold the process up.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+/// Binds before anything is started, so that a taken port costs nothing.
+fn listen(setting: &'static str, address: SocketAddr) -> Result<std::net::TcpListener, ServerError> {
+    let failed = |source| ServerError::Listen { setting, address, source };
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    Ok(listener)
+}
+
+/// What was made before the runtime.
+struct Preparation {
+    config: Config,
+    specs: LoadedSpecs,
+    http: std::net::TcpListener,
+    peer: std::net::TcpListener,
+    metrics: Arc<Metrics>,
+    guardian: Guardian,
+    supervision: Supervision,
+}
+
+impl Preparation {
+    async fn run(self) -> Result<(), ServerError> {
+        let Self { config, specs, http, peer, metrics, guardian, supervision } = self;
+        let system = |attempt| move |source| ServerError::System { attempt, source };
+        let stop = Stop::listen(supervision).map_err(system("listen to signals"))?;
+        let http = TcpListener::from_std(http).map_err(system("listen"))?;
+        let peer = TcpListener::from_std(peer).map_err(system("listen"))?;
+        let executor = Arc::new(HostExecutor::connect(guardian).map_err(system("reach the guardian"))?);
+        // From the start: a guardian that dies while the node starts must not go unnoticed.
+        let guardian_gone = stop::guardian_gone(executor.events());
+
+        let job_types = JobTypes::built_in();
+        let net = PeerNet::new(&config.peers());
+        let Started { handle, peers } = open(&config, &job_types, &net).await?;
+        info!(incarnation = %handle.incarnation(), cluster = ?handle.cluster_id(), "opened the store");
+        clear_leftovers(&config).await?;
+        executor.begin(handle.incarnation()).await?;
+        tokio::spawn(lease::follow(handle.lease(), Arc::clone(&executor) as Arc<dyn Executor>));
+        net.serve(peer, peers);
+        let tools = Tools {
+            cluster: handle.clone(),
+            executor: Arc::clone(&executor) as _,
+            jobs: job_types.clone(),
+            clock: Arc::new(SystemClock),
+        };
+        let mut actors = ActorThread::start(tools).map_err(system("start the actors' thread"))?;
+
+        let health = Arc::new(Health::default());
+        let api = Api::new(capstan_api::Parts {
+            cluster: handle.clone(),
+            workflows: Arc::new(specs),
+            job_types: Arc::new(job_types),
+            health: Arc::clone(&health) as _,
+            metrics: Arc::clone(&metrics) as _,
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+        });
+        let (stop_http, http_stopped) = watch::channel(false);
+        let http_options = HttpOptions { drain_max: HTTP_DRAIN, ..HttpOptions::default() };
+        let http = tokio::spawn(capstan_api::server::serve(http, api, http_options, http_stopped));
+        tokio::spawn(keep_up(metrics));
+        info!("serving");
+
+        let result = tokio::select! {
+            reason = stop.requested() => {
+                info!("stopping: {reason}");
+                Ok(())
+            }
+            () = guardian_gone => Err(ServerError::Guardian),
+            () = actors.ended() => Err(ServerError::Actors),
+        };
+        if let Err(error) = &result {
+            error!("stopping: {error}");
+        }
+        let stopping = async {
+            health.drain();
+            stop_http.send_replace(true);
+            // It never panics, and there is nothing to do if it did.
+            let _ = http.await;
+            actors.stop().await;
+            if let Err(error) = executor.shut_down().await {
+                warn!("the guardian's end was not seen: {error}");
+            }
+            handle.shutdown().await;
+            net.close();
+        };
+        if timeout(STOP_PATIENCE, stopping).await.is_err() {
+            warn!("stopping took more than {STOP_PATIENCE:?} and was cut short");
+        }
+        info!("stopped");
+        result
+    }
+}
+
+/// Opens the data directory and starts Raft; nothing is said to any peer yet.
+async fn open(config: &Config, job_types: &JobTypes, net: &PeerNet) -> Result<Started, ServerError> {
+    let me = config.me();
+    let options = Options {
+        node: config.node,
+        voters: config.voters.iter().map(|voter| voter.id).collect(),
+        facts: NodeFacts {
+            peer_address: me.peer.as_str().into(),
+            http_address: me.http.as_str().into(),
+            slots: config.slots,
+            job_types: job_types.names().map(Into::into).collect(),
+        },
+        timing: config.timing.clone(),
+    };
+    let disk = RocksDisk::open(&config.data)
+        .map_err(|source| ServerError::Data { path: config.data.clone(), source })?;
+    let parts = Parts {
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        disk: Arc::new(disk),
+        transport: Arc::new(net.clone()),
+        fatal: Arc::new(ExitOnFatal),
+    };
+    cluster::start(options, parts)
+        .await
+        .map_err(|source| ServerError::Store { path: config.data.clone(), source })
+}
+
+async fn clear_leftovers(config: &Config) -> Result<(), ServerError> {
+    let data = config.data.clone();
+    let cleared = tokio::task::spawn_blocking(move || guardian::clear_leftovers(&data))
+        .await
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(ServerError::Leftovers)?;
+    if cleared.killed > 0 || cleared.waited {
+        warn!(
+            killed = cleared.killed,
+            waited = cleared.waited,
+            "ended what an earlier life of this node left running"
+        );
+    }
+    Ok(())
+}
+
+async fn keep_up(metrics: Arc<Metrics>) {
+    let mut tick = tokio::time::interval(METRICS_UPKEEP_EVERY);
+    loop {
+        tick.tick().await;
+        metrics.upkeep();
+    }
+}
+
+/// Ends the process at once: a node whose storage failed must not say another word.
+struct ExitOnFatal;
+
+impl FatalSink for ExitOnFatal {
+    fn fatal(&self, reason: &str) {
+        error!("stopping at once: {reason}");
+        process::exit(i32::from(EXIT_STORAGE));
+    }
+}
