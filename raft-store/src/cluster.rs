@@ -287,6 +287,9 @@ async fn watch_health(shared: Arc<Shared>, fatal: Arc<dyn FatalSink>) {
         tokio::select! {
             changed = metrics.changed() => {
                 if changed.is_err() {
+                    if !shared.outbox.is_closed() {
+                        fatal.fatal("raft has stopped without being told to");
+                    }
                     return;
                 }
                 let died = metrics.borrow_and_update().running_state.as_ref().err().cloned();

@@ -230,6 +230,15 @@ fn install(
     Ok((generation, loaded))
 }
 
+/// A panic here (a command's own is contained by the model) leaves a node that votes and never applies: it must stop.
+impl Drop for StateMachine {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.parts.health.fail("applying entries", &io::Error::other("the state machine panicked"));
+        }
+    }
+}
+
 impl RaftStateMachine<TypeConfig> for StateMachine {
     type SnapshotData = SnapshotHandle;
     type SnapshotBuilder = SnapshotBuilder;
@@ -238,10 +247,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok((self.applied, self.membership.clone()))
     }
 
-    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    async fn apply<Strm>(&mut self, entries: Strm) -> io::Result<()>
     where
         Strm: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
+        // The end may be met while gathering, and again when looking for the next batch.
+        let mut entries = entries.fuse();
         while let Some(first) = entries.next().await {
             let mut batch = vec![first?];
             while batch.len() < BATCH_ENTRIES_MAX {

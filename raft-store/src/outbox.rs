@@ -212,6 +212,11 @@ impl Outbox {
         inner.client.clear();
     }
 
+    /// Whether the node is stopping.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("no holder of this lock panics")
     }
