@@ -59,7 +59,8 @@ impl Operation {
             Endpoint::GetRequest { .. }
             | Endpoint::GetJobChain { .. }
             | Endpoint::GetLog { .. }
-            | Endpoint::GetJobLog { .. } => Self::ReadRequest,
+            | Endpoint::GetJobLog { .. }
+            | Endpoint::Running => Self::ReadRequest,
             Endpoint::ListRequests => Self::ListRequests,
             Endpoint::ClusterStatus
             | Endpoint::Health

@@ -29,6 +29,7 @@ pub(crate) enum Endpoint<'a> {
     StopRequest { id: &'a str },
     StartRequest { id: &'a str },
     RequestList,
+    Running,
     /// What only a separate Job Runner had a use for.
     JobRunnerOnly,
 }
@@ -98,6 +99,7 @@ fn spin_cycle<'a>(method: &Method, segments: &[&'a str]) -> Result<Endpoint<'a>,
         ["requests"] => &[(Method::POST, Endpoint::CreateRequest), (Method::GET, Endpoint::ListRequests)],
         ["requests", id, ref rest @ ..] if !id.is_empty() => return of_request(method, id, rest),
         ["request-list"] => &[(Method::GET, Endpoint::RequestList)],
+        ["status", "running"] => &[(Method::GET, Endpoint::Running)],
         ["job-chains"] | ["job-chains", "resume"] => &[(Method::POST, Endpoint::JobRunnerOnly)],
         ["job-chains", id, "stop"] if !id.is_empty() => &[(Method::PUT, Endpoint::JobRunnerOnly)],
         _ => return Err(InputError::UnknownRoute),

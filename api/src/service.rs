@@ -155,6 +155,7 @@ impl Inner {
             Endpoint::GetJobLog { id, job } => spin_cycle::log::of_job(self, head, id, job).await,
             Endpoint::StopRequest { id } => spin_cycle::stop::stop(self, head, id).await,
             Endpoint::StartRequest { id } => spin_cycle::requests::start(self, head, id).await,
+            Endpoint::Running => spin_cycle::running::running(self, head).await,
             Endpoint::RequestList => Ok(spin_cycle::request_list::list(self, head)),
             Endpoint::JobRunnerOnly => Err(crate::error::InputError::JobRunnerOnly.into()),
         }

@@ -9,6 +9,7 @@ pub(crate) mod list;
 pub(crate) mod log;
 pub(crate) mod request_list;
 pub(crate) mod requests;
+pub(crate) mod running;
 pub(crate) mod stop;
 
 mod archive;

@@ -136,7 +136,7 @@ fn request_state(state: RequestState) -> wire::State {
     wire::State::try_from(state.number()).expect("every state of a request has a number on the wire")
 }
 
-fn job_state(state: JobState) -> wire::State {
+pub(super) fn job_state(state: JobState) -> wire::State {
     wire::State::try_from(state.number()).expect("every state of a job has a number on the wire")
 }
 
@@ -152,7 +152,7 @@ fn time(at: Timestamp) -> UtcTime {
     UtcTime::from_unix_nanos(at.0)
 }
 
-fn unix_nanos(at: Timestamp) -> i64 {
+pub(super) fn unix_nanos(at: Timestamp) -> i64 {
     i64::try_from(at.0).unwrap_or(i64::MAX)
 }
 
