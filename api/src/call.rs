@@ -29,7 +29,8 @@ pub(crate) enum Surface {
 
 impl Surface {
     pub(crate) fn of(path: &str) -> Self {
-        let under_api = path.strip_prefix("/api").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let under_api =
+            path.strip_prefix("/api").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if under_api || path == "/version" { Self::SpinCycle } else { Self::Cluster }
     }
 }
@@ -40,7 +41,11 @@ impl Surface {
 /// [`InputError::Path`] for a `%` that two hexadecimal digits do not follow, and for bytes that are not UTF-8.
 pub(crate) fn decode_segment(segment: &str) -> Result<Cow<'_, str>, InputError> {
     let refused = |reason| InputError::Path { segment: segment.chars().take(300).collect(), reason };
-    if segment.split('%').skip(1).any(|rest| rest.len() < 2 || !rest.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit)) {
+    if segment
+        .split('%')
+        .skip(1)
+        .any(|rest| rest.len() < 2 || !rest.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit))
+    {
         return Err(refused("a % must be followed by two hexadecimal digits"));
     }
     percent_decode_str(segment).decode_utf8().map_err(|_| refused("it is not UTF-8 once decoded"))

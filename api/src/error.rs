@@ -262,12 +262,16 @@ impl ApiError {
         let verdict = self.verdict();
         let message = self.public_message(verdict.status);
         let mut answer = match surface {
-            Surface::Cluster => answer::json(verdict.status, &ErrorBody { code: verdict.code.to_owned(), message }),
+            Surface::Cluster => {
+                answer::json(verdict.status, &ErrorBody { code: verdict.code.to_owned(), message })
+            }
             Surface::SpinCycle => self.spin_cycle_answer(verdict.status, message),
         };
         let headers = answer.headers_mut();
         match verdict.status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::INSUFFICIENT_STORAGE => {
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::INSUFFICIENT_STORAGE => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
@@ -276,7 +280,10 @@ impl ApiError {
             headers.insert(ALLOW, allow.clone());
         }
         if let Self::Create(CreateError { source: ProposeError::OutcomeUnknown { .. }, location }) = self {
-            headers.insert(LOCATION, HeaderValue::try_from(location).expect("a path of ids is legal in a header"));
+            headers.insert(
+                LOCATION,
+                HeaderValue::try_from(location).expect("a path of ids is legal in a header"),
+            );
         }
         answer
     }

@@ -49,7 +49,8 @@ pub(crate) fn condition(headers: &HeaderMap) -> Result<Condition, InputError> {
 
 /// The revision an entity tag names. A well-formed tag that no variable ever had reads as revision 0, which none has.
 fn revision(tag: &str) -> Result<u64, InputError> {
-    let quoted = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|inner| !inner.contains('"'));
+    let quoted =
+        tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|inner| !inner.contains('"'));
     match quoted {
         Some(digits) if digits.starts_with('+') => Ok(0),
         Some(digits) => Ok(digits.parse().unwrap_or(0)),
@@ -63,7 +64,8 @@ fn revision(tag: &str) -> Result<u64, InputError> {
 /// [`InputError::Header`] for a key that is empty, too long or not visible ASCII.
 pub(crate) fn idempotency(head: &Head<'_>, body: &[u8]) -> Result<Option<Idempotency>, InputError> {
     let Some(key) = single(head.headers, &IDEMPOTENCY_KEY, IDEMPOTENCY_HEADER)? else { return Ok(None) };
-    let legal = (1..=IDEMPOTENCY_KEY_LEN_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
+    let legal =
+        (1..=IDEMPOTENCY_KEY_LEN_MAX).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic());
     if !legal {
         return Err(refused(IDEMPOTENCY_HEADER, "it must have 1 to 255 visible ASCII characters"));
     }
@@ -108,7 +110,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
+            .collect()
     }
 
     #[test]
@@ -133,9 +138,14 @@ mod tests {
 
     #[test]
     fn an_index_is_a_plain_number() {
-        let cases = [("0", Some(0)), ("18446744073709551615", Some(u64::MAX)), ("18446744073709551616", None)];
+        let cases =
+            [("0", Some(0)), ("18446744073709551615", Some(u64::MAX)), ("18446744073709551616", None)];
         for (text, expected) in cases.into_iter().chain([("-1", None), ("", None), ("1.5", None)]) {
-            assert_eq!(wanted_index(&headers(&[("x-capstan-index", text)])).ok().flatten(), expected, "{text:?}");
+            assert_eq!(
+                wanted_index(&headers(&[("x-capstan-index", text)])).ok().flatten(),
+                expected,
+                "{text:?}"
+            );
         }
         let twice = headers(&[("x-capstan-index", "1"), ("x-capstan-index", "2")]);
         assert!(wanted_index(&twice).is_err());
@@ -145,7 +155,8 @@ mod tests {
     fn an_idempotency_key_is_visible_ascii() {
         let longest = "k".repeat(255);
         let too_long = "k".repeat(256);
-        for (key, legal) in [("a", true), (&*longest, true), (&*too_long, false), ("", false), ("a b", false)] {
+        for (key, legal) in [("a", true), (&*longest, true), (&*too_long, false), ("", false), ("a b", false)]
+        {
             let headers = headers(&[("idempotency-key", key)]);
             let head = Head { method: &Method::PUT, path: "/x", query: "", headers: &headers };
             assert_eq!(idempotency(&head, b"body").is_ok(), legal, "{key:?}");

@@ -7,7 +7,10 @@ use std::{
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::{Stream, StreamExt};
-use http::{HeaderMap, header::{CONTENT_LENGTH, EXPECT}};
+use http::{
+    HeaderMap,
+    header::{CONTENT_LENGTH, EXPECT},
+};
 
 use crate::{call::Head, error::InputError};
 
@@ -35,14 +38,19 @@ pub(crate) fn check_uri(head: &Head<'_>) -> Result<(), InputError> {
 /// # Errors
 /// [`InputError::BodyTooLarge`] as soon as it is known to have more than `bytes_max`, [`InputError::BodyTimeout`] when it does
 /// not arrive in time, [`InputError::BodyBroken`] when it ends early.
-pub(crate) async fn read_body<S, B, E>(headers: &HeaderMap, body: S, bytes_max: usize) -> Result<Bytes, InputError>
+pub(crate) async fn read_body<S, B, E>(
+    headers: &HeaderMap,
+    body: S,
+    bytes_max: usize,
+) -> Result<Bytes, InputError>
 where
     S: Stream<Item = Result<B, E>>,
     B: Buf,
 {
     let reading = async {
         futures::pin_mut!(body);
-        let announced = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
+        let announced =
+            headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
         let result = match announced {
             Some(bytes) if bytes > bytes_max => Err(InputError::BodyTooLarge { bytes_max }),
             _ => collect(body.as_mut(), bytes_max).await,
@@ -171,7 +179,10 @@ mod tests {
     #[tokio::test]
     async fn a_body_without_end_is_given_up() {
         let endless = stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 1024])));
-        assert!(matches!(read_body(&HeaderMap::new(), endless, 10).await, Err(InputError::BodyTooLarge { .. })));
+        assert!(matches!(
+            read_body(&HeaderMap::new(), endless, 10).await,
+            Err(InputError::BodyTooLarge { .. })
+        ));
     }
 
     #[tokio::test(start_paused = true)]

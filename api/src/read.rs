@@ -45,7 +45,8 @@ impl Freshness {
 /// A malformed wish, or [`ApiError::Read`] when no such view came about in time.
 pub(crate) async fn view(cluster: &ClusterHandle, head: &Head<'_>) -> Result<View, ApiError> {
     let wanted = Freshness::of(head)?;
-    let consistency = wanted.consistency.unwrap_or_else(|| cluster.view().state().settings.read_consistency());
+    let consistency =
+        wanted.consistency.unwrap_or_else(|| cluster.view().state().settings.read_consistency());
     let view = match consistency {
         ReadConsistency::Linearizable => cluster.read(Consistency::Linearizable).await?,
         ReadConsistency::Stale => cluster.view(),

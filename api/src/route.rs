@@ -11,9 +11,15 @@ use crate::error::InputError;
 /// Everything that can be asked for. Names and ids are as sent, not decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint<'a> {
-    PutVariable { name: &'a str },
-    GetVariable { name: &'a str },
-    DeleteVariable { name: &'a str },
+    PutVariable {
+        name: &'a str,
+    },
+    GetVariable {
+        name: &'a str,
+    },
+    DeleteVariable {
+        name: &'a str,
+    },
     ListVariables,
     ClusterStatus,
     Health,
@@ -22,12 +28,25 @@ pub(crate) enum Endpoint<'a> {
     Version,
     CreateRequest,
     ListRequests,
-    GetRequest { id: &'a str },
-    GetJobChain { id: &'a str },
-    GetLog { id: &'a str },
-    GetJobLog { id: &'a str, job: &'a str },
-    StopRequest { id: &'a str },
-    StartRequest { id: &'a str },
+    GetRequest {
+        id: &'a str,
+    },
+    GetJobChain {
+        id: &'a str,
+    },
+    GetLog {
+        id: &'a str,
+    },
+    GetJobLog {
+        id: &'a str,
+        job: &'a str,
+    },
+    StopRequest {
+        id: &'a str,
+    },
+    StartRequest {
+        id: &'a str,
+    },
     RequestList,
     Running,
     /// What only a separate Job Runner had a use for.
@@ -111,7 +130,9 @@ fn of_request<'a>(method: &Method, id: &'a str, rest: &[&'a str]) -> Result<Endp
     let endpoints: &[(Method, Endpoint<'a>)] = match *rest {
         [] => &[(Method::GET, Endpoint::GetRequest { id })],
         ["log"] => &[(Method::GET, Endpoint::GetLog { id }), (Method::POST, Endpoint::JobRunnerOnly)],
-        ["log", job] if !job.is_empty() => return strictly(method, &[(Method::GET, Endpoint::GetJobLog { id, job })]),
+        ["log", job] if !job.is_empty() => {
+            return strictly(method, &[(Method::GET, Endpoint::GetJobLog { id, job })]);
+        }
         ["stop"] => &[(Method::PUT, Endpoint::StopRequest { id })],
         ["start"] => &[(Method::PUT, Endpoint::StartRequest { id })],
         ["job-chain"] => &[(Method::GET, Endpoint::GetJobChain { id })],
@@ -164,9 +185,25 @@ mod tests {
     #[test]
     fn a_path_is_taken_literally() {
         let paths = [
-            "", "*", "/", "//", "/cluster", "/cluster/v1", "/cluster/v1/", "/cluster/v1/variables/", "/Cluster/v1/status",
-            "/cluster/v1/variables/a/b", "/cluster/v1/status/", "/api/v1/requests/", "/api/v1/requests//stop", "/api/v1//",
-            "/api/v1/requests/x/log/", "/api/v1/requests/x/y", "/api/v2/requests", "/health/", "/a/b/c/d/e/f/g/h/i/j",
+            "",
+            "*",
+            "/",
+            "//",
+            "/cluster",
+            "/cluster/v1",
+            "/cluster/v1/",
+            "/cluster/v1/variables/",
+            "/Cluster/v1/status",
+            "/cluster/v1/variables/a/b",
+            "/cluster/v1/status/",
+            "/api/v1/requests/",
+            "/api/v1/requests//stop",
+            "/api/v1//",
+            "/api/v1/requests/x/log/",
+            "/api/v1/requests/x/y",
+            "/api/v2/requests",
+            "/health/",
+            "/a/b/c/d/e/f/g/h/i/j",
         ];
         for path in paths {
             assert!(matches!(find(&Method::GET, path), Err(InputError::UnknownRoute)), "{path}");

@@ -80,7 +80,8 @@ impl Api {
     /// The surface as one warp filter. It takes every call and rejects none: what fails is answered in the shape of its prefix.
     pub(crate) fn filter(
         &self,
-    ) -> impl Filter<Extract = (warp::reply::Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static {
+    ) -> impl Filter<Extract = (warp::reply::Response,), Error = warp::Rejection> + Clone + Send + Sync + 'static
+    {
         let inner = Arc::clone(&self.inner);
         let query = warp::query::raw().or(warp::any().map(String::new)).unify();
         warp::method()
@@ -91,7 +92,8 @@ impl Api {
             .then(move |method: Method, path: FullPath, query: String, headers: HeaderMap, body| {
                 let inner = Arc::clone(&inner);
                 async move {
-                    let head = Head { method: &method, path: path.as_str(), query: &query, headers: &headers };
+                    let head =
+                        Head { method: &method, path: path.as_str(), query: &query, headers: &headers };
                     inner.serve(&head, body).await.map(Into::into)
                 }
             })
@@ -116,13 +118,20 @@ impl Inner {
         let index = || HeaderValue::from(self.parts.cluster.view().index());
         answer.headers_mut().entry(headers::INDEX).or_insert_with(index);
         if surface == Surface::SpinCycle {
-            answer.headers_mut().insert(headers::SPINCYCLE_VERSION, HeaderValue::from_static(spin_cycle::VERSION));
+            answer
+                .headers_mut()
+                .insert(headers::SPINCYCLE_VERSION, HeaderValue::from_static(spin_cycle::VERSION));
         }
         self.metrics.record(operation, answer.status(), started.elapsed());
         answer
     }
 
-    async fn serve_endpoint<S, B, E>(&self, endpoint: Endpoint<'_>, head: &Head<'_>, body: S) -> Result<Answer, ApiError>
+    async fn serve_endpoint<S, B, E>(
+        &self,
+        endpoint: Endpoint<'_>,
+        head: &Head<'_>,
+        body: S,
+    ) -> Result<Answer, ApiError>
     where
         S: Stream<Item = Result<B, E>>,
         B: Buf,
@@ -136,7 +145,12 @@ impl Inner {
         self.dispatch(endpoint, head, body).await
     }
 
-    async fn dispatch(&self, endpoint: Endpoint<'_>, head: &Head<'_>, body: Bytes) -> Result<Answer, ApiError> {
+    async fn dispatch(
+        &self,
+        endpoint: Endpoint<'_>,
+        head: &Head<'_>,
+        body: Bytes,
+    ) -> Result<Answer, ApiError> {
         match endpoint {
             Endpoint::PutVariable { name } => cluster::variables::put(self, head, name, body).await,
             Endpoint::GetVariable { name } => cluster::variables::get(self, head, name).await,

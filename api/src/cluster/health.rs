@@ -28,7 +28,10 @@ pub(crate) fn alive() -> Answer {
 pub(crate) fn ready(api: &Inner) -> Answer {
     let reasons = not_ready(api);
     if reasons.is_empty() {
-        return answer::json(StatusCode::OK, &ReadyBody { ready: true, message: "ready".to_owned(), reasons });
+        return answer::json(
+            StatusCode::OK,
+            &ReadyBody { ready: true, message: "ready".to_owned(), reasons },
+        );
     }
     let body = ReadyBody { ready: false, message: reasons.join("; "), reasons };
     let mut answer = answer::json(StatusCode::SERVICE_UNAVAILABLE, &body);

@@ -14,7 +14,8 @@ use crate::{
 pub(crate) fn status(api: &Inner) -> Answer {
     let cluster = &api.parts.cluster;
     let (raft, view, seen) = (cluster.status(), cluster.view(), cluster.heartbeats());
-    let nodes = view.state().nodes.iter().map(|(id, record)| node_status(&raft, *id, record, &seen)).collect();
+    let nodes =
+        view.state().nodes.iter().map(|(id, record)| node_status(&raft, *id, record, &seen)).collect();
     let not_ready = health::not_ready(api);
     let body = ClusterStatus {
         cluster_id: raft.cluster_id.map(|id| id.to_string()),

@@ -22,7 +22,8 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// `PUT …/{name}`: the body is the value.
 pub(crate) async fn put(api: &Inner, head: &Head<'_>, name: &str, body: Bytes) -> Result<Answer, ApiError> {
     let (name, condition) = (variable_name(name)?, headers::condition(head.headers)?);
-    let options = ProposeOptions { idempotency: headers::idempotency(head, &body)?, ..ProposeOptions::client() };
+    let options =
+        ProposeOptions { idempotency: headers::idempotency(head, &body)?, ..ProposeOptions::client() };
     let command = Command::PutVariable { name: name.clone(), value: body, condition };
     let Committed { reply, index } = api.parts.cluster.propose(command, options).await?;
     let Reply::VariablePut { revision, created } = reply? else { unreachable!("a put is answered as one") };
@@ -47,7 +48,8 @@ pub(crate) async fn get(api: &Inner, head: &Head<'_>, name: &str) -> Result<Answ
 /// `DELETE …/{name}`.
 pub(crate) async fn delete(api: &Inner, head: &Head<'_>, name: &str) -> Result<Answer, ApiError> {
     let (name, condition) = (variable_name(name)?, headers::condition(head.headers)?);
-    let options = ProposeOptions { idempotency: headers::idempotency(head, b"")?, ..ProposeOptions::client() };
+    let options =
+        ProposeOptions { idempotency: headers::idempotency(head, b"")?, ..ProposeOptions::client() };
     let command = Command::DeleteVariable { name, condition };
     let Committed { reply, index } = api.parts.cluster.propose(command, options).await?;
     reply?;
@@ -81,7 +83,9 @@ fn limit(query: &str) -> Result<usize, InputError> {
     let Some(text) = query::first(query, "limit") else { return Ok(PAGE_MAX) };
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     match text.parse::<u64>() {
-        Ok(limit) if digits && limit > 0 => Ok(usize::try_from(limit).map_or(PAGE_MAX, |limit| limit.min(PAGE_MAX))),
+        Ok(limit) if digits && limit > 0 => {
+            Ok(usize::try_from(limit).map_or(PAGE_MAX, |limit| limit.min(PAGE_MAX)))
+        }
         _ => {
             let shown: String = text.chars().take(100).collect();
             let reason = format!("parameter limit: {shown:?} is not a whole number from 1 to {PAGE_MAX}");

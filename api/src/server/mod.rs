@@ -73,7 +73,12 @@ pub async fn serve(listener: TcpListener, api: Api, options: Options, mut stop: 
 }
 
 /// Serves one connection until it ends, is told to, or has tried our patience. Its place is free again once it is gone.
-async fn connection(stream: TcpStream, api: Api, mut stop: watch::Receiver<bool>, _place: OwnedSemaphorePermit) {
+async fn connection(
+    stream: TcpStream,
+    api: Api,
+    mut stop: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection was gone before it was served");
         return;

@@ -1,11 +1,6 @@
 //! Reading what is on disk only, without holding up the tasks that serve others.
 
-use capstan_model::{
-    archive,
-    ids::RequestId,
-    rows::LoadError,
-    workflow::view::RequestDetail,
-};
+use capstan_model::{archive, ids::RequestId, rows::LoadError, workflow::view::RequestDetail};
 use capstan_raft_store::{handle::View, runtime};
 
 use crate::error::ArchiveError;

@@ -36,9 +36,12 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
         return Err(InputError::Draining.into());
     }
     let asked = create_body::read(head, body)?;
-    let options = ProposeOptions { idempotency: headers::idempotency(head, body)?, ..ProposeOptions::client() };
+    let options =
+        ProposeOptions { idempotency: headers::idempotency(head, body)?, ..ProposeOptions::client() };
     let wait_max = CREATE_WAIT_MAX;
-    let built = timeout(wait_max, build(&api.parts, &asked)).await.map_err(|_| InputError::CreateTimeout { wait_max })??;
+    let built = timeout(wait_max, build(&api.parts, &asked))
+        .await
+        .map_err(|_| InputError::CreateTimeout { wait_max })??;
     let request = built.into_request(draw_request_id(&api.parts), "".into());
     let location_of_new = location(request.id);
     let committed = api.parts.cluster.propose(Command::CreateRequest(Arc::new(request)), options).await;
@@ -59,9 +62,11 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
 
 /// Expands the request, asking the job types as often as the builder needs them.
 async fn build(parts: &Parts, asked: &Asked) -> Result<Built, InputError> {
-    let args: JsonMap = asked.args.iter().map(|(name, value)| (name.as_str().into(), JsonText::from(value))).collect();
+    let args: JsonMap =
+        asked.args.iter().map(|(name, value)| (name.as_str().into(), JsonText::from(value))).collect();
     let entropy = Arc::clone(&parts.entropy);
-    let mut builder = Builder::new(parts.workflows.specs(), &asked.kind, &args, move || draw_job_id(&*entropy));
+    let mut builder =
+        Builder::new(parts.workflows.specs(), &asked.kind, &args, move || draw_job_id(&*entropy));
     let mut created = Vec::new();
     loop {
         match builder.step(std::mem::take(&mut created)) {

@@ -119,7 +119,8 @@ impl<'de> Deserialize<'de> for Members<'de> {
 }
 
 fn syntax(body: &[u8], error: &serde_json::Error) -> InputError {
-    let before: usize = body.split_inclusive(|b| *b == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
+    let before: usize =
+        body.split_inclusive(|b| *b == b'\n').take(error.line().saturating_sub(1)).map(<[u8]>::len).sum();
     let text = error.to_string();
     let text = text.split(" at line ").next().unwrap_or_default();
     refused(format!("Syntax error: offset={}, error={text}", before + error.column()))
@@ -209,7 +210,10 @@ mod tests {
             let refusal = read_as(content_type, "", body).unwrap_err();
             assert!(refusal.contains("application/json"), "{content_type}: {refusal}");
         }
-        assert_eq!(read_as("application/x-www-form-urlencoded", "", "x=1&type=o%6ee"), asked("one", &json!({})));
+        assert_eq!(
+            read_as("application/x-www-form-urlencoded", "", "x=1&type=o%6ee"),
+            asked("one", &json!({}))
+        );
         assert_eq!(read_as("", "type=one", ""), asked("one", &json!({})));
         assert_eq!(read_as("text/plain", "", ""), asked("", &json!({})));
     }

@@ -58,7 +58,10 @@ fn count(name: &str, text: &str) -> Result<u64, InputError> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let parsed = digits.then(|| text.parse().map_err(|_| "value out of range"));
     parsed.unwrap_or(Err("invalid syntax")).map_err(|cause| {
-        refused(name, format!("{text:?} cannot be parsed to uint: strconv.ParseUint: parsing {text:?}: {cause}"))
+        refused(
+            name,
+            format!("{text:?} cannot be parsed to uint: strconv.ParseUint: parsing {text:?}: {cause}"),
+        )
     })
 }
 
@@ -82,12 +85,16 @@ mod go_time {
                 _ => return (rest, element),
             }
         }
-        let fraction = rest.strip_prefix('.').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+        let fraction =
+            rest.strip_prefix('.').map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
         (fraction.unwrap_or(rest), "Z07:00")
     }
 
     fn matches(given: &str, element: &str) -> bool {
-        given.bytes().zip(element.bytes()).all(|(g, e)| if e.is_ascii_digit() { g.is_ascii_digit() } else { g == e })
+        given
+            .bytes()
+            .zip(element.bytes())
+            .all(|(g, e)| if e.is_ascii_digit() { g.is_ascii_digit() } else { g == e })
     }
 }
 
@@ -109,14 +116,21 @@ mod tests {
             offset: 1,
         };
         assert_eq!(read(query).unwrap(), filter);
-        assert_eq!(read("offset=x").unwrap(), RequestFilter::default(), "without a limit it is not even read");
+        assert_eq!(
+            read("offset=x").unwrap(),
+            RequestFilter::default(),
+            "without a limit it is not even read"
+        );
     }
 
     #[test]
     fn refusals_are_upstreams() {
         let cases = [
             ("state=BOGUS", r#"invalid 'state' parameter: "BOGUS" is not a valid state name"#),
-            ("state=COMPLETE,FAIL", r#"invalid 'state' parameter: "COMPLETE,FAIL" is not a valid state name"#),
+            (
+                "state=COMPLETE,FAIL",
+                r#"invalid 'state' parameter: "COMPLETE,FAIL" is not a valid state name"#,
+            ),
             ("state=", r#"invalid 'state' parameter: "" is not a valid state name"#),
             ("arg=novalue", "invalid 'arg' parameter: 'novalue' does not match expected format key=value"),
             (

@@ -16,7 +16,8 @@ pub(crate) async fn list(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiErro
     let found = match filter(&wanted) {
         Some(filter) => {
             let page = page(&wanted);
-            archive::read(view.clone(), move |view| model::requests(view.state(), view, &filter, page)).await?
+            archive::read(view.clone(), move |view| model::requests(view.state(), view, &filter, page))
+                .await?
         }
         None => Vec::new(),
     };
@@ -27,7 +28,8 @@ pub(crate) async fn list(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiErro
 
 /// The filter as the archive knows it; `None` when only states were asked for that no request is ever in.
 fn filter(wanted: &RequestFilter) -> Option<Filter> {
-    let states: Vec<_> = wanted.states.iter().filter_map(|state| RequestState::from_name(state.name())).collect();
+    let states: Vec<_> =
+        wanted.states.iter().filter_map(|state| RequestState::from_name(state.name())).collect();
     if states.is_empty() && !wanted.states.is_empty() {
         return None;
     }
@@ -62,7 +64,8 @@ mod tests {
 
     #[test]
     fn states_no_request_is_in_match_nothing() {
-        let of = |states: &[State]| filter(&RequestFilter { states: states.to_vec(), ..RequestFilter::default() });
+        let of =
+            |states: &[State]| filter(&RequestFilter { states: states.to_vec(), ..RequestFilter::default() });
         assert!(of(&[State::Reserved, State::Unknown]).is_none());
         assert_eq!(of(&[State::Reserved, State::Fail]).unwrap().states, [RequestState::Failed]);
         assert!(of(&[]).unwrap().states.is_empty());
@@ -70,7 +73,11 @@ mod tests {
 
     #[test]
     fn times_out_of_range_become_the_nearest() {
-        let cases = [("1969-12-31T23:59:59Z", 0), ("1970-01-01T00:00:01Z", 1_000_000_000), ("2600-01-01T00:00:00Z", u64::MAX)];
+        let cases = [
+            ("1969-12-31T23:59:59Z", 0),
+            ("1970-01-01T00:00:01Z", 1_000_000_000),
+            ("2600-01-01T00:00:00Z", u64::MAX),
+        ];
         for (text, nanos) in cases {
             assert_eq!(timestamp(UtcTime::parse(text).unwrap()), Timestamp(nanos), "{text}");
         }

@@ -56,7 +56,8 @@ pub(super) fn chain(detail: &RequestDetail) -> wire::JobChain {
         let job = job(chain, place, *now);
         (job.id.clone(), job)
     });
-    let successors = |spec: &JobSpec| spec.successors.iter().map(|place| chain.job(*place).id.to_string()).collect();
+    let successors =
+        |spec: &JobSpec| spec.successors.iter().map(|place| chain.job(*place).id.to_string()).collect();
     let with_successors = chain.jobs().iter().filter(|spec| !spec.successors.is_empty());
     wire::JobChain {
         request_id: detail.summary.id.to_string(),

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use capstan_model::{
-    command::Command,
-    ids::RequestId,
-    rejection::Rejection,
-    reply::Answer as Reply,
+    command::Command, ids::RequestId, rejection::Rejection, reply::Answer as Reply,
     workflow::command::StopRequest,
 };
 use capstan_raft_store::handle::{ClusterHandle, Committed, Consistency, ProposeOptions};
@@ -29,8 +26,10 @@ const STOP_WAIT_MAX: Duration = Duration::from_secs(3);
 pub(crate) async fn stop(api: &Inner, head: &Head<'_>, id: &str) -> Result<Answer, ApiError> {
     let answer_by = Instant::now() + STOP_WAIT_MAX;
     let (cluster, request) = (&api.parts.cluster, request_id(id)?);
-    let options = ProposeOptions { idempotency: headers::idempotency(head, b"")?, ..ProposeOptions::client() };
-    let Committed { reply, index } = cluster.propose(Command::StopRequest(StopRequest { request }), options).await?;
+    let options =
+        ProposeOptions { idempotency: headers::idempotency(head, b"")?, ..ProposeOptions::client() };
+    let Committed { reply, index } =
+        cluster.propose(Command::StopRequest(StopRequest { request }), options).await?;
     match reply {
         Ok(Reply::RequestStopping { ended: true }) => {}
         Ok(_) => {
