@@ -578,3 +578,15 @@ fn every_script_holds() {
         goldenscript::run(&mut Runner::default(), &path).unwrap();
     }
 }
+
+/// The specs that come with Capstan load without a warning, and the request `test` has its 15 jobs.
+#[test]
+fn the_examples_are_valid() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/specs");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let texts = files.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+    let specs = Specs::load(texts).unwrap();
+    assert_eq!(specs.warnings(), []);
+    let runner = Runner { specs: Arc::new(specs), ..Runner::default() };
+    assert_eq!(runner.build("test", &BTreeMap::new()).unwrap().chain.len(), 15);
+}

@@ -6,26 +6,27 @@ use imbl::OrdMap;
 
 use super::{
     archive_rows,
-    chain::{JobPlace, JobSpec},
+    chain::JobPlace,
     command::CreateRequest,
     event::{AfterTry, EndedTry, WorkflowEvent},
     indexes::{FIRST_JOB, FIRST_REQUEST, Indexes, JobKey},
     job::{Job, Phase},
+    live_rows::{chain_key, job_key, request_key, touched},
     request::{LiveRequest, Progress, RequestState},
 };
 use crate::{
     ids::{Epoch, Incarnation, JobId, RequestId},
-    rows::{self, Key, KeyReader, LoadError, RowSink, Table},
+    rows::RowSink,
     time::Timestamp,
 };
 
 /// All live requests, by id.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LiveRequests {
-    by_id: OrdMap<RequestId, Arc<LiveRequest>>,
+    pub(super) by_id: OrdMap<RequestId, Arc<LiveRequest>>,
     pub(super) indexes: Indexes,
     /// Rows of requests whose chains have not come yet; empty outside a load.
-    loading: BTreeMap<RequestId, Progress>,
+    pub(super) loading: BTreeMap<RequestId, Progress>,
 }
 
 impl LiveRequests {
@@ -264,66 +265,6 @@ impl LiveRequests {
         archive_rows::write_finished(&live, state, at, sink);
     }
 
-    /// Writes every row as if it were new.
-    pub(crate) fn dump(&self, sink: &mut RowSink) {
-        for live in self.iter() {
-            sink.replace(&request_key(live.id()), None, Some(&live.progress));
-            sink.replace(&chain_key(live.id()), None, Some(&*live.created));
-            for (spec, job) in touched(live) {
-                sink.replace(&job_key(live.id(), spec.id), None, Some(job));
-            }
-        }
-    }
-
-    /// Takes one row of the tables Request, Chain, Job; they come in key order.
-    pub(crate) fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
-        let mut parts = KeyReader::new(key);
-        let request = RequestId(parts.fixed()?);
-        match Table::of(key) {
-            Some(Table::Request) => {
-                parts.end()?;
-                self.loading.insert(request, rows::decode(key, value)?);
-            }
-            Some(Table::Chain) => {
-                parts.end()?;
-                let created: CreateRequest = rows::decode(key, value)?;
-                let progress =
-                    self.loading.remove(&request).ok_or_else(|| contradiction(request, "no progress"))?;
-                self.by_id.insert(request, Arc::new(LiveRequest::new(Arc::new(created), progress)));
-            }
-            Some(Table::Job) => {
-                let job = JobId(parts.fixed()?);
-                parts.end()?;
-                self.load_job(request, job, rows::decode(key, value)?)?;
-            }
-            _ => return Err(LoadError::unknown_key(key)),
-        }
-        Ok(())
-    }
-
-    fn load_job(&mut self, request: RequestId, id: JobId, job: Job) -> Result<(), LoadError> {
-        let live =
-            self.by_id.get_mut(&request).ok_or_else(|| contradiction(request, "a job but no chain"))?;
-        let place =
-            live.chain().place(id).ok_or_else(|| contradiction(request, "a job that is not in its chain"))?;
-        Arc::make_mut(live).jobs.set(place.0 as usize, job);
-        Ok(())
-    }
-
-    /// Builds what follows from the rows.
-    pub(crate) fn finish_load(&mut self) -> Result<(), LoadError> {
-        if let Some(request) = self.loading.keys().next() {
-            return Err(contradiction(*request, "no chain"));
-        }
-        let ids: Vec<RequestId> = self.by_id.keys().copied().collect();
-        for id in ids {
-            let live = Arc::make_mut(self.by_id.get_mut(&id).expect("the key was just read"));
-            live.tally = tally(live);
-        }
-        self.indexes = self.rebuild_indexes();
-        Ok(())
-    }
-
     /// What the indexes must be.
     pub(super) fn rebuild_indexes(&self) -> Indexes {
         let mut indexes = Indexes::default();
@@ -332,31 +273,9 @@ impl LiveRequests {
     }
 }
 
-/// The jobs to which something has happened: those that have a row.
-fn touched(live: &LiveRequest) -> impl Iterator<Item = (&JobSpec, &Job)> {
-    let is_touched = |place: JobPlace| *live.job_at(place) != Job::new(live.chain().parents(place));
-    live.chain().places().zip(live.jobs()).filter(move |(place, _)| is_touched(*place)).map(|(_, job)| job)
-}
-
 /// What a request's tally must be.
 pub(super) fn tally(live: &LiveRequest) -> super::request::Tally {
     let mut tally = super::request::Tally::default();
     live.jobs().for_each(|(_, job)| tally.add(job));
     tally
-}
-
-fn contradiction(request: RequestId, what: &str) -> LoadError {
-    LoadError::Contradiction { reason: format!("request {request} has {what}") }
-}
-
-fn request_key(request: RequestId) -> Key {
-    Key::new(Table::Request).fixed(&request.0)
-}
-
-fn chain_key(request: RequestId) -> Key {
-    Key::new(Table::Chain).fixed(&request.0)
-}
-
-fn job_key(request: RequestId, job: JobId) -> Key {
-    Key::new(Table::Job).fixed(&request.0).fixed(&job.0)
 }

@@ -1,7 +1,7 @@
 //! Requests: what is stored of them, the rules by which their jobs run, and what is left when they end.
 //!
 //! [`graph`] expands a request into its chain before anything is stored. A [`command`] leads to [`event`]s in
-//! [`handle`]; the events change [`LiveRequests`]. The rules are one subject a file: `draft` works off what
+//! `handle`; the events change [`LiveRequests`]. The rules are one subject a file: `draft` works off what
 //! follows from a command, `ownership` says which node runs a request, `retry` what becomes of a job when a
 //! try of it ends. Actors and the API read through [`LiveRequests`] and [`view`].
 
@@ -10,6 +10,7 @@ mod check;
 mod draft;
 mod indexes;
 mod live;
+mod live_rows;
 mod ownership;
 mod retry;
 
@@ -25,4 +26,7 @@ pub mod request;
 pub mod view;
 
 pub use self::{archive_rows::FinishedJob, live::LiveRequests};
-pub(crate) use self::{archive_rows::*, check::check};
+pub(crate) use self::{
+    archive_rows::{FinishedRow, Index, JobLogRow, finished_key, job_log_key, newest_first},
+    check::check,
+};

@@ -1,178 +1,27 @@
-//! Expands a request into its chain: a pure machine, fed with what the job types' `create` answer.
-//!
-//! A [`Builder`] walks the request's sequence and those it calls, each node once all it depends on is built
-//! (`reference/spin-cycle.md` 3.2). Jobs that need their type's `create` are handed out by [`Builder::step`]
-//! in as large groups as the order allows, and may be answered in any order; the chain does not depend on it.
-//!
-//! A sequence called by node `n` becomes `sequence_n_begin → S_begin → … → S_end → sequence_n_end`, all of
-//! them real jobs of type `noop`; the request itself becomes `request_R_begin → R_begin → … → R_end →
-//! request_R_end`.
+//! The machine that builds one request.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    fmt,
     sync::Arc,
 };
 
 use bytes::Bytes;
 
 use super::{
-    chain::{ChainParts, JOBS_MAX, JobPlace, JobSpec, SequencePlace, SequenceSpec, ValidChain},
-    command::{CreateRequest, RequestArg},
-    job::is_noop,
-    json::{JsonMap, JsonText},
+    BuildError, Built, CreateCall, Created, NodePath, Step,
+    args::{fill_in, record_args},
+    error::DRAWS_MAX,
 };
 use crate::{
-    ids::{JobId, RequestId},
-    spec::{ArgKind, Node, Rename, Sequence, Specs, Wait, Work},
+    ids::JobId,
+    spec::{Node, Rename, Sequence, Specs, Wait, Work},
+    workflow::{
+        chain::{ChainParts, JOBS_MAX, JobPlace, JobSpec, SequencePlace, SequenceSpec, ValidChain},
+        command::RequestArg,
+        job::is_noop,
+        json::JsonMap,
+    },
 };
-
-/// How many ids are drawn for a job before the building gives up: all of them were taken.
-const DRAWS_MAX: usize = 100;
-
-/// What the builder needs, has, or refuses.
-#[derive(Debug)]
-pub enum Step {
-    /// These jobs are to be created before it can go on. Empty while others are still out.
-    Need(Vec<CreateCall>),
-    /// The chain is complete.
-    Done(Box<Built>),
-    /// Nothing can be built; the builder is used up.
-    Refused(BuildError),
-}
-
-/// A job that its type has to create.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CreateCall {
-    /// The job's id; the answer repeats it.
-    pub job: JobId,
-    /// Its type.
-    pub job_type: Arc<str>,
-    /// Its node's name.
-    pub name: Arc<str>,
-    /// Its args, and nothing else of the request's.
-    pub args: JsonMap,
-}
-
-/// What a job type answered.
-#[derive(Debug, Clone)]
-pub struct Created {
-    /// The job that was to be created.
-    pub job: JobId,
-    /// How it went.
-    pub result: Result<CreateOutput, CreateError>,
-}
-
-/// A job that was created.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CreateOutput {
-    /// Args it added or changed; they are seen by others only through `sets`.
-    pub args: JsonMap,
-    /// What it stored for its runs; opaque.
-    pub bytes: Bytes,
-}
-
-/// Why a job was not created.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CreateError {
-    /// No node offers the type.
-    UnknownType,
-    /// The type refused.
-    Failed(String),
-}
-
-/// A request that was built, without its id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Built {
-    /// The name of its spec.
-    pub request_type: Arc<str>,
-    /// Its args, as they are recorded.
-    pub args: Vec<RequestArg>,
-    /// Its jobs and their order.
-    pub chain: ValidChain,
-}
-
-/// Why a request cannot be built. All of these are the caller's or the spec's doing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum BuildError {
-    /// No type was given.
-    #[error("Type is empty, must be a request name")]
-    EmptyType,
-    /// No spec has this name.
-    #[error("cannot find specs for request: {0}")]
-    UnknownType(String),
-    /// The spec is not one that callers may start.
-    #[error("{0} is not a request")]
-    NotARequest(String),
-    /// A required arg was not given.
-    #[error("required arg '{0}' not set")]
-    RequiredArgMissing(Arc<str>),
-    /// A static arg was given.
-    #[error("static arg '{0}' cannot be given: the spec fixes its value")]
-    StaticArgGiven(Arc<str>),
-    /// A node was not given an arg, because what should have set it did not.
-    #[error("{path}cannot create job {job_type}: missing {arg} from job args")]
-    ArgNotSet {
-        /// Where, from the request inwards.
-        path: NodePath,
-        /// The job type or sequence.
-        job_type: Arc<str>,
-        /// The arg.
-        arg: Arc<str>,
-    },
-    /// A node did not set what its `sets` promise.
-    #[error("{path}expected {job_type} to set {arg} in jobargs")]
-    SetMissing {
-        /// Where, from the request inwards.
-        path: NodePath,
-        /// The job type or sequence.
-        job_type: Arc<str>,
-        /// The arg.
-        arg: Arc<str>,
-    },
-    /// A job's type did not create it.
-    #[error("{path}cannot build job: {}", create_failure(.job_type, .name, .error))]
-    NotCreated {
-        /// Where, from the request inwards.
-        path: NodePath,
-        /// The job type.
-        job_type: Arc<str>,
-        /// The node's name.
-        name: Arc<str>,
-        /// What the type said.
-        error: CreateError,
-    },
-    /// The request would have too many jobs.
-    #[error("the request would have more than {JOBS_MAX} jobs")]
-    TooManyJobs,
-    /// No job id was free any more.
-    #[error("no job id was free after {DRAWS_MAX} draws")]
-    NoJobId,
-}
-
-/// Where in nested sequences a node stands, outermost first.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NodePath(Vec<(Arc<str>, Arc<str>)>);
-
-impl fmt::Display for NodePath {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|(sequence, node)| write!(f, "in seq {sequence}, node {node}: "))
-    }
-}
-
-fn create_failure(job_type: &str, name: &str, error: &CreateError) -> String {
-    match error {
-        CreateError::UnknownType => format!("Error making '{job_type} {name}' job: unknown job type"),
-        CreateError::Failed(reason) => format!("Error creating '{job_type} {name}' job: {reason}"),
-    }
-}
-
-impl Built {
-    /// The command that stores it.
-    pub fn into_request(self, id: RequestId, user: Arc<str>) -> CreateRequest {
-        CreateRequest { id, request_type: self.request_type, user, args: self.args, chain: self.chain }
-    }
-}
 
 /// Builds one request.
 pub struct Builder<D> {
@@ -567,49 +416,5 @@ impl<D: FnMut() -> JobId> Builder<D> {
 fn work_name(node: &Node) -> Arc<str> {
     match &node.work {
         Work::Job(name) | Work::Sequence(name) => name.clone(),
-    }
-}
-
-/// The args of a request, as they are recorded.
-fn record_args(sequence: &Sequence, given: &JsonMap) -> Result<Vec<RequestArg>, BuildError> {
-    let mut counts = BTreeMap::<ArgKind, u32>::new();
-    let mut record = |arg: &crate::spec::Arg| {
-        let count = counts.entry(arg.kind).or_insert(0);
-        let pos = *count;
-        *count += 1;
-        let value = given.get(&arg.name);
-        let default = arg.default.as_deref().map(JsonText::string);
-        let value = match (arg.kind, value) {
-            (ArgKind::Static, Some(_)) => return Err(BuildError::StaticArgGiven(arg.name.clone())),
-            (ArgKind::Required, None) => return Err(BuildError::RequiredArgMissing(arg.name.clone())),
-            (ArgKind::Required | ArgKind::Optional, Some(value)) => value.clone(),
-            (ArgKind::Optional | ArgKind::Static, None) => default.expect("such an arg has a default"),
-        };
-        Ok(RequestArg {
-            pos,
-            name: arg.name.clone(),
-            desc: arg.desc.clone(),
-            kind: arg.kind,
-            given: given.contains_key(&arg.name),
-            default: arg.default.clone().filter(|_| arg.kind == ArgKind::Optional),
-            value,
-        })
-    };
-    sequence.args.iter().map(&mut record).collect()
-}
-
-/// Adds the defaults of optional args that were not passed, and the values of static ones, which always win.
-fn fill_in(sequence: &Sequence, args: &mut JsonMap) {
-    for arg in &sequence.args {
-        let default = arg.default.as_deref().map(JsonText::string);
-        match (arg.kind, default) {
-            (ArgKind::Optional, Some(default)) => {
-                args.entry(arg.name.clone()).or_insert(default);
-            }
-            (ArgKind::Static, Some(default)) => {
-                args.insert(arg.name.clone(), default);
-            }
-            (ArgKind::Required, _) | (_, None) => {}
-        }
     }
 }

@@ -1,0 +1,100 @@
+//! The rows of live requests: their keys, and a load from them.
+
+use std::sync::Arc;
+
+use super::{
+    LiveRequests,
+    chain::{JobPlace, JobSpec},
+    command::CreateRequest,
+    job::Job,
+    live::tally,
+    request::LiveRequest,
+};
+use crate::{
+    ids::{JobId, RequestId},
+    rows::{self, Key, KeyReader, LoadError, RowSink, Table},
+};
+
+impl LiveRequests {
+    /// Writes every row as if it were new.
+    pub(crate) fn dump(&self, sink: &mut RowSink) {
+        for live in self.iter() {
+            sink.replace(&request_key(live.id()), None, Some(&live.progress));
+            sink.replace(&chain_key(live.id()), None, Some(&*live.created));
+            for (spec, job) in touched(live) {
+                sink.replace(&job_key(live.id(), spec.id), None, Some(job));
+            }
+        }
+    }
+
+    /// Takes one row of the tables Request, Chain, Job; they come in key order.
+    pub(crate) fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
+        let mut parts = KeyReader::new(key);
+        let request = RequestId(parts.fixed()?);
+        match Table::of(key) {
+            Some(Table::Request) => {
+                parts.end()?;
+                self.loading.insert(request, rows::decode(key, value)?);
+            }
+            Some(Table::Chain) => {
+                parts.end()?;
+                let created: CreateRequest = rows::decode(key, value)?;
+                let progress =
+                    self.loading.remove(&request).ok_or_else(|| contradiction(request, "no progress"))?;
+                self.by_id.insert(request, Arc::new(LiveRequest::new(Arc::new(created), progress)));
+            }
+            Some(Table::Job) => {
+                let job = JobId(parts.fixed()?);
+                parts.end()?;
+                self.load_job(request, job, rows::decode(key, value)?)?;
+            }
+            _ => return Err(LoadError::unknown_key(key)),
+        }
+        Ok(())
+    }
+
+    fn load_job(&mut self, request: RequestId, id: JobId, job: Job) -> Result<(), LoadError> {
+        let live =
+            self.by_id.get_mut(&request).ok_or_else(|| contradiction(request, "a job but no chain"))?;
+        let place =
+            live.chain().place(id).ok_or_else(|| contradiction(request, "a job that is not in its chain"))?;
+        Arc::make_mut(live).jobs.set(place.0 as usize, job);
+        Ok(())
+    }
+
+    /// Builds what follows from the rows.
+    pub(crate) fn finish_load(&mut self) -> Result<(), LoadError> {
+        if let Some(request) = self.loading.keys().next() {
+            return Err(contradiction(*request, "no chain"));
+        }
+        let ids: Vec<RequestId> = self.by_id.keys().copied().collect();
+        for id in ids {
+            let live = Arc::make_mut(self.by_id.get_mut(&id).expect("the key was just read"));
+            live.tally = tally(live);
+        }
+        self.indexes = self.rebuild_indexes();
+        Ok(())
+    }
+}
+
+/// The jobs to which something has happened: those that have a row.
+pub(super) fn touched(live: &LiveRequest) -> impl Iterator<Item = (&JobSpec, &Job)> {
+    let is_touched = |place: JobPlace| *live.job_at(place) != Job::new(live.chain().parents(place));
+    live.chain().places().zip(live.jobs()).filter(move |(place, _)| is_touched(*place)).map(|(_, job)| job)
+}
+
+fn contradiction(request: RequestId, what: &str) -> LoadError {
+    LoadError::Contradiction { reason: format!("request {request} has {what}") }
+}
+
+pub(super) fn request_key(request: RequestId) -> Key {
+    Key::new(Table::Request).fixed(&request.0)
+}
+
+pub(super) fn chain_key(request: RequestId) -> Key {
+    Key::new(Table::Chain).fixed(&request.0)
+}
+
+pub(super) fn job_key(request: RequestId, job: JobId) -> Key {
+    Key::new(Table::Job).fixed(&request.0).fixed(&job.0)
+}
