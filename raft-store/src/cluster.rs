@@ -225,7 +225,7 @@ fn raft_config(timing: &Timing) -> Result<Arc<Config>, StartError> {
         quorum_loss_probe_interval: Some((millis(timing.election_max) * 5 / 2).max(1)),
         // The default lets a restarted leader resume its term without a vote, and so use a log id a second time when a
         // power cut took its unsynced tail.
-        enable_leader_restore: Some(false),
+        enable_leader_restore: Some(mutant!("leader-restored")),
         // Entries are batches; `snapshot_trigger` counts bytes.
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: 256,

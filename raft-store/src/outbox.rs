@@ -231,6 +231,9 @@ impl Inner {
     }
 
     fn settled_below(&self) -> u64 {
+        if mutant!("settled-too-early") {
+            return self.next;
+        }
         self.waiting.keys().next().copied().unwrap_or(self.next)
     }
 }
