@@ -1,6 +1,9 @@
 //! The `capstan` program: a node, a development cluster, or a client command.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use capstan_node::{
     config::{Config, EXIT_CONFIG, ServerArgs},
@@ -93,6 +96,7 @@ fn complain(error: &dyn std::error::Error, exit_code: u8) -> ExitCode {
         }
         cause = error.source();
     }
-    eprintln!("capstan: {text}");
+    // Nobody may be listening any more, and the exit code says the essential.
+    let _ = writeln!(io::stderr(), "capstan: {text}");
     ExitCode::from(exit_code)
 }

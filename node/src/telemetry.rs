@@ -22,10 +22,13 @@ const SECONDS: [f64; 14] =
 /// # Panics
 /// When called twice.
 pub fn start_log(config: &LogConfig) {
-    // openraft tells at `info` what the node tells in its own words; whoever wants it names it in the level.
-    let filter = EnvFilter::builder().parse_lossy(format!("openraft=warn,{}", config.level));
+    // openraft warns of every unanswered message, and the node says such things once, in its own words; whoever wants
+    // openraft's names it in the level.
+    let filter = EnvFilter::builder().parse_lossy(format!("openraft=error,{}", config.level));
     let color = config.color.unwrap_or_else(|| io::stderr().is_terminal());
     let builder = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(color);
+    // It would report a closed standard error on standard error, and panic.
+    let builder = builder.log_internal_errors(false);
     match config.format {
         LogFormat::Text => builder.init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),

@@ -31,7 +31,8 @@ fn load(text: &str, flags: &[&str]) -> Result<Config, String> {
     std::fs::write(&path, text).unwrap();
     let config = ["capstan", "--config", path.to_str().unwrap()];
     let cli = Cli::try_parse_from(config.iter().chain(flags)).map_err(|error| error.to_string())?;
-    Config::load(cli.server).map_err(|error| error.to_string().replace(path.to_str().unwrap(), "capstan.toml"))
+    Config::load(cli.server)
+        .map_err(|error| error.to_string().replace(path.to_str().unwrap(), "capstan.toml"))
 }
 
 fn with_voters(text: &str) -> String {
@@ -70,8 +71,22 @@ fn listeners_default_to_the_voters_own_addresses() {
 #[test]
 fn flags_win_over_the_file() {
     let flags = [
-        "--node-id", "2", "--data", "/elsewhere", "--http-listen", "127.0.0.1:1", "--peer-listen", "127.0.0.1:2",
-        "--peer-dial", "1=127.0.0.1:9", "--jobs-slots", "7", "--timing-lease", "3s", "--log-format", "json",
+        "--node-id",
+        "2",
+        "--data",
+        "/elsewhere",
+        "--http-listen",
+        "127.0.0.1:1",
+        "--peer-listen",
+        "127.0.0.1:2",
+        "--peer-dial",
+        "1=127.0.0.1:9",
+        "--jobs-slots",
+        "7",
+        "--timing-lease",
+        "3s",
+        "--log-format",
+        "json",
     ];
     let config = load(&with_voters(&format!("{NODE}\njobs = {{ slots = 3 }}")), &flags).unwrap();
     assert_eq!((config.node, config.data.to_str()), (NodeId(2), Some("/elsewhere")));
@@ -84,7 +99,14 @@ fn flags_win_over_the_file() {
 #[test]
 fn flags_alone_are_enough() {
     let flags = [
-        "capstan", "--node-id", "1", "--node-data", "/d", "--voter", "1=127.0.0.1:2,127.0.0.1:1", "--voter",
+        "capstan",
+        "--node-id",
+        "1",
+        "--node-data",
+        "/d",
+        "--voter",
+        "1=127.0.0.1:2,127.0.0.1:1",
+        "--voter",
         "2=b:2,b:1",
     ];
     let config = Config::load(Cli::try_parse_from(flags).unwrap().server).unwrap();
@@ -102,17 +124,33 @@ fn what_is_wrong_is_named_with_its_place_and_what_would_be_right() {
              (known here: id, data, worker_threads)",
         ),
         ("noode = { id = 1 }", &[], "unknown key `noode`; did you mean `node`?"),
-        ("\n\nhttp = { listen = \"here\" }", &[], "capstan.toml:3:19: in `http = { listen = \"here\" }`: invalid socket address"),
+        (
+            "\n\nhttp = { listen = \"here\" }",
+            &[],
+            "capstan.toml:3:19: in `http = { listen = \"here\" }`: invalid socket address",
+        ),
         ("node = { id = 1", &[], "capstan.toml:3:1: in `[[voter]]`: missing key for inline table element"),
         ("timing = { lease = \"5 parsecs\" }", &[], "capstan.toml:1:"),
         ("log = { format = \"xml\" }", &[], "unknown variant `xml`, expected `text` or `json`"),
         ("node = { id = 1 }", &[], "node.data is missing"),
         ("node = { data = \"/d\" }", &[], "node.id is missing"),
         (NODE, &["--node-id", "3"], "node.id = 3 is not among the voters (1, 2)"),
-        (NODE, &["--http-listen", "0.0.0.0:80"], "http.listen = 0.0.0.0:80 can be reached from other machines"),
-        (NODE, &["--peer-listen", "10.1.2.3:80"], "peer.listen = 10.1.2.3:80 can be reached from other machines"),
+        (
+            NODE,
+            &["--http-listen", "0.0.0.0:80"],
+            "http.listen = 0.0.0.0:80 can be reached from other machines",
+        ),
+        (
+            NODE,
+            &["--peer-listen", "10.1.2.3:80"],
+            "peer.listen = 10.1.2.3:80 can be reached from other machines",
+        ),
         (NODE, &["--peer-listen", "127.0.0.1:8641"], "http.listen and peer.listen are both 127.0.0.1:8641"),
-        (NODE, &["--peer-listen", "127.0.0.1:8742"], "voter 2: peer = 127.0.0.1:8742 is where this node listens"),
+        (
+            NODE,
+            &["--peer-listen", "127.0.0.1:8742"],
+            "voter 2: peer = 127.0.0.1:8742 is where this node listens",
+        ),
         (NODE, &["--peer-dial", "1=127.0.0.1:9"], "peer.dial: 1 is this node itself"),
         (NODE, &["--peer-dial", "2=127.0.0.1:8741"], "points at this node itself"),
         (NODE, &["--peer-dial", "9=127.0.0.1:9"], "peer.dial: \"9\" is not the id of a voter"),
@@ -125,7 +163,11 @@ fn what_is_wrong_is_named_with_its_place_and_what_would_be_right() {
         (NODE, &["--voter", "1=a:1,a:2", "--voter", "1=b:1,b:2"], "voter 1 is there twice"),
         (NODE, &["--voter", "1=a:1,a:2", "--voter", "2=a:1,b:2"], "voters 1 and 2 share the address a:1"),
         (NODE, &["--voter", "1=a:1,a:1"], "voter 1: peer and http are both a:1"),
-        (NODE, &["--voter", "1=a:1,a:2"], "http.listen is missing, and this voter's own address is no IP address"),
+        (
+            NODE,
+            &["--voter", "1=a:1,a:2"],
+            "http.listen is missing, and this voter's own address is no IP address",
+        ),
         (NODE, &["--voter", "0=a:1,a:2"], "ids count from 1"),
     ];
     for (text, flags, expected) in cases {
@@ -137,7 +179,8 @@ fn what_is_wrong_is_named_with_its_place_and_what_would_be_right() {
 #[test]
 fn all_problems_are_said_at_once() {
     let error = load("jobs = { slots = 0 }", &[]).unwrap_err();
-    for expected in ["there is no [[voter]]", "node.id is missing", "node.data is missing", "jobs.slots = 0"] {
+    for expected in ["there is no [[voter]]", "node.id is missing", "node.data is missing", "jobs.slots = 0"]
+    {
         assert!(error.contains(expected), "{error}");
     }
 }
@@ -152,7 +195,8 @@ fn other_machines_may_reach_a_node_that_is_told_so() {
 fn at_most_seven_vote() {
     let voters: Vec<_> = (1..=8).map(|i| format!("{i}=n{i}:1,n{i}:2")).collect();
     let flags: Vec<_> = voters.iter().flat_map(|voter| ["--voter", voter]).collect();
-    let error = load(NODE, &[&flags[..], &["--http-listen", "127.0.0.1:1", "--peer-listen", "127.0.0.1:2"]].concat());
+    let error =
+        load(NODE, &[&flags[..], &["--http-listen", "127.0.0.1:1", "--peer-listen", "127.0.0.1:2"]].concat());
     assert!(error.unwrap_err().contains("8 voters: a cluster has at most 7"));
 }
 
@@ -161,4 +205,41 @@ fn a_missing_file_is_named() {
     let cli = Cli::try_parse_from(["capstan", "--config", "/no/such.toml"]).unwrap();
     let error = Config::load(cli.server).unwrap_err().to_string();
     assert!(error.contains("cannot read /no/such.toml: No such file"), "{error}");
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_flags_over_the_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("capstan.toml");
+    std::fs::write(&path, with_voters(NODE)).unwrap();
+    let check = |flags: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_capstan"))
+            .args(["server", "--check"])
+            .args(flags)
+            .env("CAPSTAN_CONFIG", &path)
+            .env("CAPSTAN_NODE_ID", "2")
+            .env("CAPSTAN_PEER_DIAL", "1=127.0.0.1:9,2=127.0.0.1:10")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        (output.status.code(), text)
+    };
+    // Each voter is told to dial itself, so the message shows which one it takes itself for.
+    let (code, text) = check(&[]);
+    assert_eq!(code, Some(78), "{text}");
+    assert!(text.contains("peer.dial: 2 is this node itself"), "{text}");
+    let (code, text) = check(&["--node-id", "1"]);
+    assert_eq!(code, Some(78), "{text}");
+    assert!(text.contains("peer.dial: 1 is this node itself"), "{text}");
+}
+
+#[test]
+fn a_good_configuration_can_be_checked_without_starting_anything() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("capstan.toml");
+    std::fs::write(&path, with_voters(NODE)).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_capstan"));
+    let output = command.args(["server", "--check", "--config"]).arg(&path).output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "the configuration of node 1 is fine\n");
 }

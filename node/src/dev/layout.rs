@@ -53,11 +53,11 @@ impl Place {
 }
 
 impl Layout {
-    /// Lays a cluster out in `directory`, or finds the one that is there, and writes the configuration files.
+    /// Lays a cluster out in `directory`, or finds the one that is there. Writes nothing there but a lock.
     ///
     /// # Errors
-    /// The cluster there is of another size or is running, or a file cannot be written.
-    pub(super) fn prepare(
+    /// The cluster there is of another size or is running, or a directory cannot be used.
+    pub(super) fn plan(
         directory: &Path,
         nodes: usize,
         base_port: u16,
@@ -66,7 +66,6 @@ impl Layout {
         if !(1..=VOTERS_MAX).contains(&nodes) {
             return Err(DevError::NodeCount { nodes });
         }
-        let cannot = |path: &Path, source| DevError::File { path: path.to_owned(), source };
         fs::create_dir_all(directory).map_err(|source| cannot(directory, source))?;
         let directory = directory.canonicalize().map_err(|source| cannot(directory, source))?;
         let specs =
@@ -76,19 +75,8 @@ impl Layout {
         if found != 0 && found != nodes {
             return Err(DevError::OtherSize { directory, found, wanted: nodes });
         }
-        let layout = Self {
-            nodes: places(&directory, nodes, base_port)?,
-            is_restart: found != 0,
-            directory,
-            specs,
-            _lock: lock,
-        };
-        for place in &layout.nodes {
-            fs::create_dir_all(&place.directory).map_err(|source| cannot(&place.directory, source))?;
-            let path = place.config();
-            write_whole(&path, layout.config_of(place).as_bytes()).map_err(|source| cannot(&path, source))?;
-        }
-        Ok(layout)
+        let nodes = places(&directory, nodes, base_port)?;
+        Ok(Self { nodes, is_restart: found != 0, directory, specs, _lock: lock })
     }
 
     /// Checks that nobody listens where the nodes will.
@@ -104,6 +92,19 @@ impl Layout {
                     source,
                 })?;
             }
+        }
+        Ok(())
+    }
+
+    /// Makes the nodes' folders and writes their configuration files.
+    ///
+    /// # Errors
+    /// A folder or file cannot be written.
+    pub(super) fn write_configs(&self) -> Result<(), DevError> {
+        for place in &self.nodes {
+            fs::create_dir_all(&place.directory).map_err(|source| cannot(&place.directory, source))?;
+            let path = place.config();
+            write_whole(&path, self.config_of(place).as_bytes()).map_err(|source| cannot(&path, source))?;
         }
         Ok(())
     }
@@ -133,6 +134,10 @@ impl Layout {
     }
 }
 
+fn cannot(path: &Path, source: io::Error) -> DevError {
+    DevError::File { path: path.to_owned(), source }
+}
+
 fn places(directory: &Path, nodes: usize, base_port: u16) -> Result<Vec<Place>, DevError> {
     let address = |id: usize, after: u16| {
         let offset = u16::try_from(id - 1).ok()?.checked_add(after)?;
@@ -151,7 +156,7 @@ fn places(directory: &Path, nodes: usize, base_port: u16) -> Result<Vec<Place>, 
 fn lock(directory: &Path) -> Result<Flock<File>, DevError> {
     let path = directory.join("dev.lock");
     let file = File::options().create(true).write(true).truncate(false).open(&path);
-    let file = file.map_err(|source| DevError::File { path: path.clone(), source })?;
+    let file = file.map_err(|source| cannot(&path, source))?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock)
         .map_err(|(_, _)| DevError::Running { directory: directory.to_owned() })
 }
@@ -170,15 +175,18 @@ mod tests {
     use super::*;
     use crate::config::{Config, ServerArgs};
 
-    fn prepare(directory: &Path, nodes: usize) -> Result<Layout, DevError> {
-        Layout::prepare(directory, nodes, 8641, None)
+    fn plan(directory: &Path, nodes: usize) -> Result<Layout, DevError> {
+        let layout = Layout::plan(directory, nodes, 8641, None)?;
+        layout.write_configs()?;
+        Ok(layout)
     }
 
     #[test]
     fn every_node_gets_a_configuration_that_starts_it_alone() {
         let directory = tempfile::tempdir().unwrap();
         let specs = tempfile::tempdir().unwrap();
-        let layout = Layout::prepare(directory.path(), 3, 8641, Some(specs.path())).unwrap();
+        let layout = Layout::plan(directory.path(), 3, 8641, Some(specs.path())).unwrap();
+        layout.write_configs().unwrap();
         assert!(!layout.is_restart);
         for place in &layout.nodes {
             let args = ServerArgs { config: Some(place.config()), ..ServerArgs::default() };
@@ -195,17 +203,17 @@ mod tests {
     #[test]
     fn a_cluster_of_another_size_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
-        drop(prepare(directory.path(), 3).unwrap());
-        assert!(prepare(directory.path(), 3).unwrap().is_restart);
-        let error = prepare(directory.path(), 5).unwrap_err();
+        drop(plan(directory.path(), 3).unwrap());
+        assert!(plan(directory.path(), 3).unwrap().is_restart);
+        let error = plan(directory.path(), 5).unwrap_err();
         assert!(matches!(error, DevError::OtherSize { found: 3, wanted: 5, .. }), "{error}");
     }
 
     #[test]
     fn a_running_cluster_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
-        let _running = prepare(directory.path(), 1).unwrap();
-        let error = prepare(directory.path(), 1).unwrap_err();
+        let _running = plan(directory.path(), 1).unwrap();
+        let error = plan(directory.path(), 1).unwrap_err();
         assert!(matches!(error, DevError::Running { .. }), "{error}");
     }
 
@@ -213,10 +221,10 @@ mod tests {
     fn sizes_and_ports_have_bounds() {
         let directory = tempfile::tempdir().unwrap();
         for nodes in [0, 8] {
-            assert!(matches!(prepare(directory.path(), nodes), Err(DevError::NodeCount { .. })));
+            assert!(matches!(plan(directory.path(), nodes), Err(DevError::NodeCount { .. })));
         }
         for port in [0, 65_436, 65_535] {
-            let refused = Layout::prepare(directory.path(), 1, port, None);
+            let refused = Layout::plan(directory.path(), 1, port, None);
             assert!(matches!(refused, Err(DevError::BasePort { .. })), "{port}");
         }
     }
@@ -226,7 +234,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let layout = Layout::prepare(directory.path(), 1, port, None);
+        let layout = Layout::plan(directory.path(), 1, port, None);
         // The system may hand out a port so high that the peers' ports do not fit.
         let Ok(layout) = layout else { return };
         let error = layout.check_ports().unwrap_err().to_string();

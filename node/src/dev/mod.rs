@@ -152,8 +152,9 @@ pub fn run(args: &DevArgs) -> Result<(), DevError> {
         Some(directory) => specs_dir::load(directory)?.request_list(),
         None => Vec::new(),
     };
-    let layout = Layout::prepare(&args.data, args.nodes, args.base_port, args.specs.as_deref())?;
+    let layout = Layout::plan(&args.data, args.nodes, args.base_port, args.specs.as_deref())?;
     layout.check_ports()?;
+    layout.write_configs()?;
     let system = |attempt| move |source| DevError::System { attempt, source };
     let program = std::env::current_exe().map_err(system("find this program's own file"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

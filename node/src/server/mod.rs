@@ -209,7 +209,8 @@ impl Preparation {
         let job_types = JobTypes::built_in();
         let net = PeerNet::new(&config.peers());
         let Started { handle, peers } = open(&config, &job_types, &net).await?;
-        info!(incarnation = %handle.incarnation(), cluster = ?handle.cluster_id(), "opened the store");
+        let cluster = handle.cluster_id().map(|cluster| cluster.to_string());
+        info!(incarnation = %handle.incarnation(), cluster, applied = handle.view().index(), "opened the store");
         clear_leftovers(&config).await?;
         executor.begin(handle.incarnation()).await?;
         tokio::spawn(lease::follow(handle.lease(), Arc::clone(&executor) as Arc<dyn Executor>));
