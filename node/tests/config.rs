@@ -1,5 +1,7 @@
 //! The configuration as its author meets it: texts and flags in, a configuration or a message out.
 
+#![expect(clippy::unwrap_used, reason = "clippy takes the helpers of a test file for production code")]
+
 use std::{path::Path, time::Duration};
 
 use capstan_model::ids::NodeId;

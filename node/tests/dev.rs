@@ -1,5 +1,7 @@
 //! `capstan dev` as people and scripts meet it: real processes on loopback.
 
+#![expect(clippy::unwrap_used, reason = "clippy takes the helpers of a test file for production code")]
+
 use std::{
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},

@@ -1,5 +1,7 @@
 //! Two nodes' ends of the peer protocol on loopback, around a made-up service.
 
+#![expect(clippy::unwrap_used, reason = "clippy takes the helpers of a test file for production code")]
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -147,7 +149,7 @@ async fn raft_calls_arrive_in_the_order_they_were_first_polled() {
     const CALLS: u32 = 5_000;
     let (a, mut b) = pair().await;
     // Every third is held back at the other end: it must not delay those behind it.
-    let payload = |i: u32| [if i % 3 == 0 { b"h" } else { b"x" }, &i.to_be_bytes()[..]].concat();
+    let payload = |i: u32| [if i.is_multiple_of(3) { b"h" } else { b"x" }, &i.to_be_bytes()[..]].concat();
     let mut calls: FuturesOrdered<_> = (0..CALLS).map(|i| a.append(B, payload(i))).collect();
     let answers = tokio::spawn(async move {
         let mut answers = Vec::new();
@@ -158,7 +160,7 @@ async fn raft_calls_arrive_in_the_order_they_were_first_polled() {
     });
     for i in 0..CALLS {
         assert_eq!(b.seen.recv().await, Some((A, PeerRequest::Append(payload(i).into()))));
-        if i % 3 == 0 {
+        if i.is_multiple_of(3) {
             b.service.held.notify_one();
             b.released.recv().await;
         }
