@@ -193,18 +193,18 @@ impl Snapshots {
         SnapshotReceiver::new(Arc::clone(&self.disk), manifest, self.number())
     }
 
-    /// Keeps a snapshot that openraft decided to install: checks it, gives it its final name and offers it.
+    /// Keeps a received snapshot that openraft has decided to install and that was found right: gives it its final name and
+    /// offers it. Nothing happens to one that is kept already.
     ///
     /// # Errors
-    /// A file is not what the manifest says, or the disk failed.
-    pub(crate) fn adopt(&self, snapshot: &SnapshotHandle) -> io::Result<SnapshotHandle> {
-        snapshot.check()?;
+    /// The disk failed.
+    pub(crate) fn adopt(&self, snapshot: &SnapshotHandle) -> io::Result<()> {
         if self.lock().iter().any(|kept| Arc::ptr_eq(kept, snapshot)) {
-            return Ok(Arc::clone(snapshot));
+            return Ok(());
         }
-        let adopted = self.offer(&snapshot.path, snapshot.manifest.clone(), snapshot.number)?;
+        self.offer(&snapshot.path, snapshot.manifest.clone(), snapshot.number)?;
         snapshot.is_temporary.store(false, Ordering::Release);
-        Ok(adopted)
+        Ok(())
     }
 
     fn number(&self) -> u64 {

@@ -274,3 +274,19 @@ async fn the_same_snapshot_can_be_installed_again() {
         snapshot.check().unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_kept_snapshot_that_was_damaged_is_not_installed() {
+    let directory = Directory::new();
+    let mut opened = directory.open().await;
+    opened.commit(history(5)).await;
+    let snapshot = opened.snapshot().await;
+    opened.commit(vec![put(1, 6)]).await;
+    // A file that RocksDB would take as it is.
+    let options = snapshot.manifest().files.iter().find(|file| file.name.starts_with("OPTIONS")).unwrap();
+    let path = directory.path().join(snapshot.db()).join(&options.name);
+    std::fs::write(&path, [&std::fs::read(&path).unwrap()[..], b"#"].concat()).unwrap();
+    let meta = snapshot.manifest().meta();
+    assert!(opened.machine.install_snapshot(&meta, snapshot).await.is_err());
+    assert_eq!(opened.machine.view().index(), 6);
+}
