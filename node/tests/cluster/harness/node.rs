@@ -1,0 +1,194 @@
+//! One node as a process.
+
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+use capstan_client::{Client, ClientOptions, cluster::ClusterStatus};
+use nix::{
+    mount::{MntFlags, MsFlags, mount, umount2},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::{PATIENCE, Plan, ports::free_address, until, wire::Wire};
+
+/// A node's place, and its process while it has one.
+pub(crate) struct Node {
+    pub(crate) id: u64,
+    pub(crate) http: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) data: PathBuf,
+    pub(crate) config: PathBuf,
+    log: PathBuf,
+    process: Option<Child>,
+    is_mounted: bool,
+}
+
+/// Writes the configuration of three nodes that know each other.
+pub(super) fn lay_out(directory: &Path, plan: &Plan) -> Vec<Node> {
+    let node = |id: u64| Node {
+        id,
+        http: free_address(),
+        peer: free_address(),
+        data: directory.join(format!("n{id}")),
+        config: directory.join(format!("n{id}.toml")),
+        log: directory.join(format!("n{id}.log")),
+        process: None,
+        is_mounted: false,
+    };
+    let mut nodes: Vec<_> = (1..=3).map(node).collect();
+    let voters = nodes.iter().fold(String::new(), |mut text, node| {
+        let Node { id, peer, http, .. } = node;
+        write!(text, "\n[[voter]]\nid = {id}\npeer = \"{peer}\"\nhttp = \"{http}\"\n").unwrap();
+        text
+    });
+    let examples = examples();
+    for node in &mut nodes {
+        fs::create_dir(&node.data).unwrap();
+        if let Some(mib) = plan.disk_mib {
+            node.mount(mib);
+        }
+        let text = format!(
+            "node = {{ id = {}, data = {:?} }}\nspecs = {{ directory = {:?} }}\nlog = {{ color = false }}\n{voters}\n[timing]\n{}\n",
+            node.id,
+            node.data,
+            examples.join("specs"),
+            plan.timing,
+        );
+        fs::write(&node.config, text).unwrap();
+    }
+    nodes
+}
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").canonicalize().unwrap()
+}
+
+/// The program under test: `CAPSTAN_BIN`, or the one that was built with this test.
+fn program() -> PathBuf {
+    let given = std::env::var_os("CAPSTAN_BIN").map(PathBuf::from);
+    // Tests run in the folder of their crate, and whoever names a program stands in that of the workspace.
+    let from_root = |path: PathBuf| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    given.map_or_else(|| env!("CARGO_BIN_EXE_capstan").into(), from_root)
+}
+
+/// `capstan server` with these arguments, without any setting of the surrounding test run.
+pub(crate) fn server(config: &Path) -> Command {
+    let mut command = Command::new(program());
+    command.arg("server").arg("--config").arg(config);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CAPSTAN_")) {
+        command.env_remove(name);
+    }
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", examples().join("bin").display()));
+    command
+}
+
+impl Node {
+    /// Starts the process; it ends with this one, however this one ends.
+    pub(crate) fn start(&mut self) {
+        assert!(!self.is_running(), "node {} runs already", self.id);
+        let log = File::options().create(true).append(true).open(&self.log).unwrap();
+        let child = server(&self.config)
+            .arg("--supervised")
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.process = Some(child);
+    }
+
+    /// Whether it was started and has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| process.try_wait().unwrap().is_none())
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it was started").id()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.pid().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Ends the process as a crash would; when this returns it is gone.
+    pub(crate) fn kill(&mut self) {
+        let process = self.process.as_mut().expect("it was started");
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
+
+    /// Waits until it has ended by itself.
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        let process = self.process.as_mut().expect("it was started");
+        until("the end of a node", async || process.try_wait().unwrap()).await
+    }
+
+    /// Waits until it says that calls should be sent to it.
+    pub(crate) async fn ready(&mut self) {
+        let client = self.client();
+        let begun = std::time::Instant::now();
+        while !client.ready().await.is_ok_and(|answer| answer.ready) {
+            assert!(self.is_running(), "node {} has ended instead of becoming ready", self.id);
+            assert!(begun.elapsed() < PATIENCE, "node {} is not ready after {PATIENCE:?}", self.id);
+            tokio::time::sleep(super::LOOK_EVERY).await;
+        }
+    }
+
+    /// What it says of itself; `None` when it does not answer.
+    pub(crate) async fn status(&self) -> Option<ClusterStatus> {
+        let mut wire = Wire::to(self.http);
+        let answer = wire.call("GET", "/cluster/v1/status", &[], b"").await.ok()?;
+        serde_json::from_slice(&answer.body).ok()
+    }
+
+    /// A client that knows only this node.
+    pub(crate) fn client(&self) -> Client {
+        let options = ClientOptions { timeout: PATIENCE, ..ClientOptions::default() };
+        Client::with_options(vec![self.http.to_string()], options).unwrap()
+    }
+
+    /// Everything it has logged in all its lives.
+    pub(crate) fn log(&self) -> String {
+        let bytes = fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// How often a line of its log holds this text.
+    pub(crate) fn logged(&self, text: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Empties its data directory, as a replaced disk would be.
+    pub(crate) fn wipe(&mut self) {
+        assert!(!self.is_running());
+        fs::remove_dir_all(&self.data).unwrap();
+        fs::create_dir(&self.data).unwrap();
+    }
+
+    fn mount(&mut self, mib: u64) {
+        let size = format!("size={mib}m");
+        mount(Some("capstan-test"), &self.data, Some("tmpfs"), MsFlags::empty(), Some(size.as_str())).unwrap();
+        self.is_mounted = true;
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(process) = &mut self.process {
+            // It may have ended already.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if self.is_mounted {
+            // Detached at once: its guardian may still be on its way out.
+            let _ = umount2(&self.data, MntFlags::MNT_DETACH);
+        }
+    }
+}

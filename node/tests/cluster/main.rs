@@ -1,0 +1,24 @@
+//! Clusters of three real processes on loopback: what they promise while nodes are killed, stopped, wiped, short of disk
+//! and sent rubbish.
+//!
+//! Counts are small, so that this can run with every other test. `CAPSTAN_ROUNDS=100` raises the count of whichever test is
+//! run, and holds it to its budget of time; `CAPSTAN_BIN` names another program than the one just built. With both, these
+//! tests are the proofs of a release:
+//!
+//! ```text
+//! CAPSTAN_ROUNDS=100 CAPSTAN_BIN=target/release/capstan \
+//!     cargo test -p capstan-node --test cluster -- --nocapture a_killed_leader
+//! ```
+
+mod harness;
+
+mod directories;
+mod disk_full;
+mod leader_killed;
+mod leader_paused;
+mod malformed_calls;
+mod malformed_peers;
+mod reads;
+mod requests;
+mod snapshot;
+mod writers;
