@@ -338,3 +338,79 @@ fn framework(status: StatusCode, message: Option<&str>) -> Answer {
     let body = FrameworkError { message: message.unwrap_or_default().to_owned() };
     spin_cycle::json::answer(status, &body, spin_cycle::json::Layout::Compact)
 }
+
+#[cfg(test)]
+mod tests {
+    use capstan_model::ids::{CommandId, Incarnation, NodeId, VariableName};
+
+    use super::*;
+
+    fn name() -> VariableName {
+        "a".parse().unwrap()
+    }
+
+    fn unknown_outcome() -> ProposeError {
+        let incarnation = Incarnation { node: NodeId(1), boot: 2, nonce: 3 };
+        ProposeError::OutcomeUnknown { id: CommandId { incarnation, seq: 4 }, waited: Duration::from_secs(4) }
+    }
+
+    #[test]
+    fn the_status_tells_what_the_caller_may_do() {
+        let waited = Duration::from_secs(4);
+        let cases: [(ApiError, u16, bool); 14] = [
+            (InputError::UnknownRoute.into(), 404, false),
+            (InputError::BodyTooLarge { bytes_max: 1 }.into(), 413, false),
+            (InputError::TooManyCalls { calls_max: 1 }.into(), 429, true),
+            (InputError::Draining.into(), 503, true),
+            (Rejection::RevisionMismatch { name: name(), current: None }.into(), 412, false),
+            (Rejection::TooMany { what: "variables".to_owned(), count_max: 1 }.into(), 429, true),
+            (Rejection::IdempotencyKeyReused.into(), 422, false),
+            (ProposeError::NoLeader { waited }.into(), 503, true),
+            (ProposeError::QueueFull.into(), 429, true),
+            (ProposeError::DiskNearlyFull.into(), 507, true),
+            (unknown_outcome().into(), 504, false),
+            (ReadError::NoLeader { waited }.into(), 503, true),
+            (ReadError::NotReached { index: 2, applied: 1 }.into(), 503, true),
+            (Rejection::Bug { message: "secret".to_owned() }.into(), 500, false),
+        ];
+        for (error, status, retry_after) in cases {
+            let shown = error.to_string();
+            for surface in [Surface::Cluster, Surface::SpinCycle] {
+                let answer = error.answer(surface);
+                assert_eq!(answer.status().as_u16(), status, "{shown}");
+                assert_eq!(answer.headers().contains_key(RETRY_AFTER), retry_after, "{shown}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_creation_of_unknown_outcome_says_where_to_look() {
+        let location = "/api/v1/requests/x".to_owned();
+        let error: ApiError = CreateError { source: unknown_outcome(), location }.into();
+        assert_eq!(error.answer(Surface::SpinCycle).headers()[LOCATION], "/api/v1/requests/x");
+        let plain: ApiError = unknown_outcome().into();
+        assert!(!plain.answer(Surface::Cluster).headers().contains_key(LOCATION));
+    }
+
+    #[test]
+    fn details_of_a_bug_stay_in_our_log() {
+        let error: ApiError = Rejection::Bug { message: "secret".to_owned() }.into();
+        let body = error.answer(Surface::Cluster).into_body();
+        assert!(!String::from_utf8_lossy(&body).contains("secret"));
+    }
+
+    #[test]
+    fn each_surface_has_its_own_shapes() {
+        let error: ApiError = Rejection::IdempotencyKeyReused.into();
+        let message = "the idempotency key was used before with another body";
+        let cluster = format!("{{\"code\":\"idempotency_key_reused\",\"message\":\"{message}\"}}\n");
+        assert_eq!(error.answer(Surface::Cluster).into_body(), cluster);
+        let handler = format!("{{\"message\":\"{message}\",\"requestId\":\"\",\"httpStatus\":422}}\n");
+        assert_eq!(error.answer(Surface::SpinCycle).into_body(), handler);
+        let error: ApiError = InputError::UnsupportedMediaType.into();
+        assert_eq!(
+            error.answer(Surface::SpinCycle).into_body(),
+            "{\"message\":\"Unsupported Media Type\"}\n"
+        );
+    }
+}

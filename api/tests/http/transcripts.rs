@@ -1,24 +1,28 @@
-//! Golden transcripts: every file in `http/` shows how a part of the surface answers, over a real cluster of one voter.
+//! Golden transcripts: every `.txt` here shows how a part of the surface answers.
 //!
 //! A line is a call: method, path, `body=` or `bytes=` (so many), and headers as `Name=value`. The output is the status, the
-//! headers in order and the body. What differs from run to run is shown as `<time>` and `<index>`. Jobs run when the script says so:
-//! `finish JOB` ends the newest try of a job. `UPDATE_GOLDENFILES=1` records; read what was recorded.
-
-mod common;
+//! headers in order and the body. Moments are shown as `<time>`. Jobs run when the script says so:
+//! `finish JOB` ends its try, `retry` starts the next of the one that failed. `UPDATE_GOLDENFILES=1` records; read what was recorded.
 
 use std::{error::Error, fmt::Write, path::Path, sync::atomic::Ordering};
 
 use bytes::Bytes;
 use capstan_model::{
     command::Command as Proposal,
+    rejection::Rejection,
     time::Timestamp,
-    workflow::command::{FinishTry, TryEnd, TryReport},
+    workflow::{
+        command::{FinishTry, StartRetry, TryEnd, TryReport},
+        json::JsonMap,
+        output::{Output, Tail},
+    },
 };
 use capstan_raft_store::handle::ProposeOptions;
-use common::TestNode;
-use goldenscript::{Argument, Command, Context};
+use goldenscript::{Command, Context};
 use http::{HeaderMap, Request, Response};
 use tokio::runtime::Runtime;
+
+use crate::node::TestNode;
 
 /// Runs one script against one node.
 struct Script {
@@ -74,7 +78,7 @@ fn node_state() {
 fn run(script: &str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let node = runtime.block_on(TestNode::start());
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http").join(script);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http").join(script).with_extension("txt");
     goldenscript::run(&mut Script { runtime, node }, path).unwrap();
 }
 
@@ -84,6 +88,7 @@ impl goldenscript::Runner for Script {
     fn run(&mut self, command: &Command, _: &Context) -> Result<String, Box<dyn Error>> {
         match command.name.as_str() {
             "finish" => self.finish(command),
+            "retry" => self.retry(),
             "drain" => {
                 self.node.draining.store(true, Ordering::Relaxed);
                 Ok(String::new())
@@ -113,31 +118,52 @@ impl Script {
         Ok(format!("{method} {path} → {}", shown(&response)))
     }
 
-    /// Reports the end of the running try of a job of the newest request that has one of this name.
+    /// Reports the end of the running try of a job.
     fn finish(&self, command: &Command) -> Result<String, Box<dyn Error>> {
-        let [Argument::Positional(job), end @ ..] = &command.args[..] else {
-            return Err("finish JOB [fail]".into());
+        let mut args = command.consume_args();
+        let job = args.next_pos().ok_or("which job ends")?;
+        let end = match args.next_pos() {
+            None => TryEnd::Complete,
+            Some("fail") => TryEnd::Failed,
+            Some("stopped") => TryEnd::Stopped,
+            Some(other) => return Err(format!("a try does not end {other}").into()),
         };
-        let end = if end.is_empty() { TryEnd::Complete } else { TryEnd::Failed };
+        args.reject_next()?;
         let view = self.node.cluster.view();
-        let running = view.state().requests.running_under(self.node.cluster.incarnation());
-        let id = running.filter(|running| *running.spec.name == **job).map(|running| running.id).last();
+        let mut running = view.state().requests.running_under(self.node.cluster.incarnation());
+        let id = running.find(|running| *running.spec.name == *job).map(|running| running.id);
+        let failed = end == TryEnd::Failed;
         let report = TryReport {
             end,
-            exit: i64::from(end != TryEnd::Complete),
-            error: "".into(),
-            stdout: Default::default(),
-            stderr: Default::default(),
+            exit: i64::from(failed),
+            error: if failed { "exit status 1" } else { "" }.into(),
+            stdout: Output::new(Tail { bytes: b"out <1>\n", dropped: 0 }, 1_024),
+            stderr: Output::default(),
             started_at: Timestamp(1_000_000_000),
             finished_at: Timestamp(2_000_000_000),
-            job_data: Default::default(),
+            job_data: JsonMap::default(),
         };
         let finish = FinishTry { id: id.ok_or("no such job runs")?, report };
-        let proposal = Proposal::FinishTry(Box::new(finish));
-        let committed =
-            self.runtime.block_on(self.node.cluster.propose(proposal, ProposeOptions::progress()))?;
-        committed.reply?;
+        self.propose(Proposal::FinishTry(Box::new(finish)))?;
         Ok(String::new())
+    }
+
+    /// Starts the next try of the one job that waits for it, as soon as log time has come there.
+    fn retry(&self) -> Result<String, Box<dyn Error>> {
+        let view = self.node.cluster.view();
+        let waiting = view.state().requests.retries_under(self.node.cluster.incarnation()).next();
+        let id = waiting.ok_or("no job waits for its next try")?.id;
+        loop {
+            match self.propose(Proposal::StartRetry(StartRetry { id })) {
+                Err(Rejection::NothingDue { .. }) => {}
+                other => return Ok(other.map(|()| String::new())?),
+            }
+        }
+    }
+
+    fn propose(&self, proposal: Proposal) -> Result<(), Rejection> {
+        let committing = self.node.cluster.propose(proposal, ProposeOptions::progress());
+        self.runtime.block_on(committing).unwrap().reply.map(drop)
     }
 }
 
@@ -168,17 +194,20 @@ fn shown(response: &Response<Bytes>) -> String {
     text
 }
 
-/// Hides what the clock decides.
+/// Hides what the clock decides: quoted times, and numbers that are nanoseconds of this century.
 fn masked(body: &str) -> String {
     let mut shown = String::new();
     let mut rest = body;
-    while let Some(at) = rest.find("\"20") {
-        let (before, quoted) = rest.split_at(at + 1);
-        let len = quoted.find('"').unwrap_or(quoted.len());
-        let is_time = quoted.as_bytes().get(10) == Some(&b'T') && quoted[..len].ends_with('Z');
+    while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, from) = rest.split_at(at);
+        let moment = |c: char| c.is_ascii_digit() || matches!(c, '-' | 'T' | ':' | '.' | 'Z');
+        let len = from.find(|c| !moment(c)).unwrap_or(from.len());
+        let text = &from[..len];
+        let is_time = text.starts_with("20") && text.as_bytes().get(10) == Some(&b'T') && text.ends_with('Z');
+        let is_nanos = len == 19 && text.bytes().all(|b| b.is_ascii_digit());
         shown.push_str(before);
-        shown.push_str(if is_time { "<time>" } else { &quoted[..len] });
-        rest = &quoted[len..];
+        shown.push_str(if is_time || is_nanos { "<time>" } else { text });
+        rest = &from[len..];
     }
     shown + rest
 }
