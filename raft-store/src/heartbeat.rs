@@ -24,6 +24,10 @@ use crate::{
     type_config::Raft,
 };
 
+/// How soon a report that nobody acknowledged is repeated: a new leader acknowledges none, its own included, before it has applied
+/// its first entry, and a node that nobody has heard cannot be admitted.
+const AGAIN_AFTER: Duration = Duration::from_millis(50);
+
 /// What this node knows of everybody's liveness.
 pub(crate) struct Heartbeats {
     clock: Arc<dyn Clock>,
@@ -215,21 +219,20 @@ impl Reporter {
     /// Reports for as long as the node lives. A report never waits longer than the period, so one lost answer delays nothing.
     pub(crate) async fn run(self) {
         let period = self.heartbeats.timing.node_heartbeat;
-        let mut ticks = tokio::time::interval(period);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut server = self.raft.server_metrics();
         loop {
+            let wait = if self.report(period).await { period } else { AGAIN_AFTER.min(period) };
             // A new leader is told at once: until it has heard from a majority it cannot admit nodes.
             tokio::select! {
-                _ = ticks.tick() => {}
+                () = tokio::time::sleep(wait) => {}
                 changed = server.changed() => if changed.is_err() { return },
             }
-            self.report(period).await;
         }
     }
 
-    async fn report(&self, patience: Duration) {
-        let Some(leader) = self.raft.current_leader().await.map(NodeId) else { return };
+    /// Reports once; says whether a leader acknowledged it.
+    async fn report(&self, patience: Duration) -> bool {
+        let Some(leader) = self.raft.current_leader().await.map(NodeId) else { return false };
         let sent = self.heartbeats.clock.monotonic();
         let heartbeat = (self.describe)(self.heartbeats.clock.wall());
         let reported = heartbeat.checksum;
@@ -242,6 +245,7 @@ impl Reporter {
         match reply {
             Ok(PeerReply::Heartbeat(HeartbeatReply::Acknowledged { median, checksum })) => {
                 self.heartbeats.acknowledged(sent, reported, median, checksum);
+                return true;
             }
             Ok(PeerReply::Heartbeat(HeartbeatReply::Refused { reason })) => {
                 tracing::warn!(leader = leader.0, reason, "the leader refused this node's heartbeat");
@@ -249,5 +253,6 @@ impl Reporter {
             Ok(other) => tracing::debug!(leader = leader.0, ?other, "the heartbeat was not acknowledged"),
             Err(error) => tracing::debug!(leader = leader.0, %error, "the heartbeat had no answer"),
         }
+        false
     }
 }
