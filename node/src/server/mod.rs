@@ -12,7 +12,7 @@ mod lease;
 mod ports;
 mod stop;
 
-use std::{fs, io, net::SocketAddr, path::PathBuf, process, sync::Arc, time::Duration};
+use std::{fs, io, net::SocketAddr, path::PathBuf, pin::pin, process, sync::Arc, time::Duration};
 
 use capstan_api::{Api, server::Options as HttpOptions};
 use capstan_raft_store::{
@@ -204,7 +204,7 @@ impl Preparation {
         let peer = TcpListener::from_std(peer).map_err(system("listen"))?;
         let executor = Arc::new(HostExecutor::connect(guardian).map_err(system("reach the guardian"))?);
         // From the start: a guardian that dies while the node starts must not go unnoticed.
-        let guardian_gone = stop::guardian_gone(executor.events());
+        let mut guardian_gone = pin!(stop::guardian_gone(executor.events()));
 
         let job_types = JobTypes::built_in();
         let net = PeerNet::new(&config.peers());
@@ -244,7 +244,7 @@ impl Preparation {
                 info!("stopping: {reason}");
                 Ok(())
             }
-            () = guardian_gone => Err(ServerError::Guardian),
+            () = &mut guardian_gone => Err(ServerError::Guardian),
             () = actors.ended() => Err(ServerError::Actors),
         };
         if let Err(error) = &result {
@@ -258,6 +258,10 @@ impl Preparation {
             actors.stop().await;
             if let Err(error) = executor.shut_down().await {
                 warn!("the guardian's end was not seen: {error}");
+            }
+            if !matches!(result, Err(ServerError::Guardian)) {
+                // The executor looks whether anything was left behind, which must not be cut off.
+                guardian_gone.await;
             }
             handle.shutdown().await;
             net.close();
