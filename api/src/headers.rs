@@ -118,8 +118,8 @@ mod tests {
 
     #[test]
     fn conditions_are_revisions_or_absence() {
-        let cases: [(&[(&str, &str)], Option<Condition>); 10] = [
-            (&[], Some(Condition::Any)),
+        let cases = [
+            (&[][..], Some(Condition::Any)),
             (&[("if-match", "\"7\"")], Some(Condition::Revision(7))),
             (&[("if-match", "\"abc\"")], Some(Condition::Revision(0))),
             (&[("if-match", "\"+7\"")], Some(Condition::Revision(0))),
@@ -131,8 +131,7 @@ mod tests {
             (&[("if-match", "\"7\""), ("if-none-match", "*")], None),
         ];
         for (pairs, expected) in cases {
-            let pairs: Vec<(&'static str, &str)> = pairs.to_vec();
-            assert_eq!(condition(&headers(&pairs)).ok(), expected, "{pairs:?}");
+            assert_eq!(condition(&headers(pairs)).ok(), expected, "{pairs:?}");
         }
     }
 

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 /// How often to ask [`Watched::is_overdue`].
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long a connection may rest between two calls, as pools of clients keep them.
 const REST_MAX: Duration = Duration::from_secs(75);
 /// How long the head of a call may take from its first byte.

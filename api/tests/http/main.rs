@@ -1,5 +1,7 @@
 //! The surface over a real cluster of one voter: golden transcripts, and what only connections and waiting calls show.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod connections;
 mod node;
 mod stopping;

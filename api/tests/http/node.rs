@@ -14,10 +14,13 @@ use capstan_api::{
 };
 use capstan_model::{
     command::{Command, NodeJoined},
-    ids::NodeId,
+    ids::{DiskId, NodeId},
     spec::Specs,
     time::Timestamp,
-    workflow::graph::{CreateCall, CreateError, CreateOutput, Created},
+    workflow::{
+        graph::{CreateCall, CreateError, CreateOutput, Created},
+        json::JsonText,
+    },
 };
 use capstan_raft_store::{
     cluster::{self, Options, Started},
@@ -84,7 +87,7 @@ async fn join(handle: &ClusterHandle, facts: NodeFacts) {
     let disk = handle.heartbeats().first().map(|seen| seen.disk);
     let joined = NodeJoined {
         incarnation: handle.incarnation(),
-        disk: disk.unwrap_or(capstan_model::ids::DiskId(1)),
+        disk: disk.unwrap_or(DiskId(1)),
         peer_address: facts.peer_address,
         http_address: facts.http_address,
         slots: facts.slots,
@@ -193,7 +196,7 @@ fn create_sleep(call: &CreateCall) -> Result<CreateOutput, CreateError> {
     if &*call.job_type != "sleep" {
         return Err(CreateError::UnknownType);
     }
-    let text = call.args.get("duration").and_then(|value| value.to_text()).unwrap_or_default();
+    let text = call.args.get("duration").and_then(JsonText::to_text).unwrap_or_default();
     let millis: u64 =
         text.parse().map_err(|_| CreateError::Failed(format!("time: invalid duration \"{text}ms\"")))?;
     let bytes = format!("{{\"duration\":{}}}", millis * 1_000_000);

@@ -32,7 +32,7 @@ async fn a_stop_is_answered_as_soon_as_the_request_has_ended() {
         async move { api.call(stop).await }
     });
     let mut applied = node.cluster.watch();
-    while !node.cluster.view().state().requests.get(&id).unwrap().progress.stopped_at.is_some() {
+    while node.cluster.view().state().requests.get(&id).unwrap().progress.stopped_at.is_none() {
         applied.changed().await.unwrap();
     }
     assert!(!calling.is_finished(), "its job still runs");

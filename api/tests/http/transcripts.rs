@@ -184,12 +184,12 @@ fn shown(response: &Response<Bytes>) -> String {
         headers.map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap())).collect();
     headers.sort();
     text.extend(headers);
-    match std::str::from_utf8(response.body()) {
-        Ok("") => {}
-        Ok(body) if body.len() <= 8_192 => {
-            writeln!(text, "{}", masked(body.strip_suffix('\n').unwrap_or(body))).unwrap()
-        }
-        _ => writeln!(text, "<{} bytes>", response.body().len()).unwrap(),
+    let body = match std::str::from_utf8(response.body()) {
+        Ok(body) if body.len() <= 8_192 => masked(body.strip_suffix('\n').unwrap_or(body)),
+        _ => format!("<{} bytes>", response.body().len()),
+    };
+    if !body.is_empty() {
+        writeln!(text, "{body}").unwrap();
     }
     text
 }
