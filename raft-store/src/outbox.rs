@@ -18,7 +18,10 @@ use capstan_model::{
     session::{SessionReply, UNSETTLED_MAX},
     state::State,
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
 
 use crate::{
     handle::{Committed, Lane, ProposeError, ProposeOptions},
@@ -29,6 +32,9 @@ use crate::{
 pub(crate) const BATCHES_IN_FLIGHT: usize = 4;
 /// How many sequence numbers clients may have unsettled; the rest of the session's window is kept for the progress lane.
 const CLIENT_WINDOW: u64 = UNSETTLED_MAX - 512;
+/// Commands with a natural key are numbered from here on. They need no session, so they must not hold up its window: a report
+/// that waits would, and with it all clients of the node.
+const KEYED_FROM: u64 = 1 << 63;
 
 /// Commands that wait, and those not yet sent.
 pub(crate) struct Outbox {
@@ -39,17 +45,24 @@ pub(crate) struct Outbox {
 }
 
 struct Inner {
+    /// The next number of the session.
     next: u64,
+    /// The next number of a command with a natural key.
+    next_keyed: u64,
     waiting: BTreeMap<u64, Waiting>,
-    /// Commands with a natural key have no number in the session; they wait under one of their own.
     progress: VecDeque<Sealed>,
     client: VecDeque<Sealed>,
+    /// Set when the client in front must travel alone and the last batch had progress to carry.
+    client_gave_way: bool,
     closed: bool,
 }
 
 struct Waiting {
     answer: oneshot::Sender<Result<Committed, ProposeError>>,
+    since: Instant,
     whereabouts: Whereabouts,
+    /// The command itself, if it has a natural key: then no session tells what became of it.
+    keyed: Option<Sealed>,
 }
 
 /// What is known of a command's way to the log.
@@ -69,9 +82,11 @@ impl Outbox {
             incarnation,
             inner: Mutex::new(Inner {
                 next: 1,
+                next_keyed: KEYED_FROM,
                 waiting: BTreeMap::new(),
                 progress: VecDeque::new(),
                 client: VecDeque::new(),
+                client_gave_way: false,
                 closed: false,
             }),
             ready: Notify::new(),
@@ -88,8 +103,7 @@ impl Outbox {
         self.ready.notify_one();
         let waiting = Withdraw { outbox: self, seq: id.seq };
         match tokio::time::timeout(options.deadline, answer).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_closed)) => Err(ProposeError::ShuttingDown),
+            Ok(outcome) => outcome.expect("who takes a waiting command out answers it"),
             Err(_elapsed) => Err(waiting.give_up(id, options.deadline)),
         }
     }
@@ -100,6 +114,7 @@ impl Outbox {
         lane: Lane,
         idempotency: Option<Idempotency>,
     ) -> Result<(CommandId, oneshot::Receiver<Result<Committed, ProposeError>>), ProposeError> {
+        let is_keyed = command.has_natural_key();
         // Sealing encodes, so it happens outside the lock; the number is drawn under it.
         let mut sealed =
             Sealed::new(CommandId { incarnation: self.incarnation, seq: 0 }, idempotency, command)
@@ -108,19 +123,16 @@ impl Outbox {
         if inner.closed {
             return Err(ProposeError::ShuttingDown);
         }
-        let unsettled = inner.next - inner.settled_below();
-        let unsettled_max = match lane {
-            Lane::Client => CLIENT_WINDOW,
-            Lane::Progress => UNSETTLED_MAX,
-        };
-        if unsettled >= unsettled_max {
-            return Err(ProposeError::QueueFull);
-        }
-        sealed.id.seq = inner.next;
-        inner.next += 1;
-        let (answer, outcome) = oneshot::channel();
-        inner.waiting.insert(sealed.id.seq, Waiting { answer, whereabouts: Whereabouts::Here });
+        sealed.id.seq = if is_keyed { inner.draw_keyed() } else { inner.draw(lane)? };
         let id = sealed.id;
+        let (answer, outcome) = oneshot::channel();
+        let waiting = Waiting {
+            answer,
+            since: Instant::now(),
+            whereabouts: Whereabouts::Here,
+            keyed: is_keyed.then(|| sealed.clone()),
+        };
+        inner.waiting.insert(id.seq, waiting);
         match lane {
             Lane::Client => inner.client.push_back(sealed),
             Lane::Progress => inner.progress.push_back(sealed),
@@ -129,13 +141,19 @@ impl Outbox {
     }
 
     /// Takes the next batch to send: progress first, at most what one entry may hold; `None` when nothing waits.
+    ///
+    /// A client's command that must travel alone gives way to progress once and then has its turn, or it would wait for as long as
+    /// there is progress, and all clients behind it.
     pub(crate) fn take_batch(&self) -> Option<Batch> {
         let mut inner = self.lock();
         let below = inner.settled_below();
-        let mut room = Room::new();
         let inner = &mut *inner;
-        let progress = room.take(&mut inner.progress, &mut inner.waiting);
+        let mut room = Room::new();
+        let gave_way = std::mem::take(&mut inner.client_gave_way);
+        let is_turn = gave_way && is_lone(&mut inner.client, &inner.waiting);
+        let progress = if is_turn { vec![] } else { room.take(&mut inner.progress, &mut inner.waiting) };
         let client = room.take(&mut inner.client, &mut inner.waiting);
+        inner.client_gave_way = client.is_empty() && is_lone(&mut inner.client, &inner.waiting);
         let settled = Settled { incarnation: self.incarnation, below };
         (!progress.is_empty() || !client.is_empty()).then_some(Batch { settled, progress, client })
     }
@@ -191,25 +209,44 @@ impl Outbox {
         }
     }
 
-    /// Answers what waits from a state that was installed whole.
+    /// Answers what waits from a state that was installed whole. No session holds the replies of commands with a natural key: those that
+    /// had left go out again, and are answered as repeats.
     pub(crate) fn installed(&self, state: &State) {
         let mut inner = self.lock();
-        let ids: Vec<u64> = inner.waiting.keys().copied().collect();
+        let ids: Vec<u64> = inner.waiting.range(..KEYED_FROM).map(|(seq, _)| *seq).collect();
         for seq in ids {
             let id = CommandId { incarnation: self.incarnation, seq };
             if let SessionReply::Reply(reply) = state.session_reply(&id) {
                 inner.answer(seq, Ok(Committed { reply, index: state.index() }));
             }
         }
+        let inner = &mut *inner;
+        let gone = |waiting: &&mut Waiting| waiting.whereabouts != Whereabouts::Here;
+        for waiting in inner.waiting.range_mut(KEYED_FROM..).map(|(_, waiting)| waiting).filter(gone) {
+            // Its earlier copy may still be on its way.
+            waiting.whereabouts = Whereabouts::Unknown;
+            inner.progress.extend(waiting.keyed.clone());
+        }
+        self.ready.notify_one();
     }
 
-    /// Ends every wait and refuses new ones.
+    /// Ends every wait and refuses new ones. Of a command that had left nobody can say whether it will commit.
     pub(crate) fn close(&self) {
         let mut inner = self.lock();
         inner.closed = true;
-        inner.waiting.clear();
         inner.progress.clear();
         inner.client.clear();
+        for (seq, waiting) in std::mem::take(&mut inner.waiting) {
+            let error = match waiting.whereabouts {
+                Whereabouts::Here => ProposeError::ShuttingDown,
+                Whereabouts::Sent | Whereabouts::Unknown => ProposeError::OutcomeUnknown {
+                    id: CommandId { incarnation: self.incarnation, seq },
+                    waited: waiting.since.elapsed(),
+                },
+            };
+            // The caller may have gone; then nobody wants the answer.
+            drop(waiting.answer.send(Err(error)));
+        }
     }
 
     /// Whether the node is stopping.
@@ -223,6 +260,25 @@ impl Outbox {
 }
 
 impl Inner {
+    /// The next number of the session, while its window has room for it.
+    fn draw(&mut self, lane: Lane) -> Result<u64, ProposeError> {
+        let unsettled_max = match lane {
+            Lane::Client => CLIENT_WINDOW,
+            Lane::Progress => UNSETTLED_MAX,
+        };
+        if self.next - self.settled_below() >= unsettled_max {
+            return Err(ProposeError::QueueFull);
+        }
+        self.next += 1;
+        Ok(self.next - 1)
+    }
+
+    /// The next number of a command with a natural key. They are as many as nodes, tries and retries have something to report.
+    fn draw_keyed(&mut self) -> u64 {
+        self.next_keyed += 1;
+        self.next_keyed - 1
+    }
+
     fn answer(&mut self, seq: u64, outcome: Result<Committed, ProposeError>) {
         if let Some(waiting) = self.waiting.remove(&seq) {
             // The caller may have gone; then nobody wants the answer.
@@ -234,8 +290,14 @@ impl Inner {
         if mutant!("settled-too-early") {
             return self.next;
         }
-        self.waiting.keys().next().copied().unwrap_or(self.next)
+        self.waiting.range(..KEYED_FROM).next().map_or(self.next, |(seq, _)| *seq)
     }
+}
+
+/// Whether the next command of a queue must travel alone; those nobody waits for any more are dropped on the way to it.
+fn is_lone(queue: &mut VecDeque<Sealed>, waiting: &BTreeMap<u64, Waiting>) -> bool {
+    while queue.pop_front_if(|next| !waiting.contains_key(&next.id.seq)).is_some() {}
+    queue.front().is_some_and(|next| next.bytes.len() > LONE_COMMAND_BYTES)
 }
 
 /// What still fits into a batch.
@@ -296,3 +358,6 @@ impl Drop for Withdraw<'_> {
         self.outbox.lock().waiting.remove(&self.seq);
     }
 }
+
+#[cfg(test)]
+mod tests;
