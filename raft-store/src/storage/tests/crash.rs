@@ -119,7 +119,8 @@ async fn writer() {
 
 /// Runs a writer until it has said `lines` lines, kills it and gives what it was told.
 fn run_and_kill(directory: &Directory, seed: u64, lines: u64, told: &mut Told) {
-    let mut writer = Command::new(std::env::current_exe().unwrap())
+    // Found also after a build has replaced the file.
+    let mut writer = Command::new("/proc/self/exe")
         .args(["--exact", "storage::tests::crash::writer", "--nocapture"])
         .env(DIRECTORY, directory.path())
         .env(SEED, seed.to_string())

@@ -1,6 +1,6 @@
 //! The fourteen things openraft needs its storage to keep, one test each.
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use openraft::{
     RaftLogReader,
     storage::{IOFlushed, RaftLogStorage, RaftStateMachine},
@@ -196,6 +196,22 @@ async fn o11_rows_applied_id_and_membership_are_written_together() {
     assert_eq!(applied.1.voter_ids().collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(opened.machine.view().state().checksum(), checksum);
     assert_eq!(opened.variables(), ["v2"]);
+}
+
+#[tokio::test]
+async fn o11_what_is_applied_may_come_straight_from_the_log() {
+    let directory = Directory::new();
+    let mut opened = directory.open().await;
+    opened.append(history(200)).await;
+    let mut reader = opened.log.get_log_reader().await;
+    for (start, end) in [(1, 2), (2, 66), (66, 131), (131, 201)] {
+        let entries = reader.entries_stream(start..end).await.map_ok(|entry| (entry, None));
+        opened.machine.apply(entries).await.unwrap();
+        assert_eq!(opened.machine.view().index(), end - 1);
+    }
+    let mut ended = reader.entries_stream(200..=200).await;
+    assert!(ended.next().await.is_some());
+    assert!(ended.next().await.is_none() && ended.next().await.is_none(), "it may be asked again");
 }
 
 #[tokio::test]
