@@ -148,8 +148,9 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
 
     /// Sends appends without waiting for the answers of earlier ones; answers come back in order.
     ///
-    /// The stream ends at the first answer that is not a full success. A transport error ends it without an item: openraft
-    /// then backs off by its short `backoff` instead of the long one of an unreachable node.
+    /// The stream ends at the first answer that is not a full success. A transport error is its last item: a stream that
+    /// merely ended would leave its entries counted as under way, and openraft purges nothing that is, so a leader would keep
+    /// its whole log for as long as a follower is away.
     fn stream_append<'s, S>(
         &'s mut self,
         input: S,
@@ -181,8 +182,8 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
             let item = match answer {
                 _ if *ended => None,
                 Err(error) => {
-                    tracing::debug!(to = network.to.0, %error, "append had no answer");
-                    None
+                    *ended = true;
+                    Some(Err(error))
                 }
                 Ok(answer) => {
                     let partial =
