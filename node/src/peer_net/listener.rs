@@ -81,6 +81,11 @@ async fn serve(mut socket: TcpStream, service: Arc<dyn PeerService>, quiet: &Qui
         EndOfService::Read(ReadError::Closed | ReadError::Io(_) | ReadError::Truncated { .. }) => {
             debug!(peer = %from, ?channel, address, "peer disconnected");
         }
-        end => warn!(peer = %from, ?channel, address, "closed a peer's connection: {end}"),
+        // A node that its peers refuse hears so many times a second.
+        end => {
+            if let Some(swallowed) = quiet.news(&end.to_string(), Instant::now()) {
+                warn!(peer = %from, ?channel, address, swallowed, "closed a peer's connection: {end}");
+            }
+        }
     }
 }

@@ -39,6 +39,8 @@ pub(super) enum EndOfService {
     Read(#[from] ReadError),
     #[error("cannot write: {0}")]
     Write(std::io::Error),
+    #[error("the dialler refused this node: {reason}")]
+    Refused { reason: String },
     #[error("the dialler sent what only the dialled may send")]
     OutOfTurn,
 }
@@ -89,8 +91,11 @@ async fn exchange<F: Future<Output = Served> + Unpin>(
     loop {
         while running.len() < RUNNING_MAX && out.len() < UNWRITTEN_BYTES_MAX {
             let Some(PeerMessage::V1(message)) = frames.next()? else { break };
-            let Message::Call { id, deadline_ms, request } = message else {
-                return Err(EndOfService::OutOfTurn);
+            let (id, deadline_ms, request) = match message {
+                Message::Call { id, deadline_ms, request } => (id, deadline_ms, request),
+                // The dialler sees who answered only after this node has welcomed it.
+                Message::Refused { reason } => return Err(EndOfService::Refused { reason }),
+                Message::Hello(_) | Message::Reply { .. } => return Err(EndOfService::OutOfTurn),
             };
             let mut handler = handle(id, deadline_ms, request);
             match poll!(&mut handler) {
