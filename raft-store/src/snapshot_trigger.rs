@@ -12,7 +12,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Asks Raft for snapshots for as long as the node lives.
 pub(crate) async fn run(raft: Raft, store: Store, timing: Timing) {
     let meter = store.meter();
-    let mut last = Taken { bytes: meter.bytes_appended(), at: tokio::time::Instant::now() };
+    // The meter starts with what no snapshot covers, so a restart goes on counting.
+    let mut last = Taken { bytes: 0, at: tokio::time::Instant::now() };
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let (applied, snapshot) = {
