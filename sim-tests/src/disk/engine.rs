@@ -1,0 +1,231 @@
+//! A simulated key-value store: rows that are visible, rows that are durable, and the batches between them.
+
+use std::{
+    collections::VecDeque,
+    io,
+    ops::Bound,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use capstan_raft_store::{
+    engine::{Batch, Change, Direction, Engine, Row, SyncDone},
+    runtime,
+};
+use imbl::OrdMap;
+use rand::{RngExt, rngs::SmallRng};
+
+use super::{DiskHandle, files::ROWS_FILE};
+use crate::mutants::{self, Mutant};
+
+/// Rows in key order; clones are cheap.
+pub(super) type Rows = OrdMap<Bytes, Bytes>;
+
+/// What a folder's engine holds, whether it is open or not.
+#[derive(Default)]
+pub(super) struct Store {
+    visible: Rows,
+    durable: Rows,
+    /// Batches that are visible and not durable, oldest first.
+    pending: VecDeque<Batch>,
+    /// Counts the batches ever written.
+    written: u64,
+    is_open: bool,
+    /// Set when it was opened from files that a power cut can still take.
+    stands_on_sand: bool,
+    is_damaged: bool,
+}
+
+impl Store {
+    pub(super) fn from_checkpoint(rows: Rows, is_durable: bool) -> Self {
+        Self { visible: rows.clone(), durable: rows, stands_on_sand: !is_durable, ..Self::default() }
+    }
+
+    pub(super) fn open(&mut self) -> io::Result<()> {
+        if self.is_damaged {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the engine's files were lost in a power cut"));
+        }
+        if std::mem::replace(&mut self.is_open, true) {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self) {
+        self.is_open = false;
+    }
+
+    pub(super) fn lose_unsynced(&mut self, rng: &mut SmallRng) {
+        let kept = rng.random_range(0..=self.pending.len());
+        for batch in self.pending.drain(..).take(kept) {
+            change(&mut self.durable, batch);
+        }
+        self.visible = self.durable.clone();
+        self.is_damaged |= self.stands_on_sand;
+        self.close();
+    }
+
+    fn write(&mut self, batch: Batch) {
+        change(&mut self.visible, batch.clone());
+        self.pending.push_back(batch);
+        self.written += 1;
+    }
+
+    /// Makes the batches up to this count durable.
+    fn sync_to(&mut self, written: u64) {
+        let newer = usize::try_from(self.written - written).expect("batches in memory");
+        while self.pending.len() > newer {
+            let batch = self.pending.pop_front().expect("it is longer");
+            change(&mut self.durable, batch);
+        }
+    }
+}
+
+fn change(rows: &mut Rows, batch: Batch) {
+    for change in batch.changes {
+        match change {
+            Change::Put(key, value) => {
+                rows.insert(key, value);
+            }
+            Change::Delete(key) => {
+                rows.remove(&key);
+            }
+            Change::DeleteRange(from, to) => {
+                let doomed: Vec<Bytes> = rows.range::<_, Bytes>(from..to).map(|(key, _)| key.clone()).collect();
+                for key in doomed {
+                    rows.remove(&key);
+                }
+            }
+        }
+    }
+}
+
+fn encode_rows(rows: &Rows) -> Vec<u8> {
+    let rows: Vec<(&Bytes, &Bytes)> = rows.iter().collect();
+    postcard::to_stdvec(&rows).expect("rows are bytes")
+}
+
+pub(super) fn decode_rows(bytes: &Bytes) -> io::Result<Rows> {
+    let rows: Vec<(Bytes, Bytes)> =
+        postcard::from_bytes(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok(rows.into_iter().collect())
+}
+
+/// An open engine. One flusher serves its syncs in order; it is a task of the node, so a crash takes it and what waits in it.
+pub(super) struct SimEngine {
+    disk: DiskHandle,
+    path: Arc<str>,
+    syncs: Arc<Mutex<Syncs>>,
+}
+
+#[derive(Default)]
+struct Syncs {
+    waiting: Vec<(u64, SyncDone)>,
+    is_flushing: bool,
+}
+
+impl SimEngine {
+    pub(super) fn new(disk: DiskHandle, path: &str) -> Self {
+        Self { disk, path: path.into(), syncs: Arc::default() }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Store) -> io::Result<T>) -> io::Result<T> {
+        self.disk.with(|state| work(state.files.store(&self.path)?))
+    }
+}
+
+impl Drop for SimEngine {
+    fn drop(&mut self) {
+        // The disk may have crashed meanwhile, or the folder may be gone: then there is nothing to close.
+        let _ = self.with(|store| {
+            store.close();
+            Ok(())
+        });
+    }
+}
+
+impl Engine for SimEngine {
+    fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>> {
+        self.with(|store| Ok(store.visible.get(key).cloned()))
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize, direction: Direction) -> io::Result<Vec<Row>> {
+        if from >= to {
+            return Ok(Vec::new());
+        }
+        self.with(|store| {
+            let rows = store.visible.range::<_, [u8]>((Bound::Included(from), Bound::Excluded(to))).map(|(key, value)| (key.clone(), value.clone()));
+            Ok(match direction {
+                Direction::Forward => rows.take(limit).collect(),
+                Direction::Backward => rows.rev().take(limit).collect(),
+            })
+        })
+    }
+
+    fn write(&self, batch: Batch) -> io::Result<()> {
+        self.with(|store| {
+            store.write(batch);
+            Ok(())
+        })
+    }
+
+    fn sync(&self, done: SyncDone) {
+        let Ok(written) = self.with(|store| Ok(store.written)) else { return };
+        let mut syncs = self.syncs.lock().expect("nothing panics while holding it");
+        if mutants::is_planted(Mutant::SyncReportedEarly) {
+            syncs.waiting.push((written, Box::new(|_| {})));
+            runtime::spawn(async move { done(Ok(())) });
+        } else {
+            syncs.waiting.push((written, done));
+        }
+        if !std::mem::replace(&mut syncs.is_flushing, true) {
+            runtime::spawn(flush_all(self.disk.clone(), Arc::clone(&self.path), Arc::clone(&self.syncs)));
+        }
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.with(|store| {
+            store.sync_to(store.written);
+            Ok(())
+        })
+    }
+
+    fn checkpoint(&self, path: &str) -> io::Result<()> {
+        self.disk.with(|state| {
+            let rows = encode_rows(&state.files.store(&self.path)?.visible);
+            if state.files.exists(path) {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            state.files.create_dir(path)?;
+            state.files.write(&format!("{path}/{ROWS_FILE}"), &rows)
+        })
+    }
+}
+
+/// Syncs until nobody waits: each round makes durable what was written when its calls were made, and answers them in order.
+async fn flush_all(disk: DiskHandle, path: Arc<str>, syncs: Arc<Mutex<Syncs>>) {
+    loop {
+        let round = {
+            let mut syncs = syncs.lock().expect("nothing panics while holding it");
+            if syncs.waiting.is_empty() {
+                syncs.is_flushing = false;
+                return;
+            }
+            std::mem::take(&mut syncs.waiting)
+        };
+        let takes: io::Result<Duration> = disk.with(|state| Ok(state.sync_takes()));
+        let Ok(takes) = takes else { return };
+        tokio::time::sleep(takes).await;
+        for (written, done) in round {
+            let result = disk.with(|state| {
+                state.sync_result()?;
+                if !mutants::is_planted(Mutant::SyncNeverDurable) {
+                    state.files.store(&path)?.sync_to(written);
+                }
+                Ok(())
+            });
+            done(result);
+        }
+    }
+}

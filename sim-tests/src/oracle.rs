@@ -1,0 +1,171 @@
+//! What the nodes are seen to do, and what must hold of it.
+//!
+//! Everything observed goes to every [`Invariant`]; what does not hold is kept, the first one fails the run. The state published at
+//! each index is kept too, so that answers can be compared with it afterwards.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use capstan_model::state::State;
+use capstan_raft_store::handle::View;
+
+use crate::{
+    invariants::{self, Invariant},
+    trace::Trace,
+};
+
+/// Something that was seen of one life of a node.
+pub enum Observation<'a> {
+    /// It leads and has applied its own first entry.
+    Leads {
+        /// Who.
+        node: u64,
+        /// In which term.
+        term: u64,
+    },
+    /// It has published a state.
+    Published {
+        /// Who.
+        node: u64,
+        /// Which of its lives, counted over all nodes.
+        life: u64,
+        /// What.
+        state: &'a State,
+    },
+    /// Commands have panicked in apply.
+    Bugs {
+        /// Who.
+        node: u64,
+        /// How many.
+        bugs: u64,
+    },
+}
+
+/// An invariant that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// When, in microseconds of virtual time.
+    pub at_us: u64,
+    /// What should hold.
+    pub invariant: String,
+    /// What was seen.
+    pub found: String,
+}
+
+/// Counts of what happened, for the summary of a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Terms with a leader.
+    pub leaders: u64,
+    /// The highest index published.
+    pub commits: u64,
+    /// Snapshots installed: publications that skip what a node never applied.
+    pub installs: u64,
+    /// Crashes of nodes.
+    pub crashes: u64,
+}
+
+/// The judge of one run.
+pub struct Oracle {
+    trace: Arc<Trace>,
+    inner: Mutex<Inner>,
+    /// What happens at the next acknowledged write, once.
+    at_acknowledgement: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+struct Inner {
+    invariants: Vec<Box<dyn Invariant>>,
+    violations: Vec<Violation>,
+    states: BTreeMap<u64, State>,
+    tally: Tally,
+}
+
+impl Oracle {
+    /// Knows all invariants and has seen nothing.
+    pub fn new(trace: Arc<Trace>) -> Arc<Self> {
+        let inner = Inner {
+            invariants: invariants::all(),
+            violations: Vec::new(),
+            states: BTreeMap::new(),
+            tally: Tally::default(),
+        };
+        Arc::new(Self { trace, inner: Mutex::new(inner), at_acknowledgement: Mutex::default() })
+    }
+
+    /// Looks at something that was seen.
+    pub fn observe(&self, observation: &Observation<'_>) {
+        let mut inner = self.lock();
+        match observation {
+            Observation::Leads { node, term } => {
+                self.trace.event(*node, "leads", &[*term], &[]);
+                inner.tally.leaders += 1;
+            }
+            Observation::Published { node, state, .. } => {
+                self.trace.event(*node, "published", &[state.index()], &state.checksum().to_le_bytes());
+                inner.tally.commits = inner.tally.commits.max(state.index());
+                inner.states.entry(state.index()).or_insert_with(|| (*state).clone());
+            }
+            Observation::Bugs { .. } => {}
+        }
+        let inner = &mut *inner;
+        for invariant in &mut inner.invariants {
+            if let Err(found) = invariant.observe(observation) {
+                note(&mut inner.violations, &self.trace, invariant.name(), found);
+            }
+        }
+    }
+
+    /// Notes that something did not hold.
+    pub fn violated(&self, invariant: &str, found: String) {
+        note(&mut self.lock().violations, &self.trace, invariant, found);
+    }
+
+    /// What did not hold so far, in the order it was noticed.
+    pub fn violations(&self) -> Vec<Violation> {
+        self.lock().violations.clone()
+    }
+
+    /// The state that some node published at this index, if it was seen.
+    pub fn state_at(&self, index: u64) -> Option<State> {
+        self.lock().states.get(&index).cloned()
+    }
+
+    /// What happened so far.
+    pub fn tally(&self) -> Tally {
+        self.lock().tally
+    }
+
+    /// Counts a crash.
+    pub fn crashed(&self) {
+        self.lock().tally.crashes += 1;
+    }
+
+    /// Lets something happen at the very moment the next write is acknowledged.
+    pub fn at_next_acknowledgement(&self, strike: Box<dyn FnOnce() + Send>) {
+        *self.at_acknowledgement.lock().expect("nothing panics while holding it") = Some(strike);
+    }
+
+    /// A node has just answered a write.
+    pub fn write_acknowledged(&self) {
+        let strike = self.at_acknowledgement.lock().expect("nothing panics while holding it").take();
+        if let Some(strike) = strike {
+            strike();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("nothing panics while holding it")
+    }
+}
+
+fn note(violations: &mut Vec<Violation>, trace: &Trace, invariant: &str, found: String) {
+    trace.event(0, "violated", &[], invariant.as_bytes());
+    violations.push(Violation { at_us: trace.now_us(), invariant: invariant.to_owned(), found });
+}
+
+/// Sees a node's view.
+pub fn published(oracle: &Oracle, node: u64, life: u64, view: &View) {
+    oracle.observe(&Observation::Published { node, life, state: view.state() });
+}

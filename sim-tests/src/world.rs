@@ -1,0 +1,246 @@
+//! Three real nodes on one thread in virtual time, each in a task set of its own that a crash drops.
+//!
+//! [`Machines`] is the part that may be struck from inside a node (its storage fails, or a fault waits for an acknowledgement): it
+//! freezes disk and network at once. The task set is dropped afterwards by [`World`]: destructors run then, and change
+//! nothing any more, as after a real kill.
+
+mod host;
+mod node;
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use capstan_raft_store::{handle::ClusterHandle, timing::Timing};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::{LocalSet, spawn_local},
+    time::Instant,
+};
+
+pub(crate) use self::node::Life;
+use self::host::Host;
+use crate::{
+    disk::{Loss, SimDisk},
+    net::{Net, Place},
+    oracle::Oracle,
+    trace::Trace,
+};
+
+/// How many nodes a world has.
+pub const NODES: u64 = 3;
+
+/// Its nodes.
+pub fn nodes() -> std::ops::RangeInclusive<Place> {
+    1..=NODES
+}
+
+/// What belongs to machines and not to the processes on them.
+pub struct Machines {
+    pub(crate) net: Arc<Net>,
+    pub(crate) oracle: Arc<Oracle>,
+    trace: Arc<Trace>,
+    /// When the world began.
+    start: Instant,
+    disks: BTreeMap<Place, Arc<SimDisk>>,
+    clocks: BTreeMap<Place, Arc<AtomicI64>>,
+    /// The present life of each node that is up.
+    lives: Mutex<BTreeMap<Place, u64>>,
+    /// Nodes that were told their disk would fail: they may stop.
+    excused: Mutex<BTreeSet<Place>>,
+    handles: Mutex<BTreeMap<Place, ClusterHandle>>,
+    struck: Notify,
+    next_life: AtomicU64,
+}
+
+impl Machines {
+    /// Stops a node dead: from this moment on nothing it does has an effect.
+    pub fn strike(&self, node: Place, loss: Loss) {
+        if self.lives.lock().expect("nothing panics while holding it").remove(&node).is_none() {
+            return;
+        }
+        self.trace.event(node, if loss == Loss::Power { "power lost" } else { "killed" }, &[], &[]);
+        self.net.disconnect(node);
+        self.disks[&node].crash(loss);
+        self.handles.lock().expect("nothing panics while holding it").remove(&node);
+        self.oracle.crashed();
+        self.struck.notify_one();
+    }
+
+    /// Cuts the power of all.
+    pub fn strike_all(&self) {
+        for node in nodes() {
+            self.strike(node, Loss::Power);
+        }
+    }
+
+    /// Whether this life of the node goes on.
+    pub fn lives(&self, node: Place, life: u64) -> bool {
+        self.life_of(node) == Some(life)
+    }
+
+    /// The present life of a node that is up.
+    pub fn life_of(&self, node: Place) -> Option<u64> {
+        self.lives.lock().expect("nothing panics while holding it").get(&node).copied()
+    }
+
+    /// The door into a node that is up and has started.
+    pub fn handle(&self, node: Place) -> Option<ClusterHandle> {
+        self.handles.lock().expect("nothing panics while holding it").get(&node).cloned()
+    }
+
+    /// Its disk.
+    pub fn disk(&self, node: Place) -> &SimDisk {
+        &self.disks[&node]
+    }
+
+    /// Makes the next sync of a node's disk fail; the node may stop because of it.
+    pub fn fail_disk(&self, node: Place) {
+        self.excused.lock().expect("nothing panics while holding it").insert(node);
+        self.disks[&node].fail_next_sync();
+    }
+
+    /// Sets a node's wall clock off.
+    pub fn set_clock(&self, node: Place, off_ms: i64) {
+        self.clocks[&node].store(off_ms, Ordering::Relaxed);
+    }
+
+    /// The node that leads, as far as the nodes know: of several the one of the highest term.
+    pub fn leader(&self) -> Option<Place> {
+        let handles = self.handles.lock().expect("nothing panics while holding it");
+        let led = |handle: &ClusterHandle| *handle.leadership().borrow();
+        let leaders = handles.iter().filter_map(|(node, handle)| Some((led(handle)?, *node)));
+        leaders.max().map(|(_, node)| node)
+    }
+
+    fn is_excused(&self, node: Place) -> bool {
+        self.excused.lock().expect("nothing panics while holding it").contains(&node)
+    }
+}
+
+/// The world of one run.
+#[derive(Clone)]
+pub struct World {
+    /// What can be struck from inside.
+    pub machines: Arc<Machines>,
+    hosts: Rc<RefCell<BTreeMap<Place, Rc<Host>>>>,
+    rng: Rc<RefCell<SmallRng>>,
+    timing: Timing,
+}
+
+impl World {
+    /// Makes the machines; nothing runs yet but the network.
+    pub fn new(seed: u64, timing: Timing, trace: Arc<Trace>) -> Self {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let oracle = Oracle::new(Arc::clone(&trace));
+        let net = Net::new(rng.random(), Arc::clone(&trace), Arc::clone(&oracle));
+        let machines = Arc::new(Machines {
+            net: Arc::clone(&net),
+            oracle,
+            trace,
+            start: Instant::now(),
+            disks: nodes().map(|node| (node, SimDisk::new(rng.random()))).collect(),
+            clocks: nodes().map(|node| (node, Arc::default())).collect(),
+            lives: Mutex::default(),
+            excused: Mutex::default(),
+            handles: Mutex::default(),
+            struck: Notify::new(),
+            next_life: AtomicU64::new(1),
+        });
+        let world = Self { machines, hosts: Rc::default(), rng: Rc::new(RefCell::new(rng)), timing };
+        spawn_local(net.run());
+        spawn_local(world.clone().bury());
+        world
+    }
+
+    /// Starts a new life of a node that is down.
+    pub fn boot(&self, node: Place) {
+        if self.machines.life_of(node).is_some() {
+            return;
+        }
+        self.bury_dead();
+        let life = self.machines.next_life.fetch_add(1, Ordering::Relaxed);
+        self.machines.trace.event(node, "booted", &[life], &[]);
+        self.machines.lives.lock().expect("nothing panics while holding it").insert(node, life);
+        let (jobs, given) = mpsc::unbounded_channel();
+        let transport = self.machines.net.connect(node, life, jobs);
+        let started = Life {
+            node,
+            life,
+            machines: Arc::clone(&self.machines),
+            disk: self.machines.disks[&node].handle(),
+            clock: Arc::clone(&self.machines.clocks[&node]),
+            transport,
+            entropy_seed: self.rng.borrow_mut().random(),
+            timing: self.timing.clone(),
+        };
+        let tasks = LocalSet::new();
+        tasks.spawn_local(started.run(given));
+        let host = Rc::new(Host::new(node, tasks));
+        self.hosts.borrow_mut().insert(node, Rc::clone(&host));
+        let machines = Arc::clone(&self.machines);
+        spawn_local(host.run(move || machines.lives(node, life)));
+    }
+
+    /// Starts all that are down.
+    pub fn boot_all(&self) {
+        nodes().for_each(|node| self.boot(node));
+    }
+
+    /// Starts a node after a while, if it is down then.
+    pub fn boot_later(&self, node: Place, wait: Duration) {
+        let world = self.clone();
+        spawn_local(async move {
+            tokio::time::sleep(wait).await;
+            world.boot(node);
+        });
+    }
+
+    /// Stops or continues a node's processor.
+    pub fn set_paused(&self, node: Place, is_paused: bool) {
+        if let Some(host) = self.hosts.borrow().get(&node) {
+            host.set_paused(is_paused);
+        }
+    }
+
+    /// Ends every node, as at the end of a run.
+    pub fn end(&self) {
+        for node in nodes() {
+            self.machines.strike(node, Loss::Process);
+        }
+        self.bury_dead();
+    }
+
+    /// Drops the task sets of nodes that were struck, for as long as the world exists, and starts again those that stopped because
+    /// their disk failed.
+    async fn bury(self) {
+        loop {
+            self.machines.struck.notified().await;
+            self.bury_dead();
+        }
+    }
+
+    fn bury_dead(&self) {
+        let dead: Vec<(Place, Rc<Host>)> = {
+            let mut hosts = self.hosts.borrow_mut();
+            let dead: Vec<Place> =
+                hosts.keys().copied().filter(|node| self.machines.life_of(*node).is_none()).collect();
+            dead.into_iter().filter_map(|node| Some((node, hosts.remove(&node)?))).collect()
+        };
+        for (node, host) in dead {
+            host.bury();
+            let was_excused = self.machines.excused.lock().expect("nothing panics while holding it").remove(&node);
+            if was_excused {
+                self.boot_later(node, Duration::from_secs(1));
+            }
+        }
+    }
+}
