@@ -5,11 +5,12 @@
 //! ended; only then does the node speak with its peers, and its actors act. Stopping goes the other way.
 //!
 //! * [`stop`]: why a node stops. [`actor_thread`]: the one thread of all actors. [`lease`]: tells the guardian how long
-//!   jobs may run. [`ports`]: what the API asks of the node.
+//!   jobs may run. [`ports`]: what the API asks of the node. [`space`]: room on the disk.
 
 mod actor_thread;
 mod lease;
 mod ports;
+mod space;
 mod stop;
 
 use std::{fs, io, net::SocketAddr, path::PathBuf, pin::pin, process, sync::Arc, time::Duration};
@@ -199,7 +200,7 @@ impl Preparation {
     async fn run(self) -> Result<(), ServerError> {
         let Self { config, specs, http, peer, metrics, guardian, supervision } = self;
         let system = |attempt| move |source| ServerError::System { attempt, source };
-        let stop = Stop::listen(supervision).map_err(system("listen to signals"))?;
+        let mut stop = Stop::listen(supervision).map_err(system("listen to signals"))?;
         let http = TcpListener::from_std(http).map_err(system("listen"))?;
         let peer = TcpListener::from_std(peer).map_err(system("listen"))?;
         let executor = Arc::new(HostExecutor::connect(guardian).map_err(system("reach the guardian"))?);
@@ -208,7 +209,18 @@ impl Preparation {
 
         let job_types = JobTypes::built_in();
         let net = PeerNet::new(&config.peers());
-        let Started { handle, peers } = open(&config, &job_types, &net).await?;
+        let disk = RocksDisk::open(&config.data)
+            .map_err(|source| ServerError::Data { path: config.data.clone(), source })?;
+        if supervision == Supervision::Stdin {
+            tokio::select! {
+                () = space::wait_for(&disk) => {}
+                reason = stop.requested() => {
+                    info!("stopping: {reason}");
+                    return Ok(());
+                }
+            }
+        }
+        let Started { handle, peers } = open(&config, disk, &job_types, &net).await?;
         let cluster = handle.cluster_id().map(|cluster| cluster.to_string());
         info!(incarnation = %handle.incarnation(), cluster, applied = handle.view().index(), "opened the store");
         clear_leftovers(&config).await?;
@@ -275,7 +287,12 @@ impl Preparation {
 }
 
 /// Opens the data directory and starts Raft; nothing is said to any peer yet.
-async fn open(config: &Config, job_types: &JobTypes, net: &PeerNet) -> Result<Started, ServerError> {
+async fn open(
+    config: &Config,
+    disk: RocksDisk,
+    job_types: &JobTypes,
+    net: &PeerNet,
+) -> Result<Started, ServerError> {
     let me = config.me();
     let options = Options {
         node: config.node,
@@ -288,8 +305,6 @@ async fn open(config: &Config, job_types: &JobTypes, net: &PeerNet) -> Result<St
         },
         timing: config.timing.clone(),
     };
-    let disk = RocksDisk::open(&config.data)
-        .map_err(|source| ServerError::Data { path: config.data.clone(), source })?;
     let parts = Parts {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),

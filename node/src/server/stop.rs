@@ -37,10 +37,10 @@ impl Stop {
         })
     }
 
-    /// Waits until the node is asked to stop, and says by whom.
-    pub async fn requested(mut self) -> &'static str {
+    /// Waits until the node is asked to stop, and says by whom. Called again, it waits for the next time.
+    pub async fn requested(&mut self) -> &'static str {
         let supervisor_gone = async {
-            match self.supervisor {
+            match &mut self.supervisor {
                 Some(supervisor) => drop(supervisor.await),
                 None => std::future::pending().await,
             }
