@@ -13,7 +13,10 @@ use capstan_client::cluster::{ClusterStatus, Role};
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
-pub(crate) use self::node::Node;
+pub(crate) use self::{
+    node::{Node, server},
+    ports::free_address,
+};
 
 /// How long anything may take that is not measured, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -201,6 +204,13 @@ impl Spread {
 impl fmt::Display for Spread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let millis = |percent| self.percentile(percent).as_millis();
-        write!(f, "p50 {} ms, p99 {} ms, max {} ms ({} times)", millis(50), millis(99), millis(100), self.0.len())
+        write!(
+            f,
+            "p50 {} ms, p99 {} ms, max {} ms ({} times)",
+            millis(50),
+            millis(99),
+            millis(100),
+            self.0.len()
+        )
     }
 }

@@ -47,7 +47,8 @@ pub(super) fn lay_out(directory: &Path, plan: &Plan) -> Vec<Node> {
         write!(text, "\n[[voter]]\nid = {id}\npeer = \"{peer}\"\nhttp = \"{http}\"\n").unwrap();
         text
     });
-    let examples = examples();
+    let specs = directory.join("specs");
+    gather_specs(&specs);
     for node in &mut nodes {
         fs::create_dir(&node.data).unwrap();
         if let Some(mib) = plan.disk_mib {
@@ -57,12 +58,21 @@ pub(super) fn lay_out(directory: &Path, plan: &Plan) -> Vec<Node> {
             "node = {{ id = {}, data = {:?} }}\nspecs = {{ directory = {:?} }}\nlog = {{ color = false }}\n{voters}\n[timing]\n{}\n",
             node.id,
             node.data,
-            examples.join("specs"),
+            specs,
             plan.timing,
         );
         fs::write(&node.config, text).unwrap();
     }
     nodes
+}
+
+/// Puts the examples' request specs and those of these tests into one folder.
+fn gather_specs(specs: &Path) {
+    fs::create_dir(specs).unwrap();
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/hold.yaml");
+    for file in ["test.yaml", "pack-logs.yaml"].map(|name| examples().join("specs").join(name)).iter().chain([&own]) {
+        fs::copy(file, specs.join(file.file_name().expect("a file has a name"))).unwrap();
+    }
 }
 
 fn examples() -> PathBuf {
@@ -174,7 +184,8 @@ impl Node {
 
     fn mount(&mut self, mib: u64) {
         let size = format!("size={mib}m");
-        mount(Some("capstan-test"), &self.data, Some("tmpfs"), MsFlags::empty(), Some(size.as_str())).unwrap();
+        mount(Some("capstan-test"), &self.data, Some("tmpfs"), MsFlags::empty(), Some(size.as_str()))
+            .unwrap();
         self.is_mounted = true;
     }
 }

@@ -13,7 +13,7 @@ const COUNT: u16 = 900;
 static TAKEN: AtomicU16 = AtomicU16::new(0);
 
 /// An address on loopback that nobody listens on, and that this process gives out once.
-pub(super) fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     // Test programs that run at the same time begin at different places.
     let offset = u16::try_from(process::id() % 30).expect("below 30") * 30;
     for _ in 0..COUNT {

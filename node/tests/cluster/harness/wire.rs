@@ -65,7 +65,8 @@ impl Wire {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Answer> {
-        let mut call = format!("{method} {path} HTTP/1.1\r\nHost: capstan\r\nContent-Length: {}\r\n", body.len());
+        let mut call =
+            format!("{method} {path} HTTP/1.1\r\nHost: capstan\r\nContent-Length: {}\r\n", body.len());
         for (name, value) in headers {
             call += &format!("{name}: {value}\r\n");
         }
@@ -124,7 +125,8 @@ fn parse(bytes: &[u8], is_head: bool) -> io::Result<Option<(Answer, usize)>> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    let announced = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, v)| v.parse().ok());
+    let announced =
+        headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, v)| v.parse().ok());
     let has_body = !is_head && status >= 200 && status != 204 && status != 304;
     let body_len = if has_body { announced.unwrap_or(0) } else { 0 };
     let (start, end) = (head_len + 4, head_len + 4 + body_len);
