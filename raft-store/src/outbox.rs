@@ -158,8 +158,8 @@ impl Outbox {
         (!progress.is_empty() || !client.is_empty()).then_some(Batch { settled, progress, client })
     }
 
-    /// Puts back what a send did not bring through; those still waited for go out again, in front.
-    pub(crate) fn put_back(&self, batch: Batch, error: &ForwardError) {
+    /// Notes what a send that brought nothing through says of its commands.
+    pub(crate) fn came_back(&self, batch: &Batch, error: &ForwardError) {
         let unknown = matches!(error, ForwardError::Unknown { .. });
         let mut inner = self.lock();
         for sealed in batch.progress.iter().chain(&batch.client) {
@@ -171,6 +171,11 @@ impl Outbox {
                 };
             }
         }
+    }
+
+    /// Puts back what came back; those still waited for go out again, in front.
+    pub(crate) fn put_back(&self, batch: Batch) {
+        let mut inner = self.lock();
         for sealed in batch.progress.into_iter().rev() {
             inner.progress.push_front(sealed);
         }
@@ -181,19 +186,23 @@ impl Outbox {
         self.ready.notify_one();
     }
 
-    /// Refuses the clients' commands of a batch that the leader had no room for. Those that an earlier send may have brought
-    /// into the log are not refused: they go out again.
-    pub(crate) fn refuse_client(&self, batch: &mut Batch, refusal: &ProposeError) {
+    /// Refuses the clients' commands of a batch that the leader had no room for, and takes the others out of it. Left in it are those
+    /// clients' commands that an earlier send may have brought into the log: nobody can say that nothing happened to them.
+    pub(crate) fn refuse_client(&self, batch: &mut Batch, refusal: &ProposeError) -> Batch {
         let mut inner = self.lock();
-        for sealed in batch.client.drain(..) {
-            match inner.waiting.get(&sealed.id.seq).map(|waiting| waiting.whereabouts) {
-                Some(Whereabouts::Unknown) => inner.client.push_back(sealed),
+        batch.client.retain(|sealed| {
+            let seq = sealed.id.seq;
+            match inner.waiting.get(&seq).map(|waiting| waiting.whereabouts) {
+                Some(Whereabouts::Unknown) => true,
                 Some(Whereabouts::Here | Whereabouts::Sent) => {
-                    inner.answer(sealed.id.seq, Err(refusal.clone()))
+                    inner.answer(seq, Err(refusal.clone()));
+                    false
                 }
-                None => {}
+                None => false,
             }
-        }
+        });
+        let progress = std::mem::take(&mut batch.progress);
+        Batch { settled: batch.settled, progress, client: vec![] }
     }
 
     /// Answers the commands of this incarnation among what was just applied.

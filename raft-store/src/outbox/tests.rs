@@ -53,6 +53,11 @@ fn ids(batch: &Batch) -> Vec<CommandId> {
     batch.progress.iter().chain(&batch.client).map(|sealed| sealed.id).collect()
 }
 
+fn come_back(outbox: &Outbox, batch: Batch, error: &ForwardError) {
+    outbox.came_back(&batch, error);
+    outbox.put_back(batch);
+}
+
 fn unknown() -> ForwardError {
     ForwardError::Unknown { reason: "no answer".to_owned() }
 }
@@ -171,7 +176,7 @@ async fn what_came_back_goes_out_again_in_its_place() {
     proposing.push(propose(&outbox, put(1), Lane::Client).await);
     proposing.push(propose(&outbox, put(1), Lane::Progress).await);
     let mut expected = first.clone();
-    outbox.put_back(first, &NOT_LEADER);
+    come_back(&outbox, first, &NOT_LEADER);
     let again = taken(&outbox);
     expected.progress.extend(again.progress.last().cloned());
     expected.client.extend(again.client.last().cloned());
@@ -189,7 +194,7 @@ async fn told_at_deadline(journey: impl Fn(&Outbox)) -> ProposeError {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_happened_is_said_only_of_what_was_never_appended() {
-    let send = |outbox: &Outbox, error: &ForwardError| outbox.put_back(taken(outbox), error);
+    let send = |outbox: &Outbox, error: &ForwardError| come_back(outbox, taken(outbox), error);
     let is_unknown = |error: &ProposeError| matches!(error, ProposeError::OutcomeUnknown { .. });
     let never_sent = told_at_deadline(|_| {}).await;
     assert!(matches!(never_sent, ProposeError::NoLeader { .. }), "{never_sent:?}");
@@ -230,7 +235,7 @@ async fn a_closed_outbox_takes_nothing_more() {
         propose(&outbox, put(1), Lane::Progress).await.await.unwrap(),
         Err(ProposeError::ShuttingDown)
     );
-    outbox.put_back(batch, &NOT_LEADER);
+    come_back(&outbox, batch, &NOT_LEADER);
     assert_eq!(outbox.take_batch(), None);
 }
 
@@ -270,11 +275,13 @@ async fn an_installed_snapshot_answers_what_it_holds_and_repeats_what_it_cannot_
 async fn a_full_leader_refuses_clients_only_when_nothing_of_them_can_have_been_appended() {
     let outbox = outbox();
     let lost = propose(&outbox, put(1), Lane::Client).await;
-    outbox.put_back(taken(&outbox), &unknown());
+    come_back(&outbox, taken(&outbox), &unknown());
     let fresh = propose(&outbox, put(1), Lane::Client).await;
     let report = propose(&outbox, keyed(), Lane::Progress).await;
     let mut batch = taken(&outbox);
-    outbox.refuse_client(&mut batch, &ProposeError::DiskNearlyFull);
+    let progress = outbox.refuse_client(&mut batch, &ProposeError::DiskNearlyFull);
     assert_eq!(fresh.await.unwrap(), Err(ProposeError::DiskNearlyFull));
     assert!(!lost.is_finished() && !report.is_finished());
+    assert_eq!((progress.progress.len(), progress.client.len()), (1, 0));
+    assert_eq!((batch.progress.len(), batch.client.len()), (0, 1), "what was lost once goes out again");
 }
