@@ -20,11 +20,9 @@ check_scripts() {
     echo "shellcheck is not installed (apt-get install shellcheck): NOT CHECKED"
     return 0
   fi
-  local files=("$ROOT"/script/*) plain=() file
-  for file in "${files[@]}"; do
-    [[ -f $file ]] && plain+=("$file")
-  done
-  (cd "$ROOT" && shellcheck --external-sources "${plain[@]}" script/lib/*.sh .ci/run)
+  local scripts
+  mapfile -t scripts < <(cd "$ROOT" && grep -rlIE --exclude-dir={target,.git} '^(#!/.*sh|# shellcheck shell=bash)$' .)
+  (cd "$ROOT" && shellcheck --external-sources "${scripts[@]}")
 }
 
 check_deny() {
