@@ -9,7 +9,7 @@ use std::{
 };
 
 use capstan_model::{
-    command::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, Entry, Sealed, Settled},
+    command::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, Entry, LONE_COMMAND_BYTES, Sealed, Settled},
     ids::NodeId,
 };
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -126,18 +126,24 @@ impl Sequencer {
     }
 
     /// Merges waiting batches into one entry's commands: every batch's progress first.
+    ///
+    /// A batch whose bringer has given up is dropped: it goes out again, and while this node is slow or cut off its copies would fill
+    /// the queue.
     fn gather(&self) -> Option<(Gathered, Vec<Answer>)> {
         let mut queue = self.queue.lock().expect("no holder of this lock panics");
         let mut gathered = Gathered::default();
         let mut answers = Vec::new();
-        while let Some((batch, _)) = queue.batches.front() {
-            if !answers.is_empty() && !gathered.fits(batch) {
+        while let Some((batch, answer)) = queue.batches.front() {
+            let is_wanted = !answer.is_closed();
+            if is_wanted && !answers.is_empty() && !gathered.fits(batch) {
                 break;
             }
             let (batch, answer) = queue.batches.pop_front().expect("the queue has a front");
             queue.client_commands -= batch.client.len();
-            gathered.add(batch);
-            answers.push(answer);
+            if is_wanted {
+                gathered.add(batch);
+                answers.push(answer);
+            }
         }
         (!answers.is_empty()).then_some((gathered, answers))
     }
@@ -150,16 +156,22 @@ struct Gathered {
     progress: Vec<Sealed>,
     client: Vec<Sealed>,
     bytes: usize,
+    /// Holds a command that travels alone.
+    is_lone: bool,
 }
 
 impl Gathered {
     fn fits(&self, batch: &Batch) -> bool {
         let commands = self.progress.len() + self.client.len() + batch.progress.len() + batch.client.len();
-        commands <= BATCH_COMMANDS_MAX && self.bytes + bytes_of(batch) <= BATCH_BYTES_MAX
+        commands <= BATCH_COMMANDS_MAX
+            && self.bytes + bytes_of(batch) <= BATCH_BYTES_MAX
+            && !self.is_lone
+            && !is_lone(batch)
     }
 
     fn add(&mut self, batch: Batch) {
         self.bytes += bytes_of(&batch);
+        self.is_lone |= is_lone(&batch);
         match self.settled.iter_mut().find(|s| s.incarnation == batch.settled.incarnation) {
             Some(settled) => settled.below = settled.below.max(batch.settled.below),
             None => self.settled.push(batch.settled),
@@ -167,6 +179,10 @@ impl Gathered {
         self.progress.extend(batch.progress);
         self.client.extend(batch.client);
     }
+}
+
+fn is_lone(batch: &Batch) -> bool {
+    batch.progress.iter().chain(&batch.client).any(|sealed| sealed.bytes.len() > LONE_COMMAND_BYTES)
 }
 
 fn bytes_of(batch: &Batch) -> usize {
@@ -215,5 +231,93 @@ fn settle(outcome: Outcome) -> Result<u64, ForwardError> {
         }
         Ok(Err(error)) => Err(ForwardError::Unknown { reason: error.to_string() }),
         Err(reason) => Err(ForwardError::Unknown { reason }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use capstan_model::ids::{CommandId, Incarnation};
+
+    use super::*;
+
+    fn batch(node: u64, below: u64, progress: &[usize], client: &[usize]) -> Batch {
+        let incarnation = Incarnation { node: NodeId(node), boot: 1, nonce: 9 };
+        let sealed = |bytes: &usize| Sealed {
+            id: CommandId { incarnation, seq: below },
+            bytes: Bytes::from(vec![0; *bytes]),
+        };
+        Batch {
+            settled: Settled { incarnation, below },
+            progress: progress.iter().map(sealed).collect(),
+            client: client.iter().map(sealed).collect(),
+        }
+    }
+
+    /// Submits a batch and lets it queue; dropping what is returned gives it up.
+    fn submit(
+        sequencer: &Arc<Sequencer>,
+        batch: Batch,
+    ) -> futures::future::BoxFuture<'static, Result<u64, ForwardError>> {
+        let sequencer = Arc::clone(sequencer);
+        let mut submitting = async move { sequencer.submit(batch).await }.boxed();
+        assert!((&mut submitting).now_or_never().is_none(), "it waits");
+        submitting
+    }
+
+    fn gathered(sequencer: &Sequencer) -> Gathered {
+        sequencer.gather().expect("batches wait").0
+    }
+
+    #[test]
+    fn batches_of_all_nodes_become_one_entry_progress_first() {
+        let sequencer = Arc::new(Sequencer::new());
+        let _one = submit(&sequencer, batch(1, 5, &[1], &[2]));
+        let _two = submit(&sequencer, batch(2, 3, &[3], &[4]));
+        let _again = submit(&sequencer, batch(1, 8, &[], &[5]));
+        let entry = gathered(&sequencer);
+        let sizes = |commands: &[Sealed]| commands.iter().map(|c| c.bytes.len()).collect::<Vec<_>>();
+        assert_eq!((sizes(&entry.progress), sizes(&entry.client)), (vec![1, 3], vec![2, 4, 5]));
+        let settled: Vec<_> = entry.settled.iter().map(|s| (s.incarnation.node.0, s.below)).collect();
+        assert_eq!(settled, [(1, 8), (2, 3)], "one item a sender, the newest it said");
+        assert!(sequencer.gather().is_none());
+    }
+
+    #[test]
+    fn an_entry_keeps_its_bounds() {
+        let sequencer = Arc::new(Sequencer::new());
+        let kib = 1024;
+        let batches: [&[usize]; 6] =
+            [&[1; BATCH_COMMANDS_MAX], &[1], &[200 * kib; 5], &[200 * kib], &[LONE_COMMAND_BYTES + 1], &[1]];
+        let _kept = batches.map(|sizes| submit(&sequencer, batch(1, 1, &[], sizes)));
+        let entries: Vec<usize> =
+            std::iter::from_fn(|| sequencer.gather().map(|(e, _)| e.client.len())).collect();
+        assert_eq!(entries, [BATCH_COMMANDS_MAX, 6, 1, 1, 1]);
+    }
+
+    #[test]
+    fn what_its_bringer_gave_up_is_not_appended() {
+        let sequencer = Arc::new(Sequencer::new());
+        let given_up = submit(&sequencer, batch(1, 1, &[], &[1]));
+        let _kept = submit(&sequencer, batch(2, 1, &[], &[2]));
+        drop(given_up);
+        let entry = gathered(&sequencer);
+        assert_eq!(entry.client.len(), 1);
+        assert_eq!(entry.settled.len(), 1);
+        assert_eq!(sequencer.queue.lock().unwrap().client_commands, 0);
+    }
+
+    #[test]
+    fn clients_are_refused_where_progress_is_not() {
+        let sequencer = Arc::new(Sequencer::new());
+        let refused = |batch| sequencer.submit(batch).now_or_never().expect("it is refused at once");
+        let _full: Vec<_> = (0..CLIENT_QUEUE_MAX / BATCH_COMMANDS_MAX)
+            .map(|_| submit(&sequencer, batch(1, 1, &[], &[1; BATCH_COMMANDS_MAX])))
+            .collect();
+        assert_eq!(refused(batch(2, 1, &[], &[1])), Err(ForwardError::QueueFull));
+        let _progress = submit(&sequencer, batch(2, 1, &[1], &[]));
+        sequencer.set_disk_nearly_full(true);
+        assert_eq!(refused(batch(2, 1, &[1], &[1])), Err(ForwardError::DiskNearlyFull));
+        let _progress = submit(&sequencer, batch(2, 1, &[1], &[]));
     }
 }
