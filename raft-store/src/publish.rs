@@ -61,7 +61,9 @@ impl Publisher {
 
     fn publish(&self, view: View) {
         let index = view.index();
-        *self.view.write().expect("no holder of this lock panics") = view;
+        // The last view of a replaced database closes it and removes its files: not while readers wait for the lock.
+        let old = std::mem::replace(&mut *self.view.write().expect("no holder of this lock panics"), view);
+        drop(old);
         self.index.send_replace(index);
     }
 }
