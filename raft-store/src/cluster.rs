@@ -2,43 +2,36 @@
 
 use std::{sync::Arc, time::Duration};
 
-use capstan_model::{
-    cluster::CLUSTER_VERSION,
-    ids::{ClusterId, DiskId, Incarnation, NodeId},
-};
-use openraft::{Config, Instant as _, ServerState, SnapshotPolicy, async_runtime::WatchReceiver};
+use capstan_model::ids::{ClusterId, DiskId, Incarnation, NodeId};
 use tokio::sync::watch;
 
 use crate::{
     dispatcher::Dispatcher,
     engine::Disk,
-    founding::Founding,
+    founding::{self, Founding},
     handle::ClusterHandle,
     heartbeat::{Heartbeats, Reporter},
     incoming_snapshot::IncomingSnapshot,
+    leadership,
     network::Network,
     outbox::Outbox,
-    peer::{ForwardError, Heartbeat, HeartbeatReply, NodeFacts, PeerIdentity, PeerService, Transport},
+    peer::{ForwardError, Heartbeat, NodeFacts, PeerService, Transport},
     ports::{Clock, Entropy, FatalSink},
     publish::Publisher,
+    raft_config,
     read_index::{ReadIndexer, Rounds},
-    runtime,
+    self_check,
     sequencer::{Sequencer, Writer},
     service::Service,
     snapshot_trigger,
     stamp::Stamper,
-    status::{RaftStatus, Readiness, Role},
     storage::{self, Opened, Opening, Store},
+    tasks::Tasks,
     timing::{Timing, TimingError},
     type_config::Raft,
 };
 
 pub use crate::storage::OpenError;
-
-/// How often free disk space is looked at.
-const DISK_LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How many applied-but-behind entries still count as caught up.
-const CAUGHT_UP_WITHIN: u64 = 1_000;
 
 /// What is real or simulated about a node.
 pub struct Parts {
@@ -102,8 +95,12 @@ pub(crate) struct Shared {
     pub(crate) heartbeats: Arc<Heartbeats>,
     pub(crate) incoming: IncomingSnapshot,
     pub(crate) leadership: watch::Receiver<Option<u64>>,
-    store: Store,
-    ack_age_max: Duration,
+    /// Whom this node takes for the leader.
+    pub(crate) leader: watch::Receiver<Option<NodeId>>,
+    pub(crate) store: Store,
+    pub(crate) tasks: Tasks,
+    /// How old a quorum's acknowledgement may be while this node acknowledges heartbeats.
+    pub(crate) ack_age_max: Duration,
 }
 
 /// Opens the data, starts Raft and every task around it.
@@ -124,10 +121,18 @@ pub async fn start(options: Options, parts: Parts) -> Result<Started, StartError
     let publisher = Arc::new(Publisher::new(machine.view(), Arc::clone(&outbox)));
     machine.publish_to(Arc::clone(&publisher) as Arc<_>);
     let network = Network { transport: Arc::clone(&parts.transport), timing: options.timing.clone() };
-    let raft = Raft::new(options.node.0, raft_config(&options.timing)?, network, log, machine)
-        .await
-        .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
+    let raft = Raft::new(
+        options.node.0,
+        raft_config::make(&options.timing).map_err(StartError::Raft)?,
+        network,
+        log,
+        machine,
+    )
+    .await
+    .map_err(|fatal| StartError::Raft(fatal.to_string()))?;
     let (leadership_tx, leadership) = watch::channel(None);
+    let (leader_tx, leader) = watch::channel(None);
+    let told = leadership::Told { leadership: leadership_tx, leader: leader_tx };
     let shared = Arc::new(Shared {
         incarnation,
         disk: identity.disk,
@@ -144,40 +149,40 @@ pub async fn start(options: Options, parts: Parts) -> Result<Started, StartError
         )),
         incoming: IncomingSnapshot::new(store.clone()),
         leadership,
+        leader,
         store,
+        tasks: Tasks::new(Arc::clone(&parts.fatal)),
         ack_age_max: options.timing.ack_age_max,
     });
     let handle = ClusterHandle { shared: Arc::clone(&shared) };
-    start_tasks(&options, &parts, &shared, leadership_tx);
+    start_tasks(&options, &parts, &shared, told);
     Ok(Started { handle, peers: Arc::new(Service { shared }) })
 }
 
-fn start_tasks(
-    options: &Options,
-    parts: &Parts,
-    shared: &Arc<Shared>,
-    leadership: watch::Sender<Option<u64>>,
-) {
+fn start_tasks(options: &Options, parts: &Parts, shared: &Arc<Shared>, told: leadership::Told) {
     let transport = || Arc::clone(&parts.transport);
     let raft = || shared.raft.clone();
-    runtime::spawn(follow_leadership(raft(), leadership, Arc::clone(&shared.heartbeats)));
-    runtime::spawn(Arc::clone(&shared.sequencer).run(Writer {
+    let tasks = &shared.tasks;
+    tasks.spawn("leadership", leadership::follow(raft(), told, Arc::clone(&shared.heartbeats)));
+    let writer = Writer {
         raft: raft(),
         leadership: shared.leadership.clone(),
         publisher: Arc::clone(&shared.publisher),
         heartbeats: Arc::clone(&shared.heartbeats),
         stamper: Stamper::new(Arc::clone(&parts.clock)),
-    }));
+    };
+    tasks.spawn("sequencer", Arc::clone(&shared.sequencer).run(writer));
     let dispatcher = Dispatcher {
         outbox: Arc::clone(&shared.outbox),
         sequencer: Arc::clone(&shared.sequencer),
-        raft: raft(),
+        leader: shared.leader.clone(),
         node: options.node,
         transport: transport(),
     };
-    runtime::spawn(dispatcher.run());
-    let rounds = Rounds { raft: raft(), node: options.node, transport: transport() };
-    runtime::spawn(Arc::clone(&shared.reads).run(rounds));
+    tasks.spawn("dispatcher", dispatcher.run());
+    let rounds =
+        Rounds { raft: raft(), leader: shared.leader.clone(), node: options.node, transport: transport() };
+    tasks.spawn("reads", Arc::clone(&shared.reads).run(rounds));
     let (describing, acknowledging) = (Arc::clone(shared), Arc::clone(shared));
     let facts = options.facts.clone();
     let reporter = Reporter {
@@ -192,14 +197,17 @@ fn start_tasks(
             wall,
             checksum: describing.store.checksums().last().copied(),
             applied: describing.publisher.view().index(),
+            disk_nearly_full: describing.sequencer.disk_nearly_full(),
         }),
         acknowledge: Box::new(move |heartbeat| acknowledging.acknowledge(heartbeat)),
     };
-    runtime::spawn(reporter.run());
-    runtime::spawn(snapshot_trigger::run(raft(), shared.store.clone(), options.timing.clone()));
-    runtime::spawn(watch_disk(Arc::clone(shared)));
-    runtime::spawn(remember_cluster(Arc::clone(shared), Arc::clone(&parts.fatal)));
-    runtime::spawn(watch_health(Arc::clone(shared), Arc::clone(&parts.fatal)));
+    tasks.spawn("heartbeats", reporter.run());
+    let trigger = snapshot_trigger::run(raft(), shared.store.clone(), options.timing.clone());
+    tasks.spawn("snapshots", trigger);
+    tasks.spawn("disk", self_check::watch_disk(Arc::clone(shared)));
+    tasks.spawn("clock", self_check::watch_clock(Arc::clone(shared)));
+    tasks.spawn("raft", self_check::watch_raft(Arc::clone(shared), Arc::clone(&parts.fatal)));
+    tasks.spawn("identity", founding::remember_cluster(Arc::clone(shared), Arc::clone(&parts.fatal)));
     let founding = Founding {
         node: options.node,
         voters: options.voters.clone(),
@@ -208,120 +216,7 @@ fn start_tasks(
         entropy: Arc::clone(&parts.entropy),
         handle: ClusterHandle { shared: Arc::clone(shared) },
     };
-    runtime::spawn(founding.run());
-}
-
-/// openraft's settings. What differs from its defaults has its reason here.
-fn raft_config(timing: &Timing) -> Result<Arc<Config>, StartError> {
-    let millis = |duration: Duration| duration.as_millis() as u64;
-    let config = Config {
-        cluster_name: "capstan".into(),
-        heartbeat_interval: millis(timing.raft_heartbeat),
-        election_timeout_min: millis(timing.election_min),
-        election_timeout_max: millis(timing.election_max),
-        // A node that was cut off must not depose a healthy leader when it returns.
-        enable_pre_vote: Some(true),
-        // Heals elections that deadlock under a bridge partition.
-        quorum_loss_probe_interval: Some((millis(timing.election_max) * 5 / 2).max(1)),
-        // The default lets a restarted leader resume its term without a vote, and so use a log id a second time when a
-        // power cut took its unsynced tail.
-        enable_leader_restore: Some(mutant!("leader-restored")),
-        // Entries are batches; `snapshot_trigger` counts bytes.
-        snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: 256,
-        purge_batch_size: 64,
-        max_payload_entries: 64,
-        install_snapshot_timeout: millis(timing.snapshot_step),
-        backoff: "50ms".into(),
-        ..Config::default()
-    };
-    config.validate().map(Arc::new).map_err(|error| StartError::Raft(error.to_string()))
-}
-
-/// Tells who waits for it when this node leads and has applied its own first entry.
-async fn follow_leadership(raft: Raft, leadership: watch::Sender<Option<u64>>, heartbeats: Arc<Heartbeats>) {
-    let mut metrics = raft.metrics();
-    loop {
-        let term = {
-            let now = metrics.borrow_and_update();
-            let applied_own =
-                now.last_applied.is_some_and(|id| id.committed_leader_id().term == now.current_term);
-            (now.state == ServerState::Leader && applied_own).then_some(now.current_term)
-        };
-        if let Some(term) = term {
-            heartbeats.start_term(term);
-        }
-        leadership.send_if_modified(|led| std::mem::replace(led, term) != term);
-        if metrics.changed().await.is_err() {
-            leadership.send_replace(None);
-            return;
-        }
-    }
-}
-
-/// Refuses clients and hands leadership away while the disk is nearly full.
-async fn watch_disk(shared: Arc<Shared>) {
-    loop {
-        match shared.store.space() {
-            Ok(space) => {
-                let nearly_full = space.is_low();
-                if nearly_full != shared.sequencer.disk_nearly_full() {
-                    tracing::warn!(nearly_full, ?space, "free disk space crossed the reserve");
-                }
-                shared.sequencer.set_disk_nearly_full(nearly_full);
-                if nearly_full {
-                    shared.hand_over().await;
-                }
-            }
-            Err(error) => tracing::warn!(%error, "free disk space is unknown"),
-        }
-        tokio::time::sleep(DISK_LOOK_EVERY).await;
-    }
-}
-
-/// Hands leadership away when this node's clock is not sane, and stops the node when Raft has died.
-async fn watch_health(shared: Arc<Shared>, fatal: Arc<dyn FatalSink>) {
-    let mut metrics = shared.raft.metrics();
-    let mut look = tokio::time::interval(DISK_LOOK_EVERY);
-    loop {
-        tokio::select! {
-            changed = metrics.changed() => {
-                if changed.is_err() {
-                    if !shared.outbox.is_closed() {
-                        fatal.fatal("raft has stopped without being told to");
-                    }
-                    return;
-                }
-                let died = metrics.borrow_and_update().running_state.as_ref().err().cloned();
-                match died {
-                    Some(openraft::errors::Fatal::Stopped) => return,
-                    Some(error) => return fatal.fatal(&format!("raft has stopped: {error}")),
-                    None => {}
-                }
-            }
-            _ = look.tick() => {
-                if !shared.heartbeats.clock_sane() {
-                    shared.hand_over().await;
-                }
-            }
-        }
-    }
-}
-
-/// Writes the cluster's id into the data directory once it is known.
-async fn remember_cluster(shared: Arc<Shared>, fatal: Arc<dyn FatalSink>) {
-    let mut applied = shared.publisher.watch();
-    loop {
-        if let Some(cluster) = shared.publisher.view().state().cluster {
-            if let Err(error) = shared.store.identity().set_cluster(cluster.id) {
-                fatal.fatal(&format!("the cluster's id was not recorded: {error}"));
-            }
-            return;
-        }
-        if applied.changed().await.is_err() {
-            return;
-        }
-    }
+    tasks.spawn("founding", founding.run());
 }
 
 impl Shared {
@@ -342,125 +237,5 @@ impl Shared {
             .get()
             .cluster
             .or_else(|| self.publisher.view().state().cluster.map(|cluster| cluster.id))
-    }
-
-    pub(crate) fn peer_identity(&self) -> PeerIdentity {
-        PeerIdentity {
-            cluster: self.cluster_id(),
-            node: self.incarnation.node,
-            disk: self.disk,
-            incarnation: self.incarnation,
-            cluster_version: CLUSTER_VERSION,
-        }
-    }
-
-    /// Whether this node's directory holds no cluster's data.
-    pub(crate) async fn is_empty(&self) -> bool {
-        self.cluster_id().is_none() && !self.raft.is_initialized().await.unwrap_or(true)
-    }
-
-    /// Refuses a known node id with another disk: a wiped voter that came back under its id could vote data away.
-    pub(crate) fn check_disk(&self, node: NodeId, disk: DiskId) -> Result<(), String> {
-        match self.publisher.view().state().nodes.get(&node).map(|record| record.disk) {
-            Some(recorded) if recorded != disk => Err(format!(
-                "node {node} is recorded with disk {recorded}, not {disk}: a wiped or swapped data directory needs a new node id"
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// Answers a heartbeat, if this node leads and its own quorum has answered lately.
-    pub(crate) fn acknowledge(&self, heartbeat: Heartbeat) -> HeartbeatReply {
-        let fresh = self.quorum_age().is_some_and(|age| age <= self.ack_age_max);
-        if !self.leads() || !fresh {
-            let leader = self.raft.metrics().borrow_watched().current_leader.map(NodeId);
-            return HeartbeatReply::NotLeader { leader };
-        }
-        if let Err(reason) = self.check_disk(heartbeat.incarnation.node, heartbeat.disk) {
-            return HeartbeatReply::Refused { reason };
-        }
-        self.heartbeats.hear(heartbeat)
-    }
-
-    /// How long ago what a quorum has acknowledged was sent. A sole voter always counts as acknowledged.
-    fn quorum_age(&self) -> Option<Duration> {
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        if metrics.membership_config.voter_ids().count() == 1 && metrics.state == ServerState::Leader {
-            return Some(Duration::ZERO);
-        }
-        metrics.last_quorum_acked.map(|at| at.elapsed())
-    }
-
-    /// Asks the most advanced other voter to lead.
-    async fn hand_over(&self) {
-        let successor = {
-            let metrics = self.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            if metrics.state != ServerState::Leader {
-                return;
-            }
-            let matched = |id: &u64| {
-                metrics.replication.as_ref().and_then(|progress| progress.get(id).copied().flatten())
-            };
-            metrics
-                .membership_config
-                .voter_ids()
-                .filter(|id| *id != self.incarnation.node.0)
-                .max_by_key(matched)
-        };
-        if let Some(successor) = successor {
-            tracing::warn!(successor, "handing leadership away");
-            if let Err(error) = self.raft.trigger().transfer_leader(successor).await {
-                tracing::debug!(%error, "leadership was not handed away");
-            }
-        }
-    }
-
-    pub(crate) fn status(&self) -> RaftStatus {
-        let quorum_acked_ms = self.quorum_age().map(|age| age.as_millis() as u64);
-        let view = self.publisher.view();
-        let metrics = self.raft.metrics();
-        let metrics = metrics.borrow_watched();
-        let index = |id: Option<u64>| id.unwrap_or(0);
-        let membership = metrics.membership_config.membership();
-        RaftStatus {
-            node_id: self.incarnation.node,
-            cluster_id: self.cluster_id(),
-            leader_id: metrics.current_leader.map(NodeId),
-            term: metrics.current_term,
-            role: match metrics.state {
-                ServerState::Learner => Role::Learner,
-                ServerState::Follower => Role::Follower,
-                ServerState::Candidate => Role::Candidate,
-                ServerState::Leader => Role::Leader,
-                ServerState::Shutdown => Role::Stopped,
-            },
-            last_log: index(metrics.last_log_index),
-            committed: index(metrics.local_committed.map(|id| id.index)),
-            applied: view.index(),
-            snapshot: index(metrics.snapshot.map(|id| id.index)),
-            purged: index(metrics.purged.map(|id| id.index)),
-            voters: membership.voter_ids().map(NodeId).collect(),
-            learners: membership.learner_ids().map(NodeId).collect(),
-            quorum_acked_ms: quorum_acked_ms.filter(|_| metrics.state == ServerState::Leader),
-            clock_skew_ms: self.heartbeats.verdict().skew_ms,
-            checksum: self.store.checksums().last().copied(),
-            bugs: self.publisher.bugs(),
-        }
-    }
-
-    pub(crate) fn readiness(&self) -> Readiness {
-        let status = self.status();
-        let view = self.publisher.view();
-        Readiness {
-            has_leader: status.leader_id.is_some(),
-            caught_up: status.applied + CAUGHT_UP_WITHIN >= status.committed,
-            joined: view.state().sessions.of(self.incarnation).is_some(),
-            clock_sane: self.heartbeats.clock_sane(),
-            disk_ok: !self.sequencer.disk_nearly_full(),
-            state_agrees: !self.heartbeats.verdict().diverged,
-            free_of_bugs: status.bugs == 0,
-        }
     }
 }

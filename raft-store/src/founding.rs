@@ -12,9 +12,10 @@ use capstan_model::{
 use openraft::EmptyNode;
 
 use crate::{
-    handle::{ClusterHandle, ProposeOptions},
+    cluster::Shared,
+    handle::{ClusterHandle, ProposeError, ProposeOptions},
     peer::{Channel, PeerReply, PeerRequest, Transport},
-    ports::Entropy,
+    ports::{Entropy, FatalSink},
     type_config::Raft,
 };
 
@@ -31,6 +32,22 @@ pub(crate) struct Founding {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) handle: ClusterHandle,
+}
+
+/// Writes the cluster's id into the data directory once it is known.
+pub(crate) async fn remember_cluster(shared: Arc<Shared>, fatal: Arc<dyn FatalSink>) {
+    let mut applied = shared.publisher.watch();
+    loop {
+        if let Some(cluster) = shared.publisher.view().state().cluster {
+            if let Err(error) = shared.store.identity().set_cluster(cluster.id) {
+                fatal.fatal(&format!("the cluster's id was not recorded: {error}"));
+            }
+            return;
+        }
+        if applied.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 impl Founding {
@@ -102,9 +119,10 @@ impl Founding {
         while self.handle.cluster_id().is_none() {
             let command = Command::FoundCluster { cluster };
             match self.handle.propose(command, ProposeOptions::progress()).await {
-                Ok(_) => return,
+                Ok(_) | Err(ProposeError::ShuttingDown) => return,
                 Err(error) => tracing::debug!(%error, "the cluster's id is not committed yet"),
             }
+            tokio::time::sleep(ASK_AGAIN).await;
         }
     }
 }

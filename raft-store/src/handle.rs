@@ -7,7 +7,7 @@ use capstan_model::{
     ids::{ClusterId, CommandId, Incarnation, NodeId},
     reply::Reply,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 
 use crate::cluster::Shared;
 pub use crate::{
@@ -148,10 +148,12 @@ impl ClusterHandle {
         command: Command,
         options: ProposeOptions,
     ) -> Result<Committed, ProposeError> {
+        let started = Instant::now();
         if !command.has_natural_key() {
             self.wait_until_joined(options.deadline).await?;
         }
-        self.shared.outbox.propose(command, options).await
+        let deadline = options.deadline.saturating_sub(started.elapsed());
+        self.shared.outbox.propose(command, ProposeOptions { deadline, ..options }).await
     }
 
     /// Reads the state as the caller needs it.
@@ -159,12 +161,13 @@ impl ClusterHandle {
     /// # Errors
     /// See [`ReadError`]; reading again is always safe.
     pub async fn read(&self, consistency: Consistency) -> Result<View, ReadError> {
+        let started = Instant::now();
         let index = match consistency {
             Consistency::Stale => return Ok(self.view()),
             Consistency::AtLeast(index) => index,
             Consistency::Linearizable => self.shared.reads.confirm(CLIENT_DEADLINE).await?,
         };
-        self.shared.publisher.reach(index, CLIENT_DEADLINE).await
+        self.shared.publisher.reach(index, CLIENT_DEADLINE.saturating_sub(started.elapsed())).await
     }
 
     /// The newest published state of this node.
@@ -225,6 +228,7 @@ impl ClusterHandle {
         if let Err(error) = self.shared.raft.shutdown().await {
             tracing::warn!(%error, "raft did not stop cleanly");
         }
+        self.shared.tasks.end();
     }
 
     /// Before its incarnation is in the node table a node has no session, and proposes nothing that needs one.

@@ -80,6 +80,8 @@ pub struct SeenNode {
     pub silence: Duration,
     /// Its wall clock minus the median of all, in milliseconds.
     pub clock_skew_ms: i64,
+    /// Whether its disk is nearly full.
+    pub disk_nearly_full: bool,
 }
 
 impl Heartbeats {
@@ -110,11 +112,8 @@ impl Heartbeats {
         }
         inner.heard.insert(node, Heard { heartbeat, at });
         let checksum = index.and_then(|index| self.majority_checksum(&inner, index));
-        drop(inner);
-        HeartbeatReply::Acknowledged {
-            median: self.median_wall().unwrap_or_else(|| self.clock.wall()),
-            checksum,
-        }
+        // Never this node's own clock in its stead: all others would be measured by one clock, which may be the wrong one.
+        HeartbeatReply::Acknowledged { median: self.median(&inner, at), checksum }
     }
 
     /// The median of the wall clocks that a majority of the voters reported lately; `None` when fewer did.
@@ -133,6 +132,7 @@ impl Heartbeats {
             facts: heard.heartbeat.facts.clone(),
             silence: now.saturating_sub(heard.at),
             clock_skew_ms: median.map_or(0, |median| log_time::clock_skew_ms(heard.wall(now), median)),
+            disk_nearly_full: heard.heartbeat.disk_nearly_full,
         };
         inner.heard.values().map(seen).collect()
     }
@@ -164,26 +164,30 @@ impl Heartbeats {
         &self,
         sent: Duration,
         reported: Option<(u64, u128)>,
-        median: Timestamp,
+        median: Option<Timestamp>,
         checksum: Option<(u64, u128)>,
     ) {
         let diverged = match (reported, checksum) {
             (Some((index, mine)), Some((at, theirs))) if index == at => mine != theirs,
             _ => false,
         };
-        let skew_ms = log_time::clock_skew_ms(self.clock.wall(), median);
+        let skew_ms = median.map(|median| log_time::clock_skew_ms(self.clock.wall(), median));
         if diverged {
             tracing::error!(
                 index = reported.map(|(index, _)| index),
                 "this node's state differs from the majority's"
             );
         }
-        if !log_time::is_sane(skew_ms) {
+        if let Some(skew_ms) = skew_ms
+            && !log_time::is_sane(skew_ms)
+        {
             tracing::warn!(skew_ms, "this node's wall clock is far from the median of the cluster");
         }
         let mut inner = self.lock();
         // A divergence does not heal: it stays said until the node is restarted with other data.
-        inner.verdict = Verdict { skew_ms: Some(skew_ms), diverged: inner.verdict.diverged || diverged };
+        let before = inner.verdict;
+        inner.verdict =
+            Verdict { skew_ms: skew_ms.or(before.skew_ms), diverged: before.diverged || diverged };
         drop(inner);
         self.lease.send_replace(Some(sent + self.timing.lease));
     }
@@ -230,7 +234,7 @@ impl Reporter {
         }
     }
 
-    /// Reports once; says whether a leader acknowledged it.
+    /// Reports once; says whether a leader answered for it, and so whether the next report can wait for its time.
     async fn report(&self, patience: Duration) -> bool {
         let Some(leader) = self.raft.current_leader().await.map(NodeId) else { return false };
         let sent = self.heartbeats.clock.monotonic();
@@ -249,6 +253,7 @@ impl Reporter {
             }
             Ok(PeerReply::Heartbeat(HeartbeatReply::Refused { reason })) => {
                 tracing::warn!(leader = leader.0, reason, "the leader refused this node's heartbeat");
+                return true;
             }
             Ok(other) => tracing::debug!(leader = leader.0, ?other, "the heartbeat was not acknowledged"),
             Err(error) => tracing::debug!(leader = leader.0, %error, "the heartbeat had no answer"),
@@ -256,3 +261,6 @@ impl Reporter {
         false
     }
 }
+
+#[cfg(test)]
+mod tests;

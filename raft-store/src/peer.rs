@@ -152,6 +152,8 @@ pub struct Heartbeat {
     pub checksum: Option<(u64, u128)>,
     /// Its applied index.
     pub applied: u64,
+    /// Whether its disk is nearly full, so that it must not be made the leader.
+    pub disk_nearly_full: bool,
 }
 
 /// What a node offers and where it is reached; fixed for one incarnation.
@@ -172,8 +174,8 @@ pub struct NodeFacts {
 pub enum HeartbeatReply {
     /// A leader whose own quorum acknowledgement is fresh has seen it; the lease counts from the heartbeat's sending.
     Acknowledged {
-        /// The median of the wall clocks a majority reports.
-        median: Timestamp,
+        /// The median of the wall clocks a majority reports; `None` until one has.
+        median: Option<Timestamp>,
         /// The checksum at the index the heartbeat named, as most nodes report it.
         checksum: Option<(u64, u128)>,
     },

@@ -12,6 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
     cluster::Shared,
+    dispatcher::FORWARD_PATIENCE,
     handle::CLIENT_DEADLINE,
     network::{decode, encode},
     peer::{ForwardError, HeartbeatReply, PeerIdentity, PeerReply, PeerRequest, PeerService, SnapshotStep},
@@ -54,7 +55,7 @@ impl PeerService for Service {
                 peer.node, peer.cluster_version, own.cluster_version
             ));
         }
-        self.shared.check_disk(peer.node, peer.disk)
+        self.shared.check_life(peer.incarnation, peer.disk)
     }
 
     fn handle(&self, from: NodeId, request: PeerRequest) -> BoxFuture<'static, PeerReply> {
@@ -87,7 +88,10 @@ impl PeerService for Service {
                 }
                 PeerRequest::Snapshot(step) => shared.receive_snapshot(from, step).await,
                 PeerRequest::Forward(batch) => PeerReply::Forwarded(match shared.leads() {
-                    true => shared.sequencer.submit(batch).await,
+                    // The sender gives up then, and what it gave up need not be appended.
+                    true => tokio::time::timeout(FORWARD_PATIENCE, shared.sequencer.submit(batch))
+                        .await
+                        .unwrap_or_else(|late| Err(ForwardError::Unknown { reason: late.to_string() })),
                     false => Err(shared.not_leader().await),
                 }),
                 PeerRequest::ReadIndex => PeerReply::ReadIndex(match shared.leads() {

@@ -1,6 +1,12 @@
 //! What a node says of itself, from local knowledge only.
 
 use capstan_model::ids::{ClusterId, NodeId};
+use openraft::{ServerState, async_runtime::WatchReceiver as _};
+
+use crate::cluster::Shared;
+
+/// How many applied-but-behind entries still count as caught up.
+const CAUGHT_UP_WITHIN: u64 = 1_000;
 
 /// What this node is to Raft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,5 +109,54 @@ impl Readiness {
     /// Whether all hold.
     pub fn is_ready(&self) -> bool {
         self.conditions().iter().all(|(_, holds)| *holds)
+    }
+}
+
+impl Shared {
+    pub(crate) fn status(&self) -> RaftStatus {
+        let quorum_acked_ms = self.quorum_age().map(|age| age.as_millis() as u64);
+        let view = self.publisher.view();
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let index = |id: Option<u64>| id.unwrap_or(0);
+        let membership = metrics.membership_config.membership();
+        RaftStatus {
+            node_id: self.incarnation.node,
+            cluster_id: self.cluster_id(),
+            leader_id: metrics.current_leader.map(NodeId),
+            term: metrics.current_term,
+            role: match metrics.state {
+                ServerState::Learner => Role::Learner,
+                ServerState::Follower => Role::Follower,
+                ServerState::Candidate => Role::Candidate,
+                ServerState::Leader => Role::Leader,
+                ServerState::Shutdown => Role::Stopped,
+            },
+            last_log: index(metrics.last_log_index),
+            committed: index(metrics.local_committed.map(|id| id.index)),
+            applied: view.index(),
+            snapshot: index(metrics.snapshot.map(|id| id.index)),
+            purged: index(metrics.purged.map(|id| id.index)),
+            voters: membership.voter_ids().map(NodeId).collect(),
+            learners: membership.learner_ids().map(NodeId).collect(),
+            quorum_acked_ms: quorum_acked_ms.filter(|_| metrics.state == ServerState::Leader),
+            clock_skew_ms: self.heartbeats.verdict().skew_ms,
+            checksum: self.store.checksums().last().copied(),
+            bugs: self.publisher.bugs(),
+        }
+    }
+
+    pub(crate) fn readiness(&self) -> Readiness {
+        let status = self.status();
+        let view = self.publisher.view();
+        Readiness {
+            has_leader: status.leader_id.is_some(),
+            caught_up: status.applied + CAUGHT_UP_WITHIN >= status.committed,
+            joined: view.state().sessions.of(self.incarnation).is_some(),
+            clock_sane: self.heartbeats.clock_sane(),
+            disk_ok: !self.sequencer.disk_nearly_full(),
+            state_agrees: !self.heartbeats.verdict().diverged,
+            free_of_bugs: status.bugs == 0,
+        }
     }
 }

@@ -55,8 +55,9 @@ impl Liveness {
                 },
                 Err(error) => tracing::debug!(%incarnation, %error, "joining is not committed yet"),
             }
-            // A full mailbox means that the actor is about to look anyway.
-            let _ = actor.try_send(LivenessMessage::Proposed(incarnation));
+            // Waits for room: a life that is never taken off the list is never proposed again in this term. A stopped actor needs no
+            // answer.
+            let _ = actor.send(LivenessMessage::Proposed(incarnation)).await;
         });
     }
 }
@@ -64,7 +65,10 @@ impl Liveness {
 /// The lives that report and are not in the node table. A pure function of what was heard and what is committed.
 fn plan(seen: &[SeenNode], state: &State) -> Vec<NodeJoined> {
     let recorded = |node: &SeenNode| {
-        state.nodes.get(&node.incarnation.node).is_some_and(|record| record.incarnation >= node.incarnation)
+        state
+            .nodes
+            .get(&node.incarnation.node)
+            .is_some_and(|record| record.incarnation.boot >= node.incarnation.boot)
     };
     seen.iter()
         .filter(|node| !recorded(node))
@@ -127,6 +131,7 @@ mod tests {
             },
             silence: Duration::ZERO,
             clock_skew_ms: 0,
+            disk_nearly_full: false,
         }
     }
 
@@ -147,6 +152,9 @@ mod tests {
         }
         assert_eq!(plan(&heard, &state), vec![], "planning twice without news yields nothing");
         assert_eq!(plan(&[seen(1, 2)], &state), vec![], "an older life is not admitted");
+        let copied =
+            SeenNode { incarnation: Incarnation { nonce: 8, ..seen(1, 3).incarnation }, ..seen(1, 3) };
+        assert_eq!(plan(&[copied], &state), vec![], "nor one that apply refuses for its boot count");
         assert_eq!(plan(&[seen(1, 4)], &state).len(), 1, "a newer one is");
     }
 }
