@@ -76,13 +76,18 @@ impl fmt::Display for Summary {
 }
 
 impl Writers {
-    /// Starts `count` writers on their own variables.
+    /// Starts `count` writers of small values, each on its own variable.
     pub(crate) fn start(cluster: &Cluster, count: usize) -> Self {
+        Self::start_with_values_of(0, cluster, count)
+    }
+
+    /// As [`Writers::start`], with values of at least so many bytes.
+    pub(crate) fn start_with_values_of(bytes: usize, cluster: &Cluster, count: usize) -> Self {
         let nodes: Vec<_> = cluster.nodes.iter().map(|node| node.http).collect();
         let shared = Arc::new(Shared::default());
         let mut tasks = JoinSet::new();
         for number in 0..count {
-            let writer = Writer::new(number, &nodes, Arc::clone(&shared));
+            let writer = Writer::new(number, &nodes, Arc::clone(&shared), bytes);
             tasks.spawn(writer.run());
         }
         Self { nodes, shared, tasks }
@@ -116,7 +121,13 @@ impl Writers {
         for node in &self.nodes {
             let mut wire = Wire::to(*node);
             for record in &records {
-                let read = wire.call("GET", &record.path, &[], b"").await.unwrap();
+                // A node may be without a leader for a moment, and says so.
+                let read = until("a read", async || {
+                    let answer = wire.call("GET", &record.path, &[], b"").await.unwrap();
+                    assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+                    (answer.status == 200).then_some(answer)
+                });
+                let read = read.await;
                 let found = (read.text(), read.revision());
                 let newest = *record.revisions.last().expect("every writer wrote");
                 assert_eq!(found, (record.value.clone(), newest), "{} on {node}", record.path);
@@ -153,18 +164,20 @@ struct Writer {
     /// Which node it talks to.
     at: usize,
     shared: Arc<Shared>,
+    value_bytes: usize,
     revisions: Vec<u64>,
     unknown: usize,
 }
 
 impl Writer {
-    fn new(number: usize, nodes: &[SocketAddr], shared: Arc<Shared>) -> Self {
+    fn new(number: usize, nodes: &[SocketAddr], shared: Arc<Shared>, value_bytes: usize) -> Self {
         Self {
             number,
             path: format!("/cluster/v1/variables/writer-{number}"),
             wires: nodes.iter().copied().map(Wire::to).collect(),
             at: number % nodes.len(),
             shared,
+            value_bytes,
             revisions: Vec::new(),
             unknown: 0,
         }
@@ -173,7 +186,7 @@ impl Writer {
     async fn run(mut self) -> Record {
         let mut value = String::new();
         while !self.shared.stop.load(Ordering::Relaxed) || self.revisions.is_empty() {
-            value = format!("{} of {}", self.revisions.len(), self.number);
+            value = format!("{:width$} of {}", self.revisions.len(), self.number, width = self.value_bytes);
             let revision = if self.number % KEYED_EVERY == 0 {
                 let key = format!("{}-{}", self.number, self.revisions.len());
                 self.write(&value, ("Idempotency-Key", &key)).await

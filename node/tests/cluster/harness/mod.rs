@@ -89,6 +89,14 @@ impl Cluster {
         self.nodes.iter().map(|node| node.id).filter(|other| *other != id).collect()
     }
 
+    /// Sees that no node has ended, and waits until all are ready.
+    pub(crate) async fn all_live_on(&mut self) {
+        for node in &mut self.nodes {
+            assert!(node.is_running(), "node {} has ended", node.id);
+        }
+        self.all_ready().await;
+    }
+
     /// Waits until every node that runs is ready.
     pub(crate) async fn all_ready(&mut self) {
         for node in &mut self.nodes {

@@ -56,10 +56,7 @@ pub(super) fn lay_out(directory: &Path, plan: &Plan) -> Vec<Node> {
         }
         let text = format!(
             "node = {{ id = {}, data = {:?} }}\nspecs = {{ directory = {:?} }}\nlog = {{ color = false }}\n{voters}\n[timing]\n{}\n",
-            node.id,
-            node.data,
-            specs,
-            plan.timing,
+            node.id, node.data, specs, plan.timing,
         );
         fs::write(&node.config, text).unwrap();
     }
@@ -70,7 +67,9 @@ pub(super) fn lay_out(directory: &Path, plan: &Plan) -> Vec<Node> {
 fn gather_specs(specs: &Path) {
     fs::create_dir(specs).unwrap();
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/hold.yaml");
-    for file in ["test.yaml", "pack-logs.yaml"].map(|name| examples().join("specs").join(name)).iter().chain([&own]) {
+    for file in
+        ["test.yaml", "pack-logs.yaml"].map(|name| examples().join("specs").join(name)).iter().chain([&own])
+    {
         fs::copy(file, specs.join(file.file_name().expect("a file has a name"))).unwrap();
     }
 }
@@ -173,13 +172,6 @@ impl Node {
     /// How often a line of its log holds this text.
     pub(crate) fn logged(&self, text: &str) -> usize {
         self.log().lines().filter(|line| line.contains(text)).count()
-    }
-
-    /// Empties its data directory, as a replaced disk would be.
-    pub(crate) fn wipe(&mut self) {
-        assert!(!self.is_running());
-        fs::remove_dir_all(&self.data).unwrap();
-        fs::create_dir(&self.data).unwrap();
     }
 
     fn mount(&mut self, mib: u64) {
