@@ -1,6 +1,6 @@
 //! Nodes that die without a word, while clients write.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{
     harness::{Cluster, Rounds, Spread},
@@ -23,7 +23,7 @@ async fn a_killed_leader_costs_a_pause_and_no_write() {
         let leader = cluster.leader().await;
         let killed = Instant::now();
         cluster.node(leader).kill();
-        let pause = writers.first_success_after(killed).await;
+        let pause = pause(&writers, killed, Instant::now()).await;
         println!("kill {round}: node {leader} led, writes paused for {} ms", pause.as_millis());
         pauses.push(pause);
         cluster.node(leader).start();
@@ -50,10 +50,11 @@ async fn three_killed_nodes_come_back_with_every_write() {
         for node in &mut cluster.nodes {
             node.kill();
         }
+        let dead = Instant::now();
         for node in &mut cluster.nodes {
             node.start();
         }
-        let pause = writers.first_success_after(killed).await;
+        let pause = pause(&writers, killed, dead).await;
         println!("round {round}: all killed and started, writes paused for {} ms", pause.as_millis());
         pauses.push(pause);
         cluster.all_ready().await;
@@ -61,4 +62,9 @@ async fn three_killed_nodes_come_back_with_every_write() {
     let summary = writers.stop_and_verify().await;
     println!("all nodes killed: pause {}; {summary}", Spread::of(pauses));
     cluster.end().await;
+}
+
+/// How long after `killed` a write succeeded; only those sent when the dead were `dead` count.
+async fn pause(writers: &Writers, killed: Instant, dead: Instant) -> Duration {
+    dead.duration_since(killed) + writers.first_success_after(dead).await
 }

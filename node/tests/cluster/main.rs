@@ -10,6 +10,8 @@
 //!     cargo test -p capstan-node --test cluster -- --nocapture a_killed_leader
 //! ```
 
+#![expect(clippy::unwrap_used, reason = "clippy takes the helpers of a test file for production code")]
+
 mod harness;
 
 mod directories;

@@ -187,7 +187,7 @@ impl Writer {
         let mut value = String::new();
         while !self.shared.stop.load(Ordering::Relaxed) || self.revisions.is_empty() {
             value = format!("{:width$} of {}", self.revisions.len(), self.number, width = self.value_bytes);
-            let revision = if self.number % KEYED_EVERY == 0 {
+            let revision = if self.number.is_multiple_of(KEYED_EVERY) {
                 let key = format!("{}-{}", self.number, self.revisions.len());
                 self.write(&value, ("Idempotency-Key", &key)).await
             } else if let Some(newest) = self.revisions.last() {
