@@ -234,6 +234,8 @@ impl ApiError {
                 Rejection::StaleEpoch { .. } => (S::CONFLICT, "stale_epoch"),
                 Rejection::StaleTry { .. } => (S::CONFLICT, "stale_try"),
                 Rejection::NothingDue { .. } => (S::CONFLICT, "nothing_due"),
+                Rejection::TryOver { .. } => (S::CONFLICT, "try_over"),
+                Rejection::NotOwner { .. } => (S::CONFLICT, "not_owner"),
             },
             Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
                 ProposeError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),

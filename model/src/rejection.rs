@@ -119,7 +119,7 @@ pub enum Rejection {
         /// The job asked for.
         job: JobId,
     },
-    /// The sender does not own the request under this epoch.
+    /// The request has changed hands since.
     #[error("request {request} is under epoch {current}, not {named}")]
     StaleEpoch {
         /// The request.
@@ -129,7 +129,7 @@ pub enum Rejection {
         /// The epoch the command named.
         named: Epoch,
     },
-    /// The try is not the one that runs.
+    /// The job is at another try.
     #[error("job {job} is at try {current}, not {named}")]
     StaleTry {
         /// The job.
@@ -144,6 +144,22 @@ pub enum Rejection {
     NothingDue {
         /// The job.
         job: JobId,
+    },
+    /// The try does not run: its end is known already, which is what a repeated report meets.
+    #[error("try {try_no} of job {job} is not running")]
+    TryOver {
+        /// The job.
+        job: JobId,
+        /// The try, which is the job's current one.
+        try_no: TryNo,
+    },
+    /// The epoch is the request's, but another life owns it.
+    #[error("request {request} is not owned by incarnation {incarnation}")]
+    NotOwner {
+        /// The request.
+        request: RequestId,
+        /// Who took itself for its owner.
+        incarnation: Incarnation,
     },
 }
 

@@ -150,7 +150,9 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         }
         Rejection::StaleEpoch { .. } => Rejection::StaleTry { job, current: TryNo(300), named: TryNo(2) },
         Rejection::StaleTry { .. } => Rejection::NothingDue { job },
-        Rejection::NothingDue { .. } => return None,
+        Rejection::NothingDue { .. } => Rejection::TryOver { job, try_no: TryNo(300) },
+        Rejection::TryOver { .. } => Rejection::NotOwner { request, incarnation },
+        Rejection::NotOwner { .. } => return None,
     })
 }
 

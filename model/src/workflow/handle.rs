@@ -37,7 +37,7 @@ pub(crate) fn finish_try(state: &State, at: Timestamp, finish: &FinishTry) -> De
     let FinishTry { id, report } = finish;
     let (live, place) = find_try(state, id)?;
     if !matches!(live.job_at(place).phase, Phase::Running { .. }) {
-        return Err(stale_try(live, place, id));
+        return Err(Rejection::TryOver { job: id.job, try_no: id.try_no });
     }
     check_size(live, report)?;
     let mut draft = Draft::new(state, at);
@@ -95,19 +95,19 @@ fn find(state: &State, request: crate::ids::RequestId) -> Result<&LiveRequest, R
 fn find_try<'a>(state: &'a State, id: &TryId) -> Result<(&'a LiveRequest, JobPlace), Rejection> {
     let live = find(state, id.request)?;
     let progress = &live.progress;
-    if progress.owner != Some(id.incarnation) || progress.epoch != id.epoch {
+    if progress.epoch != id.epoch {
         return Err(Rejection::StaleEpoch { request: id.request, current: progress.epoch, named: id.epoch });
+    }
+    if progress.owner != Some(id.incarnation) {
+        return Err(Rejection::NotOwner { request: id.request, incarnation: id.incarnation });
     }
     let no_such_job = Rejection::NoSuchJob { request: id.request, job: id.job };
     let place = live.chain().place(id.job).ok_or(no_such_job)?;
-    if live.job_at(place).try_no != id.try_no {
-        return Err(stale_try(live, place, id));
+    let current = live.job_at(place).try_no;
+    if current != id.try_no {
+        return Err(Rejection::StaleTry { job: id.job, current, named: id.try_no });
     }
     Ok((live, place))
-}
-
-fn stale_try(live: &LiveRequest, place: JobPlace, id: &TryId) -> Rejection {
-    Rejection::StaleTry { job: id.job, current: live.job_at(place).try_no, named: id.try_no }
 }
 
 /// Refuses a report that keeps more than its owner may send; the owner cuts, and sends again.
