@@ -10,9 +10,11 @@ use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnH
 use capstan_model::{
     command::Command,
     ids::{Incarnation, JobId, RequestId},
+    rejection::Rejection,
     state::State,
     workflow::{
         command::{FinishTry, StartRetry, TryEnd, TryId},
+        output::STREAM_BYTES_LEFT,
         view::RunningTry,
     },
 };
@@ -254,17 +256,19 @@ impl Sequence {
     fn ended(&mut self, key: TryKey, outcome: &Outcome, ctx: &mut Context<Self>) {
         let Some(held) = self.held.get_mut(&key) else { return };
         held.stage = Stage::Reporting;
-        let finish = FinishTry { id: held.id, report: outcome.to_report(held.stream_bytes_max) };
+        let (id, mut stream_bytes_max, outcome) = (held.id, held.stream_bytes_max, outcome.clone());
         let (cluster, actor) = (self.tools.cluster.clone(), ctx.address());
         actix::spawn(async move {
+            let mut report = outcome.to_report(stream_bytes_max);
             loop {
-                let command = Command::FinishTry(Box::new(finish.clone()));
+                let command = Command::FinishTry(Box::new(FinishTry { id, report: report.clone() }));
                 match cluster.propose(command, ProposeOptions::progress()).await {
                     Ok(committed) => {
-                        if let Err(rejection) = committed.reply {
-                            tracing::info!(%key, %rejection, "the report of a try was refused");
-                        }
-                        break;
+                        let Err(rejection) = committed.reply else { break };
+                        tracing::info!(%key, %rejection, "the report of a try was refused");
+                        let Some(less) = cut_after(&rejection, stream_bytes_max) else { break };
+                        stream_bytes_max = less;
+                        report = outcome.to_report(stream_bytes_max);
                     }
                     Err(error) if actor.connected() => {
                         tracing::debug!(%key, %error, "the report of a try is not committed yet");
@@ -303,6 +307,13 @@ impl Held {
             stopping: matches!(self.stage, Stage::Process { stopping: true }),
         }
     }
+}
+
+/// How much of each stream a refused report may keep when it is sent again; `None` when the refusal is final. While a try ran,
+/// others of its request may have used up the room for their output.
+fn cut_after(rejection: &Rejection, stream_bytes_max: usize) -> Option<usize> {
+    let may_be_cut = matches!(rejection, Rejection::TooLarge { .. }) && stream_bytes_max > STREAM_BYTES_LEFT;
+    may_be_cut.then_some(STREAM_BYTES_LEFT)
 }
 
 fn key_of(id: &TryId) -> TryKey {
@@ -417,6 +428,15 @@ mod tests {
             let held = held.into_iter().collect();
             assert_eq!(plan(&wanted, &none, &held, &none), steps, "{name}");
         }
+    }
+
+    #[test]
+    fn a_report_that_is_too_large_by_now_is_cut_once_and_no_other_refusal_is_answered() {
+        let too_large = Rejection::TooLarge { what: "stdout".to_owned(), bytes: 9_000, bytes_max: 1_280 };
+        assert_eq!(cut_after(&too_large, 64 * 1024), Some(STREAM_BYTES_LEFT));
+        assert_eq!(cut_after(&too_large, STREAM_BYTES_LEFT), None);
+        let over = Rejection::TryOver { job: JobId([b'a'; 4]), try_no: TryNo(1) };
+        assert_eq!(cut_after(&over, 64 * 1024), None);
     }
 
     #[test]
