@@ -63,14 +63,18 @@ pub(crate) struct Summary {
     writes: usize,
     /// Attempts whose outcome was unknown at first.
     unknown: usize,
+    /// The longest time without an answer to any writer.
+    silence: Duration,
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { writes, unknown, silence } = self;
         write!(
             f,
-            "{} writes acknowledged, {} attempts at first unknown, none lost, none twice",
-            self.writes, self.unknown
+            "{writes} writes acknowledged, {unknown} attempts at first unknown, none lost, none twice, \
+             longest silence {} ms",
+            silence.as_millis()
         )
     }
 }
@@ -145,14 +149,24 @@ impl Writers {
                 "revision {expected} was given twice, or to a write that happened twice"
             );
         }
-        let writes = records.iter().map(|record| record.revisions.len()).sum();
-        Summary { writes, unknown: records.iter().map(|record| record.unknown).sum() }
+        Summary {
+            writes: all.len(),
+            unknown: records.iter().map(|record| record.unknown).sum(),
+            silence: self.shared.longest_silence(),
+        }
     }
 }
 
 impl Shared {
     fn count(&self) -> usize {
         self.acknowledged.lock().unwrap().len()
+    }
+
+    fn longest_silence(&self) -> Duration {
+        let acknowledged = self.acknowledged.lock().unwrap();
+        let gaps =
+            acknowledged.windows(2).map(|pair| pair[1].answered.saturating_duration_since(pair[0].answered));
+        gaps.max().unwrap_or_default()
     }
 }
 
