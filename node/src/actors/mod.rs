@@ -36,9 +36,14 @@ pub async fn run(tools: Tools) {
     futures::future::join(leadership, owner::run(tools)).await;
 }
 
+/// Whether a message was not delivered because the mailbox is full: it has to be said again at the next look.
+fn is_full<M>(told: &Result<(), SendError<M>>) -> bool {
+    matches!(told, Err(SendError::Full(_)))
+}
+
 /// Sends what must not be lost: when the mailbox is full it waits for room, beside the caller.
 ///
-/// Only ends of tries are sent so, and there are no more of them than tries that run.
+/// Ends of tries are sent so, and there are no more of them than tries that run; and the last word to a sequence.
 fn deliver<A, M>(to: &Addr<A>, message: M)
 where
     A: Actor<Context = Context<A>> + Handler<M>,

@@ -3,9 +3,10 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use capstan_model::{
     ids::{Incarnation, RequestId},
     state::State,
@@ -13,10 +14,13 @@ use capstan_model::{
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{
-    Tools, deliver,
+    Tools, deliver, is_full,
     request::{Request, RequestMessage},
 };
 use crate::executor::{ExecEvent, Outcome, ProcessKey, Standing, TryKey};
+
+/// How often the owner looks without being told to. Hints are dropped at a full mailbox, and in an idle cluster no other follows.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Everything that can wake the owner.
 #[derive(Debug, Message)]
@@ -93,9 +97,9 @@ impl Owner {
         // Those without work hear it once more, so that they stop what State no longer wants.
         self.requests.retain(|id, actor| {
             let keep = wanted.contains(id);
-            let _ =
+            let told =
                 actor.try_send(if keep { RequestMessage::StateChanged } else { RequestMessage::NothingLeft });
-            keep
+            keep || is_full(&told)
         });
         for id in wanted {
             self.requests.entry(id).or_insert_with(|| Request::new(id, self.tools.clone()).start());
@@ -106,8 +110,9 @@ impl Owner {
 impl Actor for Owner {
     type Context = Context<Self>;
 
-    fn started(&mut self, _ctx: &mut Self::Context) {
+    fn started(&mut self, ctx: &mut Self::Context) {
         self.look();
+        ctx.run_interval(LOOK_EVERY, |owner, _ctx| owner.look());
     }
 }
 

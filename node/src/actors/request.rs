@@ -12,7 +12,7 @@ use capstan_model::{
 };
 
 use super::{
-    Tools, deliver,
+    Tools, deliver, is_full,
     sequence::{Sequence, SequenceMessage},
 };
 use crate::executor::{Outcome, TryKey};
@@ -57,12 +57,12 @@ impl Request {
         let wanted = sequences_with_work(view.state(), self.tools.cluster.incarnation(), self.id);
         self.sequences.retain(|id, actor| {
             let keep = wanted.contains(id);
-            let _ = actor.try_send(if keep {
+            let told = actor.try_send(if keep {
                 SequenceMessage::StateChanged
             } else {
                 SequenceMessage::NothingLeft
             });
-            keep
+            keep || is_full(&told)
         });
         for id in wanted {
             let start = || Sequence::new(self.id, id, self.tools.clone()).start();
@@ -100,7 +100,7 @@ impl Handler<RequestMessage> for Request {
             RequestMessage::Ended(key, outcome) => self.ended(key, outcome),
             RequestMessage::NothingLeft => {
                 for sequence in self.sequences.values() {
-                    let _ = sequence.try_send(SequenceMessage::NothingLeft);
+                    deliver(sequence, SequenceMessage::NothingLeft);
                 }
                 ctx.stop();
             }

@@ -106,7 +106,7 @@ fn plan(
         match held.get(key) {
             None => steps.push(Step::Start(*key)),
             Some(view) if *stop_requested && !view.stopping && !view.reporting => {
-                steps.push(Step::Stop(*key))
+                steps.push(Step::Stop(*key));
             }
             Some(_) => {}
         }
