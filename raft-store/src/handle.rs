@@ -239,7 +239,7 @@ impl ClusterHandle {
         }
         let mut applied = self.watch();
         let joined = async {
-            while !self.view().state().sessions.of(incarnation).is_some() {
+            while self.view().state().sessions.of(incarnation).is_none() {
                 if applied.changed().await.is_err() {
                     return Err(ProposeError::ShuttingDown);
                 }

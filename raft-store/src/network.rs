@@ -7,7 +7,7 @@ use capstan_model::ids::NodeId;
 use futures::{Stream, StreamExt, future::BoxFuture, stream::BoxStream};
 use openraft::{
     EmptyNode, RaftNetworkFactory, RaftNetworkV2,
-    entry::RaftEntry as _,
+    entry::RaftEntry,
     errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable},
     network::RPCOption,
     raft::{
@@ -169,7 +169,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
         let patience = self.append_patience();
         let answers = input
             .map(move |request| {
-                let last = request.entries.last().map(|entry| entry.log_id()).or(request.prev_log_id);
+                let last = request.entries.last().map(RaftEntry::log_id).or(request.prev_log_id);
                 let previous = request.prev_log_id;
                 let call = network.call::<AppendEntriesResponse<TypeConfig>>(
                     PeerRequest::Append(encode(&request)),

@@ -9,6 +9,6 @@ use tokio::sync::watch;
 /// Waits until this node takes another than `old` for the leader; for ever once the node has stopped.
 pub(crate) async fn other_than(mut leader: watch::Receiver<Option<NodeId>>, old: NodeId) {
     if leader.wait_for(|leader| leader.is_some_and(|leader| leader != old)).await.is_err() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -86,6 +86,23 @@ async fn a_wiped_voter_is_refused_and_founds_nothing() {
 }
 
 #[tokio::test]
+async fn a_voter_with_data_keeps_the_founder_from_founding() {
+    let mut cluster = Cluster::down();
+    cluster.net.claim_data(3);
+    for node in [1, 2, 3] {
+        cluster.up(node).await;
+    }
+    until("the founder was told", || cluster.net.told_not_empty() > 0).await;
+    // Long enough to found a cluster three times over.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(cluster.net.told_not_empty(), 1, "it does not ask again");
+    for node in [1, 2, 3] {
+        let status = cluster.node(node).status();
+        assert_eq!((status.term, status.voters, status.cluster_id), (0, vec![], None), "node {node}");
+    }
+}
+
+#[tokio::test]
 async fn a_peer_is_known_by_cluster_disk_and_life() {
     let cluster = Cluster::start().await;
     let (one, two) = (cluster.service(1), cluster.service(2));
