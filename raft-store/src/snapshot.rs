@@ -6,6 +6,7 @@
 //! snapshots/building-<number>/           not yet offered; removed at the next start
 //! snapshots/receiving-<number>/
 //! snapshots/received-<number>/           complete and checked, waiting for openraft to install it
+//! snapshots/removing-<number>/           no longer kept
 //! ```
 //!
 //! A folder is given its final name only when all in it is durable, so what has such a name is complete. An installed
@@ -236,7 +237,15 @@ impl Snapshots {
         let (removed, pinned): (Vec<_>, Vec<_>) =
             kept.drain(..old).partition(|snapshot| Arc::strong_count(snapshot) == 1);
         kept.splice(0..0, pinned);
-        removed.iter().try_for_each(|snapshot| self.disk.remove_dir_all(&snapshot.path))
+        removed.iter().try_for_each(|snapshot| self.remove(snapshot))
+    }
+
+    /// Takes the final name away before anything inside goes: what has such a name is complete, also after a crash in the middle.
+    fn remove(&self, snapshot: &SnapshotDir) -> io::Result<()> {
+        let doomed = join(FOLDER, &format!("removing-{:06}", snapshot.number));
+        self.disk.rename(&snapshot.path, &doomed)?;
+        self.disk.sync_dir(FOLDER)?;
+        self.disk.remove_dir_all(&doomed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<SnapshotHandle>> {
