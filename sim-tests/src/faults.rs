@@ -87,7 +87,8 @@ pub fn schedule(seed: u64, time: Duration) -> Vec<Planned> {
         if at >= time {
             break;
         }
-        let lasts = Duration::from_millis(rng.random_range(50..4_000));
+        let longest_ms = if rng.random_bool(0.1) { 20_000 } else { 4_000 };
+        let lasts = Duration::from_millis(rng.random_range(50..longest_ms));
         let fault = draw(kinds[rng.random_range(0..kinds.len())], &mut rng);
         planned.push(Planned { at, lasts, fault });
     }
@@ -152,7 +153,9 @@ async fn one(world: World, number: u64, planned: Planned) {
         }
         Fault::PowerLossAtAcknowledgement => power_loss_at_acknowledgement(&world, lasts).await,
         Fault::Isolate(target) => {
-            let cut = with_others(&world, target, |node, other| vec![Rule::Cut(node, other), Rule::Cut(other, node)]);
+            let cut = with_others(&world, target, |node, other| {
+                vec![Rule::Cut(node, other), Rule::Cut(other, node)]
+            });
             during(&world, number, cut, lasts).await;
         }
         Fault::Mute(target) => {

@@ -12,6 +12,7 @@ pub mod mutants;
 pub mod net;
 pub mod oracle;
 pub mod run;
+pub mod sweep;
 pub mod trace;
 pub mod workload;
 pub mod world;

@@ -14,6 +14,7 @@ use std::{
 
 use bytes::Bytes;
 use capstan_api::Api;
+use capstan_client::IDEMPOTENCY_HEADER;
 use capstan_model::ids::NodeId;
 use capstan_raft_store::peer::{Channel, PeerError, PeerReply, PeerRequest, PeerService, Transport};
 use futures::future::BoxFuture;
@@ -25,8 +26,8 @@ use tokio::{
     time::Instant,
 };
 
-pub use self::rules::{Place, Rule};
 use self::rules::Rules;
+pub use self::rules::{Place, Rule};
 use crate::{oracle::Oracle, trace::Trace};
 
 /// Where clients are.
@@ -162,14 +163,23 @@ impl Net {
     ///
     /// # Errors
     /// See [`NoResponse`].
-    pub async fn http(&self, to: Place, request: Request<Bytes>, patience: Duration) -> Result<Response<Bytes>, NoResponse> {
+    pub async fn http(
+        &self,
+        to: Place,
+        request: Request<Bytes>,
+        patience: Duration,
+    ) -> Result<Response<Bytes>, NoResponse> {
         let (answer, response) = oneshot::channel();
         let call = {
             let inner = &mut *self.lock();
             let call = inner.expect(Waiting::Client(answer));
             match inner.life_of(to) {
                 Some(to_life) => {
-                    inner.post(CLIENTS, to, None, Parcel::ClientCall { call, to, to_life, request });
+                    // A connection brings a call once; twice it comes only from a client that may send it again.
+                    let repeats = request.headers().contains_key(IDEMPOTENCY_HEADER);
+                    let copies_max = if repeats { u32::MAX } else { 1 };
+                    let parcel = Parcel::ClientCall { call, to, to_life, request };
+                    inner.post_at_most(copies_max, CLIENTS, to, None, parcel);
                 }
                 None => inner.nobody_listens(CLIENTS, to, call),
             }
@@ -192,7 +202,10 @@ impl Net {
                 () = self.posted.notified() => {}
                 () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
             }
-            while let Some(parcel) = self.lock().take_due(Instant::now()) {
+            loop {
+                // Delivering locks again, so what is due is taken in a statement of its own.
+                let due = self.lock().take_due(Instant::now());
+                let Some(parcel) = due else { break };
                 self.deliver(parcel);
             }
         }
@@ -214,16 +227,24 @@ impl Net {
                     let _ = waiting.send(Ok(decode(&bytes)));
                 }
             }
-            Parcel::ClientCall { call, to, to_life, request } => self.deliver_client_call(call, to, to_life, request),
+            Parcel::ClientCall { call, to, to_life, request } => {
+                self.deliver_client_call(call, to, to_life, request)
+            }
             Parcel::ClientReply { call, from, response } => {
-                self.trace.event(from, "response", &[call, u64::from(response.status().as_u16())], response.body());
+                self.trace.event(
+                    from,
+                    "response",
+                    &[call, u64::from(response.status().as_u16())],
+                    response.body(),
+                );
                 if let Some(Waiting::Client(waiting)) = self.take_waiting(call) {
                     let _ = waiting.send(Ok(response));
                 }
             }
             Parcel::Refused { call, by } => match self.take_waiting(call) {
                 Some(Waiting::Peer(waiting)) => {
-                    let refused = PeerError::Unreachable { node: NodeId(by), reason: "connection refused".into() };
+                    let refused =
+                        PeerError::Unreachable { node: NodeId(by), reason: "connection refused".into() };
                     let _ = waiting.send(Err(refused));
                 }
                 Some(Waiting::Client(waiting)) => {
@@ -241,6 +262,9 @@ impl Net {
             self.oracle.violated("peers of one cluster admit each other", reason);
             return;
         }
+        if channel == Channel::Snapshot {
+            self.oracle.snapshot_step();
+        }
         let request: PeerRequest = decode(&arrived.bytes);
         let net = self.arc();
         let life = arrived.to_life;
@@ -249,7 +273,12 @@ impl Net {
             Box::pin(async move {
                 let reply = encode(&handled.await);
                 net.answer(to, life, |inner| {
-                    inner.post(to, from, order_of(channel), Parcel::Reply { call, from: to, to: from, bytes: reply });
+                    inner.post(
+                        to,
+                        from,
+                        order_of(channel),
+                        Parcel::Reply { call, from: to, to: from, bytes: reply },
+                    );
                 });
             })
         });
@@ -294,7 +323,8 @@ impl Net {
             if inner.introduced.contains(&pair) {
                 return Ok(());
             }
-            let station = inner.stations.get(&arrived.from).filter(|station| station.life == arrived.from_life);
+            let station =
+                inner.stations.get(&arrived.from).filter(|station| station.life == arrived.from_life);
             station.and_then(|station| station.services.clone())
         };
         // Who sends before it serves, or has gone since, introduces itself next time.
@@ -359,6 +389,10 @@ impl Inner {
     }
 
     fn post(&mut self, from: Place, to: Place, order: Option<bool>, parcel: Parcel) {
+        self.post_at_most(u32::MAX, from, to, order, parcel);
+    }
+
+    fn post_at_most(&mut self, copies_max: u32, from: Place, to: Place, order: Option<bool>, parcel: Parcel) {
         let fate = self.rules.decide(from, to, &mut self.rng);
         let mut at = Instant::now() + fate.takes;
         if let Some(channel) = order {
@@ -366,7 +400,7 @@ impl Inner {
             *newest = at.max(*newest);
             at = *newest;
         }
-        for _ in 0..fate.copies {
+        for _ in 0..fate.copies.min(copies_max) {
             self.next_parcel += 1;
             self.parcels.insert((at, self.next_parcel), parcel.clone());
         }
@@ -435,9 +469,10 @@ impl Transport for NodeTransport {
             let _waiting = Expected { net: &net, call };
             match tokio::time::timeout(deadline, reply).await {
                 Ok(Ok(reply)) => reply,
-                Ok(Err(_)) | Err(_) => {
-                    Err(PeerError::NoAnswer { node: to, reason: format!("nothing came back within {deadline:?}") })
-                }
+                Ok(Err(_)) | Err(_) => Err(PeerError::NoAnswer {
+                    node: to,
+                    reason: format!("nothing came back within {deadline:?}"),
+                }),
             }
         })
     }

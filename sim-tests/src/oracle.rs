@@ -61,10 +61,10 @@ pub struct Tally {
     pub leaders: u64,
     /// The highest index published.
     pub commits: u64,
-    /// Snapshots installed: publications that skip what a node never applied.
-    pub installs: u64,
     /// Crashes of nodes.
     pub crashes: u64,
+    /// Steps of snapshots that arrived at a node.
+    pub snapshot_steps: u64,
 }
 
 /// The judge of one run.
@@ -140,6 +140,11 @@ impl Oracle {
     /// Counts a crash.
     pub fn crashed(&self) {
         self.lock().tally.crashes += 1;
+    }
+
+    /// Counts a step of a snapshot on its way between nodes.
+    pub fn snapshot_step(&self) {
+        self.lock().tally.snapshot_steps += 1;
     }
 
     /// Lets something happen at the very moment the next write is acknowledged.

@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    fmt::Write as _,
+    fmt,
     path::PathBuf,
     sync::{Arc, Once},
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 use capstan_raft_store::{runtime, timing::Timing};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{
-    runtime::{Builder, Handle, RngSeed},
+    runtime::{Builder, RngSeed},
     task::LocalSet,
     time::Instant,
 };
@@ -54,7 +54,7 @@ impl Plan {
         let load = Load {
             clients: rng.random_range(2..=6),
             keys: rng.random_range(1..=5),
-            think_max: Duration::from_millis(rng.random_range(50..600)),
+            think_max: Duration::from_millis(10 << rng.random_range(0..7)),
         };
         let timing = Timing {
             snapshot_bytes: 1 << rng.random_range(10..18),
@@ -84,15 +84,25 @@ pub struct Report {
     pub virtual_time: Duration,
 }
 
-impl Report {
-    /// The violations as text, one a paragraph.
-    pub fn story(&self) -> String {
-        let mut story = String::new();
+/// A summary in one line, and before it each violation as a paragraph.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for Violation { at_us, invariant, found } in &self.violations {
-            let at = Duration::from_micros(*at_us);
-            writeln!(story, "at {at:?}, not so: {invariant}\n  {found}").expect("text can be written");
+            writeln!(f, "at {:?}, not so: {invariant}\n  {found}", Duration::from_micros(*at_us))?;
         }
-        story
+        let Tally { leaders, commits, crashes, snapshot_steps } = self.tally;
+        write!(
+            f,
+            "seed {}: {} violations; {} events, hash {:016x}; {:.1} virtual s, {commits} commits, {} calls, {} unknown, {leaders} \
+             leaders, {crashes} crashes, {snapshot_steps} snapshot steps",
+            self.seed,
+            self.violations.len(),
+            self.trace.events,
+            self.trace.hash,
+            self.virtual_time.as_secs_f64(),
+            self.operations,
+            self.unknown,
+        )
     }
 }
 
@@ -180,7 +190,6 @@ where
     let history = workload.history();
     let unknown = history.iter().filter(|one| one.is_write() && one.outcome == Outcome::Unknown).count();
     world.end();
-    debug_assert!(Handle::try_current().is_ok());
     Report {
         seed: plan.seed,
         violations: oracle.violations(),
@@ -208,7 +217,8 @@ async fn demand_progress(world: &World, workload: &Workload, seed: u64) {
             if start.elapsed() > HEALED_WITHIN {
                 let lives = world.machines.life_of(node).is_some();
                 let status = world.machines.handle(node).map(|handle| handle.status());
-                let found = format!("not through node {node} (up: {lives}) within {HEALED_WITHIN:?}: {status:?}");
+                let found =
+                    format!("not through node {node} (up: {lives}) within {HEALED_WITHIN:?}: {status:?}");
                 return world.machines.oracle.violated("a healed cluster serves writes", found);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -73,7 +73,8 @@ impl Trace {
             let shown = xxh3_64_with_seed(payload, 0);
             let text = std::str::from_utf8(payload).ok().filter(|text| text.chars().all(|c| !c.is_control()));
             let payload = text.map_or_else(|| format!("{shown:016x}"), ToOwned::to_owned);
-            let line = serde_json::json!({ "us": at, "node": node, "kind": kind, "ids": ids, "payload": payload });
+            let line =
+                serde_json::json!({ "us": at, "node": node, "kind": kind, "ids": ids, "payload": payload });
             writeln!(file, "{line}").expect("the trace file can be written");
         }
     }

@@ -52,6 +52,8 @@ pub struct Client {
     index: u64,
     /// A revision it saw, to be used as a condition.
     revision: u64,
+    /// How likely a write carries an idempotency key, so that it can be sent again.
+    key_odds: f64,
 }
 
 impl Workload {
@@ -62,7 +64,15 @@ impl Workload {
 
     /// A client whose choices follow from the seed.
     pub fn client(&self, id: u64, seed: u64) -> Client {
-        Client { id, rng: SmallRng::seed_from_u64(seed), workload: self.clone(), calls: 0, index: 0, revision: 0 }
+        Client {
+            id,
+            rng: SmallRng::seed_from_u64(seed),
+            workload: self.clone(),
+            calls: 0,
+            index: 0,
+            revision: 0,
+            key_odds: 0.8,
+        }
     }
 
     /// Every call that has ended, and with an unknown outcome those that have not.
@@ -77,6 +87,12 @@ pub fn key(number: u64) -> String {
 }
 
 impl Client {
+    /// Sends every write under an idempotency key.
+    #[must_use]
+    pub fn always_with_key(self) -> Self {
+        Self { key_odds: 1.0, ..self }
+    }
+
     /// Calls until it is dropped.
     pub async fn run(mut self, load: Load) {
         loop {
@@ -135,7 +151,8 @@ impl Client {
     /// Sends a call, a write again and again under one key until its outcome is known or the attempts are used up.
     async fn attempt(&mut self, first: Place, key: &str, call: &Call) -> (Outcome, u64) {
         let is_write = matches!(call, Call::Put { .. } | Call::Delete);
-        let idempotency_key = (is_write && self.rng.random_bool(0.8)).then(|| format!("{}-{}", self.id, self.calls));
+        let idempotency_key =
+            (is_write && self.rng.random_bool(self.key_odds)).then(|| format!("{}-{}", self.id, self.calls));
         let attempts = if idempotency_key.is_some() { ATTEMPTS_MAX } else { 1 };
         let mut node = first;
         let mut is_open = false;
@@ -171,7 +188,9 @@ impl Client {
             (StatusCode::OK, _) if is_read => number(header::ETAG.as_str())
                 .map(|revision| Outcome::Found { value: response.body().clone(), revision }),
             (StatusCode::NO_CONTENT, Call::Delete) => Some(Outcome::Deleted),
-            (StatusCode::NOT_FOUND, Call::Delete | Call::Get | Call::GetStale { .. }) => Some(Outcome::Absent),
+            (StatusCode::NOT_FOUND, Call::Delete | Call::Get | Call::GetStale { .. }) => {
+                Some(Outcome::Absent)
+            }
             (StatusCode::PRECONDITION_FAILED, Call::Put { .. }) => Some(Outcome::Mismatch),
             (StatusCode::GATEWAY_TIMEOUT, _) => Some(Outcome::Unknown),
             (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _) => Some(Outcome::NotDone),

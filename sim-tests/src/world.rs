@@ -26,8 +26,8 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::node::Life;
 use self::host::Host;
+pub(crate) use self::node::Life;
 use crate::{
     disk::{Loss, SimDisk},
     net::{Net, Place},
@@ -45,8 +45,10 @@ pub fn nodes() -> std::ops::RangeInclusive<Place> {
 
 /// What belongs to machines and not to the processes on them.
 pub struct Machines {
-    pub(crate) net: Arc<Net>,
-    pub(crate) oracle: Arc<Oracle>,
+    /// What connects them.
+    pub net: Arc<Net>,
+    /// Who watches.
+    pub oracle: Arc<Oracle>,
     trace: Arc<Trace>,
     /// When the world began.
     start: Instant,
@@ -237,7 +239,8 @@ impl World {
         };
         for (node, host) in dead {
             host.bury();
-            let was_excused = self.machines.excused.lock().expect("nothing panics while holding it").remove(&node);
+            let was_excused =
+                self.machines.excused.lock().expect("nothing panics while holding it").remove(&node);
             if was_excused {
                 self.boot_later(node, Duration::from_secs(1));
             }

@@ -44,7 +44,10 @@ impl Store {
 
     pub(super) fn open(&mut self) -> io::Result<()> {
         if self.is_damaged {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the engine's files were lost in a power cut"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the engine's files were lost in a power cut",
+            ));
         }
         if std::mem::replace(&mut self.is_open, true) {
             return Err(io::ErrorKind::ResourceBusy.into());
@@ -92,7 +95,8 @@ fn change(rows: &mut Rows, batch: Batch) {
                 rows.remove(&key);
             }
             Change::DeleteRange(from, to) => {
-                let doomed: Vec<Bytes> = rows.range::<_, Bytes>(from..to).map(|(key, _)| key.clone()).collect();
+                let doomed: Vec<Bytes> =
+                    rows.range::<_, Bytes>(from..to).map(|(key, _)| key.clone()).collect();
                 for key in doomed {
                     rows.remove(&key);
                 }
@@ -155,7 +159,10 @@ impl Engine for SimEngine {
             return Ok(Vec::new());
         }
         self.with(|store| {
-            let rows = store.visible.range::<_, [u8]>((Bound::Included(from), Bound::Excluded(to))).map(|(key, value)| (key.clone(), value.clone()));
+            let rows = store
+                .visible
+                .range::<_, [u8]>((Bound::Included(from), Bound::Excluded(to)))
+                .map(|(key, value)| (key.clone(), value.clone()));
             Ok(match direction {
                 Direction::Forward => rows.take(limit).collect(),
                 Direction::Backward => rows.rev().take(limit).collect(),

@@ -198,9 +198,11 @@ impl Files {
     }
 
     fn find(&self, path: &str) -> Option<Inode> {
-        path.split('/').filter(|name| !name.is_empty()).try_fold(ROOT, |inode, name| match self.inodes.get(&inode) {
-            Some(Node::Dir(dir)) => dir.names.get(name).copied(),
-            _ => None,
+        path.split('/').filter(|name| !name.is_empty()).try_fold(ROOT, |inode, name| {
+            match self.inodes.get(&inode) {
+                Some(Node::Dir(dir)) => dir.names.get(name).copied(),
+                _ => None,
+            }
         })
     }
 

@@ -22,16 +22,20 @@ type Register = Option<usize>;
 pub fn check(history: &[Operation]) -> Result<(), String> {
     let mut by_key: BTreeMap<&str, Vec<&Operation>> = BTreeMap::new();
     for operation in history {
-        let counts = !matches!(operation.call, Call::GetStale { .. })
-            && operation.outcome != Outcome::NotDone
-            && !(operation.call == Call::Get && operation.outcome == Outcome::Unknown);
-        if counts {
-            by_key.entry(&operation.key).or_default().push(operation);
-        }
+        by_key.entry(&operation.key).or_default().push(operation);
     }
     by_key.into_iter().try_for_each(|(key, operations)| {
-        Search::new(operations)?.run().map_err(|reason| format!("key {key}: {reason}"))
+        let checked = Search::new(operations).and_then(|search| search.run());
+        checked.map_err(|reason| format!("key {key}: {reason}"))
     })
+}
+
+/// Whether an operation has a place in the order: stale reads and what did not happen have none.
+fn is_ordered(operation: &Operation) -> bool {
+    match (&operation.call, &operation.outcome) {
+        (Call::GetStale { .. }, _) | (_, Outcome::NotDone) | (Call::Get, Outcome::Unknown) => false,
+        (Call::Get | Call::Put { .. } | Call::Delete, _) => true,
+    }
 }
 
 struct Search<'a> {
@@ -43,7 +47,8 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(mut operations: Vec<&'a Operation>) -> Result<Self, String> {
+    fn new(all: Vec<&'a Operation>) -> Result<Self, String> {
+        let mut operations: Vec<_> = all.iter().copied().filter(|operation| is_ordered(operation)).collect();
         operations.sort_by_key(|operation| (operation.invoked_us, operation.returned_us, operation.client));
         let mut writers = BTreeMap::new();
         for (number, operation) in operations.iter().enumerate() {
@@ -52,16 +57,15 @@ impl<'a> Search<'a> {
             }
         }
         let mut revisions = vec![None; operations.len()];
-        for (number, operation) in operations.iter().enumerate() {
-            let seen = match &operation.outcome {
-                Outcome::Put { revision, .. } => Some((number, *revision)),
-                Outcome::Found { value, revision } => {
-                    let writer = writers.get(value);
-                    Some((*writer.ok_or_else(|| format!("nobody wrote what was read: {operation:?}"))?, *revision))
-                }
-                _ => None,
+        // Stale reads tell revisions too, and clients use them as conditions.
+        for operation in all {
+            let (value, revision) = match (&operation.call, &operation.outcome) {
+                (Call::Put { value, .. }, Outcome::Put { revision, .. }) => (value, *revision),
+                (_, Outcome::Found { value, revision }) => (value, *revision),
+                _ => continue,
             };
-            let Some((writer, revision)) = seen else { continue };
+            let writer =
+                *writers.get(value).ok_or_else(|| format!("nobody wrote what was read: {operation:?}"))?;
             if revisions[writer].replace(revision).is_some_and(|other| other != revision) {
                 return Err(format!("one write has two revisions: {operation:?}"));
             }
@@ -83,7 +87,9 @@ impl<'a> Search<'a> {
             }
             steps += 1;
             if steps > STEPS_MAX {
-                return Err(format!("undecided after {STEPS_MAX} steps, {deepest} of {count} operations in order"));
+                return Err(format!(
+                    "undecided after {STEPS_MAX} steps, {deepest} of {count} operations in order"
+                ));
             }
             match self.next(&done, register, from) {
                 Some((number, after)) => {
@@ -135,12 +141,15 @@ impl<'a> Search<'a> {
     /// What the register holds after the operation; `None` when it cannot have answered so.
     fn step(&self, number: usize, register: Register) -> Option<Register> {
         let operation = self.operations[number];
-        let has_revision = |wanted: u64| register.is_some_and(|writer| self.revisions[writer] == Some(wanted));
+        let has_revision =
+            |wanted: u64| register.is_some_and(|writer| self.revisions[writer] == Some(wanted));
         match (&operation.call, &operation.outcome) {
             (Call::Put { if_revision, .. }, outcome) => {
                 let applies = if_revision.is_none_or(has_revision);
                 match outcome {
-                    Outcome::Put { created, .. } => (applies && *created == register.is_none()).then_some(Some(number)),
+                    Outcome::Put { created, .. } => {
+                        (applies && *created == register.is_none()).then_some(Some(number))
+                    }
                     Outcome::Mismatch => (!applies).then_some(register),
                     Outcome::Unknown => Some(if applies { Some(number) } else { register }),
                     _ => None,
@@ -159,9 +168,13 @@ impl<'a> Search<'a> {
 
     fn story(&self, deepest: usize) -> String {
         let about = deepest.saturating_sub(8)..self.operations.len().min(deepest + 8);
-        let told: Vec<String> = self.operations[about].iter().map(|operation| format!("  {operation:?}")).collect();
+        let told: Vec<String> =
+            self.operations[about].iter().map(|operation| format!("  {operation:?}")).collect();
         let count = self.operations.len();
-        format!("not linearizable; at most {deepest} of {count} operations fit, about here:\n{}", told.join("\n"))
+        format!(
+            "not linearizable; at most {deepest} of {count} operations fit, about here:\n{}",
+            told.join("\n")
+        )
     }
 }
 
@@ -196,7 +209,8 @@ impl Done {
 
     /// Whether every operation that was answered is in the order; the others may never have happened.
     fn returned_are_all(&self, operations: &[&Operation]) -> bool {
-        (self.first..self.count).all(|number| self.contains(number) || operations[number].outcome == Outcome::Unknown)
+        (self.first..self.count)
+            .all(|number| self.contains(number) || operations[number].outcome == Outcome::Unknown)
     }
 }
 

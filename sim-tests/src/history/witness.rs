@@ -4,11 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use capstan_model::{
-    ids::VariableName,
-    state::State,
-    variables::Variable,
-};
+use capstan_model::{ids::VariableName, state::State, variables::Variable};
 
 use super::{Call, Operation, Outcome};
 use crate::oracle::Oracle;
@@ -97,7 +93,9 @@ fn lost(history: &[Operation], end: &State) -> Vec<String> {
         let is_kept = match variable(end, key) {
             Some(variable) => variable.revision >= revision,
             None => history.iter().any(|other| {
-                other.key == key && other.call == Call::Delete && other.returned_us > put.invoked_us
+                other.key == key
+                    && other.call == Call::Delete
+                    && other.returned_us > put.invoked_us
                     && matches!(other.outcome, Outcome::Deleted | Outcome::Unknown)
             }),
         };
@@ -118,7 +116,9 @@ fn undone_but_seen(history: &[Operation]) -> Vec<String> {
         })
         .collect();
     let seen = history.iter().filter_map(|operation| match &operation.outcome {
-        Outcome::Found { value, .. } => undone.get(value).map(|put| format!("{put:?} was read by {operation:?}")),
+        Outcome::Found { value, .. } => {
+            undone.get(value).map(|put| format!("{put:?} was read by {operation:?}"))
+        }
         _ => None,
     });
     seen.collect()

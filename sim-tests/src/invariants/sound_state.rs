@@ -25,6 +25,7 @@ impl Invariant for SoundState {
         if !self.published.is_multiple_of(EVERY) {
             return Ok(());
         }
-        invariant::check(state).map_err(|violation| format!("node {node}, index {}: {violation}", state.index()))
+        invariant::check(state)
+            .map_err(|violation| format!("node {node}, index {}: {violation}", state.index()))
     }
 }

@@ -23,7 +23,12 @@ pub(super) struct Host {
 
 impl Host {
     pub(super) fn new(node: Place, tasks: LocalSet) -> Self {
-        Self { node, tasks: RefCell::new(Some(tasks)), is_paused: Cell::new(false), waker: RefCell::default() }
+        Self {
+            node,
+            tasks: RefCell::new(Some(tasks)),
+            is_paused: Cell::new(false),
+            waker: RefCell::default(),
+        }
     }
 
     /// Runs the tasks until they are buried. One that `lives` no longer is not polled again.

@@ -234,7 +234,12 @@ struct Fatal {
 
 impl FatalSink for Fatal {
     fn fatal(&self, reason: &str) {
-        self.machines.stopped(self.node, self.life, "a node stops by itself only when its disk has failed", reason);
+        self.machines.stopped(
+            self.node,
+            self.life,
+            "a node stops by itself only when its disk has failed",
+            reason,
+        );
     }
 }
 

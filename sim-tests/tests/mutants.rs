@@ -1,0 +1,20 @@
+//! The simulator catches planted bugs; `sim mutants` tries all of them in more seeds.
+
+use capstan_sim_tests::{
+    mutants::Mutant,
+    sweep::{Sweep, sweep},
+};
+
+fn caught(mutant: Mutant, count: u64) -> usize {
+    sweep(&Sweep { from: 1, count, jobs: 2, mutant: Some(mutant) }, |_| {}).failed.len()
+}
+
+#[test]
+fn a_disk_that_makes_nothing_durable_is_caught() {
+    assert!(caught(Mutant::SyncNeverDurable, 10) >= 3);
+}
+
+#[test]
+fn reads_that_ask_no_quorum_are_caught() {
+    assert!(caught(Mutant::ReadIndexSkipped, 10) >= 3);
+}

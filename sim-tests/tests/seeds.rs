@@ -1,0 +1,19 @@
+//! Seeds that once failed, and a run in which nothing goes wrong.
+
+use capstan_sim_tests::run::{Plan, run};
+
+/// 2, 6 and 23: a power cut in the middle of removing an old snapshot left a folder that kept the node from starting.
+#[test]
+fn seeds_that_once_failed_pass() {
+    for seed in [2, 6, 23] {
+        let report = run(&Plan::from_seed(seed));
+        assert!(report.violations.is_empty(), "{report}");
+    }
+}
+
+#[test]
+fn without_faults_every_outcome_is_known_and_one_node_leads() {
+    let report = run(&Plan { schedule: Vec::new(), ..Plan::from_seed(7) });
+    assert!(report.violations.is_empty(), "{report}");
+    assert_eq!((report.unknown, report.tally.leaders), (0, 1), "{report}");
+}
