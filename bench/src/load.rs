@@ -175,7 +175,7 @@ mod tests {
         async fn call(&mut self) -> anyhow::Result<()> {
             let before = self.calls[self.server].fetch_add(1, Ordering::Relaxed);
             tokio::time::sleep(Duration::from_millis(10)).await;
-            anyhow::ensure!(before % 2 == 0, "every second call fails");
+            anyhow::ensure!(before.is_multiple_of(2), "every second call fails");
             Ok(())
         }
     }
