@@ -4,8 +4,8 @@
 //! `--http-listen` on the command line. The command line wins over the environment, which wins over the file. Unknown
 //! names are errors, and all that is wrong is said at once.
 //!
-//! * [`flags`]: the command line and the environment. [`file`]: the file, and messages that say where in it.
-//! * [`check`]: what must hold between the settings; the only way to a [`Config`].
+//! * `flags`: the command line and the environment. `file`: the file, and messages that say where in it.
+//! * `check`: what must hold between the settings; the only way to a [`Config`].
 
 mod check;
 mod file;

@@ -3,8 +3,8 @@
 //! Each node is a process of its own, `capstan server --config DIR/nK/capstan.toml`, as it would be in production; this
 //! supervisor starts them, shows their logs, starts dead ones again and stops all of them in the end.
 //!
-//! * [`layout`]: ports, directories and configuration files. [`keeper`]: one node's life.
-//! * [`ready_file`], [`greeting`], [`output`]: what scripts and people are told.
+//! * `layout`: ports, directories and configuration files. `keeper`: one node's life.
+//! * `ready_file`, `greeting`, `output`: what scripts and people are told.
 
 mod greeting;
 mod keeper;

@@ -4,9 +4,9 @@
 //! calls in the other direction go over the connections that the other node dialled. A connection carries many calls at
 //! a time, named by numbers. From the outside in:
 //!
-//! * [`link`]: the calls of one outgoing connection; decides `Unreachable` or `NoAnswer`.
-//! * [`dialer`]: connects a link and moves its bytes. [`listener`] and [`serving`]: the same for the other end.
-//! * [`hello`]: the greeting that opens each connection. [`message`], [`frame`]: what travels, and how it is cut.
+//! * `link`: the calls of one outgoing connection; decides `Unreachable` or `NoAnswer`.
+//! * `dialer`: connects a link and moves its bytes. `listener` and `serving`: the same for the other end.
+//! * `hello`: the greeting that opens each connection. `message`, `frame`: what travels, and how it is cut.
 //!
 //! A peer that cannot be reached is tried again when a call asks for it, after a pause that grows up to half a second;
 //! within the pause calls fail at once. There is no encryption and no authentication beyond the greeting: the peer

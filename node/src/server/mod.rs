@@ -4,8 +4,8 @@
 //! directory, whose lock says that no other life of this node is at work; then what an earlier life left running is
 //! ended; only then does the node speak with its peers, and its actors act. Stopping goes the other way.
 //!
-//! * [`stop`]: why a node stops. [`actor_thread`]: the one thread of all actors. [`lease`]: tells the guardian how long
-//!   jobs may run. [`ports`]: what the API asks of the node. [`space`]: room on the disk.
+//! * `stop`: why a node stops. `actor_thread`: the one thread of all actors. `lease`: tells the guardian how long
+//!   jobs may run. `ports`: what the API asks of the node. `space`: room on the disk.
 
 mod actor_thread;
 mod lease;
