@@ -1,13 +1,12 @@
 //! Closed loops: every client sends its next call when the last one was answered.
 
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use hdrhistogram::Histogram;
-use tokio::task::JoinSet;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
 
 /// The longest latency that is told apart, in microseconds: more than any call's patience.
 const LATENCY_MAX_US: u64 = 60_000_000;
@@ -58,8 +57,8 @@ impl Measured {
     }
 }
 
-/// Runs all callers at once. `when_warm` is called between warm-up and measurement, `when_done` right after it, to read
-/// counters; both while the load goes on.
+/// Runs all callers at once. `read_counters` is called between warm-up and measurement and right after it, while the load
+/// goes on; both results are returned.
 pub(crate) async fn run<C: Caller, T>(
     callers: Vec<C>,
     plan: Plan,
@@ -71,9 +70,9 @@ pub(crate) async fn run<C: Caller, T>(
     for caller in callers {
         clients.spawn(drive(caller, Arc::clone(&window)));
     }
-    tokio::time::sleep_until(window.from.into()).await;
+    sleep_until(window.from).await;
     let before = read_counters().await;
-    tokio::time::sleep_until(window.to.into()).await;
+    sleep_until(window.to).await;
     let after = read_counters().await;
     let mut measured = Measured { elapsed: plan.measured, latency_us: histogram(), errors: 0, example: None };
     for tally in clients.join_all().await {
@@ -111,7 +110,7 @@ async fn drive(mut caller: impl Caller, window: Arc<Window>) -> Tally {
             Err(error) => {
                 tally.errors += u64::from(counts);
                 tally.example.get_or_insert_with(|| format!("{error:#}"));
-                tokio::time::sleep(PAUSE_AFTER_ERROR).await;
+                sleep(PAUSE_AFTER_ERROR).await;
             }
         }
         sent = Instant::now();
@@ -174,7 +173,7 @@ mod tests {
     impl Caller for Counting {
         async fn call(&mut self) -> anyhow::Result<()> {
             let before = self.calls[self.server].fetch_add(1, Ordering::Relaxed);
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            sleep(Duration::from_millis(10)).await;
             anyhow::ensure!(before.is_multiple_of(2), "every second call fails");
             Ok(())
         }
@@ -199,7 +198,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn only_the_measured_time_counts() {
         let calls = Arc::new([const { AtomicU64::new(0) }; 3]);
         let caller = Counting { server: 0, calls: Arc::clone(&calls) };
