@@ -228,7 +228,7 @@ impl Net {
                 }
             }
             Parcel::ClientCall { call, to, to_life, request } => {
-                self.deliver_client_call(call, to, to_life, request)
+                self.deliver_client_call(call, to, to_life, request);
             }
             Parcel::ClientReply { call, from, response } => {
                 self.trace.event(
