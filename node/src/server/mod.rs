@@ -172,8 +172,9 @@ pub fn run(config: Config, supervision: Supervision) -> Result<(), ServerError> 
         .map_err(system("start a runtime"))?;
     let node = Preparation { config, specs, http, peer, metrics: Arc::new(metrics), guardian, supervision };
     let result = runtime.block_on(node.run());
-    // Tasks that ignore the end must not hold the process up.
-    runtime.shutdown_timeout(Duration::from_millis(100));
+    // The databases close with the last task that holds them; a process that ends before that aborts in their destructors.
+    // A task that ignores the end must not hold the process up for ever.
+    runtime.shutdown_timeout(STOP_PATIENCE);
     result
 }
 
