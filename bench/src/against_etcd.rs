@@ -24,6 +24,9 @@ pub(crate) struct AgainstEtcdArgs {
     /// etcd's first client port
     #[arg(long, value_name = "PORT", default_value_t = 19_841)]
     etcd_port: u16,
+    /// How many gRPC clients share one connection; 1 is what our own clients do
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    grpc_clients_per_connection: usize,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
@@ -91,7 +94,7 @@ async fn measure_ours(args: &AgainstEtcdArgs, plan: Plan, samples: &mut Samples)
 }
 
 async fn measure_etcd(args: &AgainstEtcdArgs, plan: Plan, samples: &mut Samples) -> anyhow::Result<()> {
-    let etcd = Etcd::start(args.etcd_port, &args.cluster.data).await?;
+    let etcd = Etcd::start(args.etcd_port, &args.cluster.data, args.grpc_clients_per_connection).await?;
     etcd.fill().await?;
     for (what, kind) in [(WRITES, Kind::Write), (READS, Kind::Read)] {
         for &clients in &args.load.clients {

@@ -34,12 +34,11 @@ const PEER_PORTS_AFTER: u16 = 100;
 const READY_PATIENCE: Duration = Duration::from_secs(30);
 /// How often to look whether it is.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How many clients share one HTTP/2 connection: one for each was slower at every number of clients.
-const CLIENTS_PER_CONNECTION: usize = 16;
 
 /// A running cluster. Dropped, it is stopped and its data removed.
 pub(crate) struct Etcd {
     addresses: Vec<SocketAddr>,
+    clients_per_connection: usize,
     /// Stopped before the folder is removed: fields are dropped in this order.
     _nodes: Vec<Process>,
     _scratch: Scratch,
@@ -55,8 +54,9 @@ pub(crate) enum Way {
 }
 
 impl Etcd {
-    /// Starts a cluster on loopback, its client ports from `port` on, its data below `data`.
-    pub(crate) async fn start(port: u16, data: &Path) -> anyhow::Result<Self> {
+    /// Starts a cluster on loopback, its client ports from `port` on, its data below `data`. So many gRPC clients of a node
+    /// will share one connection to it.
+    pub(crate) async fn start(port: u16, data: &Path, clients_per_connection: usize) -> anyhow::Result<Self> {
         let scratch = Scratch::below(data)?;
         let url = |port: u16| format!("http://127.0.0.1:{port}");
         let peers: Vec<String> =
@@ -85,7 +85,7 @@ impl Etcd {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         }
-        Ok(Self { addresses, _nodes: nodes, _scratch: scratch })
+        Ok(Self { addresses, clients_per_connection, _nodes: nodes, _scratch: scratch })
     }
 
     /// Writes every key once, so that each read finds something.
@@ -127,7 +127,7 @@ impl Etcd {
                 Way::Json => Client::Json(JsonClient::new(address)),
                 Way::Grpc => {
                     let (grpc, users) = match shared[node].take() {
-                        Some((grpc, users)) if users < CLIENTS_PER_CONNECTION => (grpc, users),
+                        Some((grpc, users)) if users < self.clients_per_connection => (grpc, users),
                         _ => (Grpc::connect(address).await?, 0),
                     };
                     shared[node] = Some((grpc.clone(), users + 1));
