@@ -85,6 +85,8 @@ impl Etcd {
                 tokio::time::sleep(LOOK_EVERY).await;
             }
         }
+        // What answered must be these nodes, and not others that hold the ports.
+        nodes.iter_mut().try_for_each(Process::check)?;
         Ok(Self { addresses, clients_per_connection, _nodes: nodes, _scratch: scratch })
     }
 
