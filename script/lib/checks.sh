@@ -53,7 +53,7 @@ fetch_advisories() {
 
 check_clippy() {
   cargo_here clippy --workspace --all-targets -- -D warnings
-  cargo_sim clippy --workspace --all-targets -- -D warnings
+  cargo_sim clippy --release --workspace --all-targets -- -D warnings
 }
 
 # Private items are documented too, because these pages are for those who work on the crates; so links to them are fine.
