@@ -24,22 +24,34 @@ pub(crate) struct Told {
 }
 
 /// Follows Raft for as long as it runs.
+///
+/// All metrics change with every write, those of the server with its role only: where nothing is about to change, only the latter
+/// wake this task.
 pub(crate) async fn follow(raft: Raft, told: Told, heartbeats: Arc<Heartbeats>) {
+    let mut server = raft.server_metrics();
     let mut metrics = raft.metrics();
     loop {
-        let (term, leader) = {
+        let role = {
+            let now = server.borrow_and_update();
+            (now.state, now.current_leader, now.vote)
+        };
+        let (term, leader, is_settled) = {
             let now = metrics.borrow_and_update();
+            let is_leader = now.state == ServerState::Leader;
             let applied_own =
                 now.last_applied.is_some_and(|id| id.committed_leader_id().term == now.current_term);
-            let leads = now.state == ServerState::Leader && applied_own;
-            (leads.then_some(now.current_term), now.current_leader.map(NodeId))
+            // openraft publishes the role before the whole, so this may be older.
+            let is_of_this_role = role == (now.state, now.current_leader, now.vote);
+            let term = (is_leader && applied_own).then_some(now.current_term);
+            (term, now.current_leader.map(NodeId), is_of_this_role && is_leader == term.is_some())
         };
         if let Some(term) = term {
             heartbeats.start_term(term);
         }
         told.leader.send_if_modified(|known| std::mem::replace(known, leader) != leader);
         told.leadership.send_if_modified(|led| std::mem::replace(led, term) != term);
-        if metrics.changed().await.is_err() {
+        let changed = if is_settled { server.changed().await } else { metrics.changed().await };
+        if changed.is_err() {
             told.leader.send_replace(None);
             told.leadership.send_replace(None);
             return;

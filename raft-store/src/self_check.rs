@@ -41,19 +41,15 @@ pub(crate) async fn watch_clock(shared: Arc<Shared>) {
 
 /// Stops the node when Raft has died.
 pub(crate) async fn watch_raft(shared: Arc<Shared>, fatal: Arc<dyn FatalSink>) {
-    let mut metrics = shared.raft.metrics();
-    loop {
-        let died = metrics.borrow_and_update().running_state.as_ref().err().cloned();
-        match died {
-            Some(Fatal::Stopped) => return,
-            Some(error) => return fatal.fatal(&format!("raft has stopped: {error}")),
-            None => {}
-        }
-        if metrics.changed().await.is_err() {
-            if !shared.outbox.is_closed() {
-                fatal.fatal("raft has stopped without being told to");
-            }
-            return;
-        }
+    // Raft says how it ends in its metrics and then drops their senders. These change with its role only, where all of them change
+    // with every write.
+    let mut server = shared.raft.server_metrics();
+    while server.changed().await.is_ok() {}
+    let died = shared.raft.metrics().borrow_watched().running_state.as_ref().err().cloned();
+    match died {
+        Some(Fatal::Stopped) => {}
+        Some(error) => fatal.fatal(&format!("raft has stopped: {error}")),
+        None if shared.outbox.is_closed() => {}
+        None => fatal.fatal("raft has stopped without being told to"),
     }
 }
