@@ -9,7 +9,7 @@ use capstan_model::{
 };
 use tokio::{sync::watch, time::Instant};
 
-use crate::cluster::Shared;
+use crate::{cluster::Shared, hints::RequestHints};
 pub use crate::{
     heartbeat::SeenNode,
     status::{RaftStatus, Readiness, Role},
@@ -178,6 +178,11 @@ impl ClusterHandle {
     /// Follows the index of the newest published state.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.shared.publisher.watch()
+    }
+
+    /// Follows which requests something happened to, from now on.
+    pub fn request_hints(&self) -> RequestHints {
+        self.shared.publisher.hints()
     }
 
     /// Follows this node's leadership: the term once it leads *and* has applied its own first entry, so that what leads may

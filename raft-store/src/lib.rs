@@ -22,6 +22,7 @@ macro_rules! mutant {
 pub mod cluster;
 pub mod engine;
 pub mod handle;
+pub mod hints;
 pub mod identity;
 #[cfg(feature = "mutants")]
 pub mod mutants;

@@ -6,12 +6,13 @@
 mod checksums;
 mod load;
 
-use std::{io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc};
 
 use capstan_model::{
     apply::{apply, apply_blank},
     command::Entry,
-    ids::CommandId,
+    event::Event,
+    ids::{CommandId, RequestId},
     reply::Reply,
     rows::RowChange,
     state::State,
@@ -42,16 +43,25 @@ const BATCH_ENTRIES_MAX: usize = 64;
 
 /// Told what was applied, in order, by the one task that applies.
 pub(crate) trait AppliedSink: Send + Sync + 'static {
-    /// The view holds what was applied, and these commands were answered since the one before.
-    fn applied(&self, view: View, replies: Vec<(CommandId, Reply)>);
+    /// The view holds what was applied, and this happened since the one before.
+    fn applied(&self, view: View, happened: Happened);
 
     /// An installed snapshot has replaced the state: commands may have been applied whose replies were never here.
     fn installed(&self, view: View);
 }
 
+/// What a batch of entries did.
+#[derive(Debug, Default)]
+pub(crate) struct Happened {
+    /// What its commands are answered.
+    pub(crate) replies: Vec<(CommandId, Reply)>,
+    /// The requests to which something happened.
+    pub(crate) requests: BTreeSet<RequestId>,
+}
+
 /// Nobody listens.
 impl AppliedSink for () {
-    fn applied(&self, _view: View, _replies: Vec<(CommandId, Reply)>) {}
+    fn applied(&self, _view: View, _happened: Happened) {}
 
     fn installed(&self, _view: View) {}
 }
@@ -128,35 +138,45 @@ impl StateMachine {
 
     fn apply_batch(&mut self, entries: Vec<EntryResponder<TypeConfig>>) -> io::Result<()> {
         let mut batch = Batch::default();
-        let mut replies = Vec::new();
+        let mut happened = Happened::default();
         let mut responders = Vec::new();
         for (entry, responder) in entries {
-            replies.extend(self.apply_entry(&entry, &mut batch)?);
+            self.apply_entry(&entry, &mut batch, &mut happened)?;
             responders.extend(responder.map(|responder| (responder, AppliedIndex(entry.index()))));
         }
         self.put_position(&mut batch);
         self.generation.engine().write(batch)?;
-        self.parts.sink.applied(self.view(), replies);
+        self.parts.sink.applied(self.view(), happened);
         for (responder, index) in responders {
             responder.send(index);
         }
         Ok(())
     }
 
-    fn apply_entry(&mut self, entry: &RaftEntry, batch: &mut Batch) -> io::Result<Vec<(CommandId, Reply)>> {
+    fn apply_entry(
+        &mut self,
+        entry: &RaftEntry,
+        batch: &mut Batch,
+        happened: &mut Happened,
+    ) -> io::Result<()> {
         let index = entry.index();
-        let (changes, replies) = match &entry.payload {
+        let changes = match &entry.payload {
             EntryPayload::Normal(data) => {
                 let commands: Entry =
                     postcard::from_bytes(&data.0).map_err(|error| self.undecodable(index, error))?;
                 let done = apply(&mut self.state, index, &commands);
-                (done.rows, done.replies)
+                happened.replies.extend(done.replies);
+                happened.requests.extend(done.events.iter().filter_map(|event| match event {
+                    Event::Workflow(event) => Some(event.request()),
+                    _ => None,
+                }));
+                done.rows
             }
-            EntryPayload::Blank => (apply_blank(&mut self.state, index), Vec::new()),
+            EntryPayload::Blank => apply_blank(&mut self.state, index),
             EntryPayload::Membership(membership) => {
                 self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
                 self.membership_is_unwritten = true;
-                (apply_blank(&mut self.state, index), Vec::new())
+                apply_blank(&mut self.state, index)
             }
         };
         for change in changes {
@@ -167,7 +187,7 @@ impl StateMachine {
         }
         self.applied = Some(entry.log_id);
         self.parts.checksums.applied(index, &self.state);
-        Ok(replies)
+        Ok(())
     }
 
     /// An entry that this program cannot read was written by a newer one, or is damaged: going on would make this replica differ.

@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
-use capstan_model::{ids::CommandId, rejection::Rejection, reply::Reply};
+use capstan_model::rejection::Rejection;
 use tokio::sync::watch;
 
 use crate::{
     handle::{ReadError, View},
-    machine::AppliedSink,
+    hints::{Hints, RequestHints, Touched},
+    machine::{AppliedSink, Happened},
     outbox::Outbox,
 };
 
@@ -21,6 +22,7 @@ use crate::{
 pub(crate) struct Publisher {
     view: RwLock<View>,
     index: watch::Sender<u64>,
+    requests: Hints,
     outbox: Arc<Outbox>,
     bugs: AtomicU64,
 }
@@ -28,7 +30,7 @@ pub(crate) struct Publisher {
 impl Publisher {
     pub(crate) fn new(view: View, outbox: Arc<Outbox>) -> Self {
         let index = watch::Sender::new(view.index());
-        Self { view: RwLock::new(view), index, outbox, bugs: AtomicU64::new(0) }
+        Self { view: RwLock::new(view), index, requests: Hints::new(), outbox, bugs: AtomicU64::new(0) }
     }
 
     pub(crate) fn view(&self) -> View {
@@ -37,6 +39,10 @@ impl Publisher {
 
     pub(crate) fn watch(&self) -> watch::Receiver<u64> {
         self.index.subscribe()
+    }
+
+    pub(crate) fn hints(&self) -> RequestHints {
+        self.requests.subscribe()
     }
 
     /// Waits until `index` is published.
@@ -69,7 +75,8 @@ impl Publisher {
 }
 
 impl AppliedSink for Publisher {
-    fn applied(&self, view: View, replies: Vec<(CommandId, Reply)>) {
+    fn applied(&self, view: View, happened: Happened) {
+        let Happened { replies, requests } = happened;
         for (id, reply) in &replies {
             if let Err(Rejection::Bug { message }) = reply {
                 tracing::error!(%id, message, "a command panicked in apply and was contained");
@@ -79,10 +86,14 @@ impl AppliedSink for Publisher {
         let index = view.index();
         self.publish(view);
         self.outbox.applied(index, replies);
+        if !requests.is_empty() {
+            self.requests.tell(Touched::Some(requests));
+        }
     }
 
     fn installed(&self, view: View) {
         self.publish(view.clone());
         self.outbox.installed(view.state());
+        self.requests.tell(Touched::All);
     }
 }

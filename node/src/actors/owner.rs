@@ -11,6 +11,7 @@ use capstan_model::{
     ids::{Incarnation, RequestId},
     state::State,
 };
+use capstan_raft_store::hints::Touched;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::{
@@ -26,8 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum OwnerMessage {
-    /// The state has moved; a hint, and losing one is harmless.
-    StateChanged,
+    /// Something happened to requests; a hint, and losing one is harmless.
+    Changed(Touched),
     /// A try has ended.
     Ended(TryKey, Arc<Outcome>),
 }
@@ -41,16 +42,14 @@ pub struct Owner {
 /// Runs the owner and tells it what happens, for as long as the node lives.
 pub async fn run(tools: Tools) {
     let owner = Owner { tools: tools.clone(), requests: BTreeMap::new() }.start();
-    let mut applied = tools.cluster.watch();
+    let mut hints = tools.cluster.request_hints();
     let mut events = tools.executor.events();
     loop {
         tokio::select! {
-            changed = applied.changed() => {
-                if changed.is_err() {
-                    return;
-                }
+            touched = hints.next() => {
+                let Some(touched) = touched else { return };
                 // Waiting for the look to end makes any number of changes meanwhile into one.
-                if owner.send(OwnerMessage::StateChanged).await.is_err() {
+                if owner.send(OwnerMessage::Changed(touched)).await.is_err() {
                     return;
                 }
             }
@@ -83,19 +82,30 @@ async fn ended_tries(tools: &Tools) -> Vec<(TryKey, Arc<Outcome>)> {
     ended.collect()
 }
 
-/// The requests of which a life has tries to run or retries to wake, from the indexes alone.
-fn requests_with_work(state: &State, me: Incarnation) -> BTreeSet<RequestId> {
-    let running = state.requests.running_under(me).map(|running| running.id.request);
+/// Those requests of which a life has tries to run or retries to wake, from the indexes alone.
+fn requests_with_work(state: &State, me: Incarnation, touched: &Touched) -> BTreeSet<RequestId> {
     let waiting = state.requests.retries_under(me).map(|waiting| waiting.id.request);
-    running.chain(waiting).collect()
+    let waiting = waiting.filter(|request| touched.contains(request));
+    match touched {
+        Touched::Some(requests) => {
+            let is_running = |request: &RequestId| state.requests.running_of(me, *request).next().is_some();
+            requests.iter().copied().filter(is_running).chain(waiting).collect()
+        }
+        Touched::All => {
+            state.requests.running_under(me).map(|running| running.id.request).chain(waiting).collect()
+        }
+    }
 }
 
 impl Owner {
-    fn look(&mut self) {
+    fn look(&mut self, touched: &Touched) {
         let view = self.tools.cluster.view();
-        let wanted = requests_with_work(view.state(), self.tools.cluster.incarnation());
+        let wanted = requests_with_work(view.state(), self.tools.cluster.incarnation(), touched);
         // Those without work hear it once more, so that they stop what State no longer wants.
         self.requests.retain(|id, actor| {
+            if !touched.contains(id) {
+                return true;
+            }
             let keep = wanted.contains(id);
             let told =
                 actor.try_send(if keep { RequestMessage::StateChanged } else { RequestMessage::NothingLeft });
@@ -111,8 +121,8 @@ impl Actor for Owner {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        self.look();
-        ctx.run_interval(LOOK_EVERY, |owner, _ctx| owner.look());
+        self.look(&Touched::All);
+        ctx.run_interval(LOOK_EVERY, |owner, _ctx| owner.look(&Touched::All));
     }
 }
 
@@ -121,7 +131,7 @@ impl Handler<OwnerMessage> for Owner {
 
     fn handle(&mut self, message: OwnerMessage, _ctx: &mut Self::Context) {
         match message {
-            OwnerMessage::StateChanged => self.look(),
+            OwnerMessage::Changed(touched) => self.look(&touched),
             OwnerMessage::Ended(key, outcome) => {
                 match self.requests.get(&key.request) {
                     Some(request) => deliver(request, RequestMessage::Ended(key, outcome)),
