@@ -8,6 +8,7 @@ use std::{
 use capstan_node::{
     config::{Config, EXIT_CONFIG, ServerArgs},
     dev, guardian,
+    jobs::http_request,
     server::{self, Supervision},
     telemetry,
 };
@@ -42,11 +43,12 @@ Exit codes of a node:
    1  anything else";
 
 fn main() -> ExitCode {
-    // These two must find the process as it was started: no runtime, no threads, no parsing of what belongs to a job.
+    // These must find the process as it was started: no runtime, no threads, no parsing of what belongs to a job.
     let mut args = std::env::args_os().skip(1);
     match args.next().as_deref().and_then(|first| first.to_str()) {
         Some("__guardian") => return guardian::main_guardian(args),
         Some("__exec") => return guardian::exec::main(args),
+        Some(http_request::ARGUMENT) => return http_request::call::main(),
         _ => {}
     }
     match Cli::parse().command {

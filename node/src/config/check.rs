@@ -52,10 +52,14 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
     if settings.node.worker_threads == Some(0) {
         problems.push("node.worker_threads = 0: a runtime has at least one thread".to_owned());
     }
-    if let Some(directory) = &settings.specs.directory
-        && !directory.is_dir()
-    {
-        problems.push(format!("specs.directory = {}: there is no such directory", directory.display()));
+    let directories =
+        [("specs.directory", &settings.specs.directory), ("jobs.directory", &settings.jobs.directory)];
+    for (setting, directory) in directories {
+        if let Some(directory) = directory
+            && !directory.is_dir()
+        {
+            problems.push(format!("{setting} = {}: there is no such directory", directory.display()));
+        }
     }
     let level = settings.log.level.unwrap_or_else(|| "info".to_owned());
     if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&level) {
@@ -78,6 +82,7 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
             .jobs
             .slots
             .unwrap_or_else(|| u32::try_from(cores * SLOTS_PER_CORE).unwrap_or(u32::MAX)),
+        jobs_directory: settings.jobs.directory,
         specs_directory: settings.specs.directory,
         worker_threads: settings.node.worker_threads.unwrap_or(cores),
         log: LogConfig { format: settings.log.format.unwrap_or_default(), level, color: settings.log.color },

@@ -131,6 +131,8 @@ pub struct TimingSettings {
 pub struct JobsSettings {
     /// How many at a time; 16 for each core when not set.
     pub slots: Option<u32>,
+    /// Where its job plugins are.
+    pub directory: Option<PathBuf>,
 }
 
 /// The request specs this node knows.

@@ -44,6 +44,9 @@ pub struct ServerArgs {
     /// How many jobs run at a time [default: 16 for each core]
     #[arg(long, env = "CAPSTAN_JOBS_SLOTS", value_name = "N")]
     pub jobs_slots: Option<u32>,
+    /// Where the job plugins are: executables, each a job type of its name
+    #[arg(long, visible_alias = "jobs", env = "CAPSTAN_JOBS_DIRECTORY", value_name = "DIR")]
+    pub jobs_directory: Option<PathBuf>,
     /// Where the request specs are
     #[arg(long, visible_alias = "specs", env = "CAPSTAN_SPECS_DIRECTORY", value_name = "DIR")]
     pub specs_directory: Option<PathBuf>,
@@ -111,6 +114,7 @@ impl ServerArgs {
             settings.voter = self.voter.into_iter().map(|voter| voter.0).collect();
         }
         over(&mut settings.jobs.slots, self.jobs_slots);
+        over(&mut settings.jobs.directory, self.jobs_directory);
         over(&mut settings.specs.directory, self.specs_directory);
         over(&mut settings.log.format, self.log_format);
         over(&mut settings.log.level, self.log_level);

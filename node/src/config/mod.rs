@@ -49,6 +49,8 @@ pub struct Config {
     pub timing: Timing,
     /// How many jobs it runs at a time.
     pub slots: u32,
+    /// Where its job plugins are.
+    pub jobs_directory: Option<PathBuf>,
     /// Where its request specs are.
     pub specs_directory: Option<PathBuf>,
     /// Threads of its runtime.

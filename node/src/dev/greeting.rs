@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn what_is_suggested_can_be_typed_as_it_stands() {
         let directory = tempfile::tempdir().unwrap();
-        let layout = Layout::plan(directory.path(), 2, 9000, None).unwrap();
+        let layout = Layout::plan(directory.path(), 2, 9000, None, None).unwrap();
         let arg = |name: &str, kind| ListedArg { name: name.into(), desc: "".into(), kind, default: None };
         let request = ListedRequest {
             name: "stop-host".into(),

@@ -26,6 +26,7 @@ pub(super) struct Layout {
     /// Whether the directory held a cluster before.
     pub(super) is_restart: bool,
     specs: Option<PathBuf>,
+    jobs: Option<PathBuf>,
     /// Keeps a second supervisor out of the directory.
     _lock: Flock<File>,
 }
@@ -62,21 +63,24 @@ impl Layout {
         nodes: usize,
         base_port: u16,
         specs: Option<&Path>,
+        jobs: Option<&Path>,
     ) -> Result<Self, DevError> {
         if !(1..=VOTERS_MAX).contains(&nodes) {
             return Err(DevError::NodeCount { nodes });
         }
         fs::create_dir_all(directory).map_err(|source| cannot(directory, source))?;
         let directory = directory.canonicalize().map_err(|source| cannot(directory, source))?;
-        let specs =
-            specs.map(|specs| specs.canonicalize().map_err(|source| cannot(specs, source))).transpose()?;
+        let absolute = |path: Option<&Path>| {
+            path.map(|path| path.canonicalize().map_err(|source| cannot(path, source))).transpose()
+        };
+        let (specs, jobs) = (absolute(specs)?, absolute(jobs)?);
         let lock = lock(&directory)?;
         let found = (1..=VOTERS_MAX).filter(|id| directory.join(format!("n{id}")).is_dir()).count();
         if found != 0 && found != nodes {
             return Err(DevError::OtherSize { directory, found, wanted: nodes });
         }
         let nodes = places(&directory, nodes, base_port)?;
-        Ok(Self { nodes, is_restart: found != 0, directory, specs, _lock: lock })
+        Ok(Self { nodes, is_restart: found != 0, directory, specs, jobs, _lock: lock })
     }
 
     /// Checks that nobody listens where the nodes will.
@@ -124,8 +128,11 @@ impl Layout {
             place.http,
             place.peer,
         );
-        if let Some(specs) = &self.specs {
-            text += &format!("specs = {{ directory = {} }}\n", Value::from(specs.display().to_string()));
+        for (table, directory) in [("specs", &self.specs), ("jobs", &self.jobs)] {
+            if let Some(directory) = directory {
+                let directory = Value::from(directory.display().to_string());
+                text += &format!("{table} = {{ directory = {directory} }}\n");
+            }
         }
         for Place { id, http, peer, .. } in &self.nodes {
             text += &format!("\n[[voter]]\nid = {id}\npeer = \"{peer}\"\nhttp = \"{http}\"\n");
@@ -176,7 +183,7 @@ mod tests {
     use crate::config::{Config, ServerArgs};
 
     fn plan(directory: &Path, nodes: usize) -> Result<Layout, DevError> {
-        let layout = Layout::plan(directory, nodes, 8641, None)?;
+        let layout = Layout::plan(directory, nodes, 8641, None, None)?;
         layout.write_configs()?;
         Ok(layout)
     }
@@ -185,7 +192,7 @@ mod tests {
     fn every_node_gets_a_configuration_that_starts_it_alone() {
         let directory = tempfile::tempdir().unwrap();
         let specs = tempfile::tempdir().unwrap();
-        let layout = Layout::plan(directory.path(), 3, 8641, Some(specs.path())).unwrap();
+        let layout = Layout::plan(directory.path(), 3, 8641, Some(specs.path()), Some(specs.path())).unwrap();
         layout.write_configs().unwrap();
         assert!(!layout.is_restart);
         for place in &layout.nodes {
@@ -195,6 +202,7 @@ mod tests {
             assert_eq!((config.http_listen, config.peer_listen), (place.http, place.peer));
             assert_eq!(config.voters.len(), 3);
             assert_eq!(config.specs_directory, Some(specs.path().canonicalize().unwrap()));
+            assert_eq!(config.jobs_directory, config.specs_directory);
         }
         assert_eq!(layout.nodes[2].http.to_string(), "127.0.0.1:8643");
         assert_eq!(layout.nodes[2].peer.to_string(), "127.0.0.1:8743");
@@ -224,7 +232,7 @@ mod tests {
             assert!(matches!(plan(directory.path(), nodes), Err(DevError::NodeCount { .. })));
         }
         for port in [0, 65_436, 65_535] {
-            let refused = Layout::plan(directory.path(), 1, port, None);
+            let refused = Layout::plan(directory.path(), 1, port, None, None);
             assert!(matches!(refused, Err(DevError::BasePort { .. })), "{port}");
         }
     }
@@ -234,7 +242,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let layout = Layout::plan(directory.path(), 1, port, None);
+        let layout = Layout::plan(directory.path(), 1, port, None, None);
         // The system may hand out a port so high that the peers' ports do not fit.
         let Ok(layout) = layout else { return };
         let error = layout.check_ports().unwrap_err().to_string();

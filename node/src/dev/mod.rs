@@ -50,6 +50,9 @@ pub struct DevArgs {
     /// The request specs of all nodes
     #[arg(long, value_name = "DIR")]
     pub specs: Option<PathBuf>,
+    /// The job plugins of all nodes
+    #[arg(long, value_name = "DIR")]
+    pub jobs: Option<PathBuf>,
     /// Gets the nodes' addresses and process ids as JSON once all are ready, and again when one was restarted
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,
@@ -152,7 +155,8 @@ pub fn run(args: &DevArgs) -> Result<(), DevError> {
         Some(directory) => specs_dir::load(directory)?.request_list(),
         None => Vec::new(),
     };
-    let layout = Layout::plan(&args.data, args.nodes, args.base_port, args.specs.as_deref())?;
+    let layout =
+        Layout::plan(&args.data, args.nodes, args.base_port, args.specs.as_deref(), args.jobs.as_deref())?;
     layout.check_ports()?;
     layout.write_configs()?;
     let system = |attempt| move |source| DevError::System { attempt, source };

@@ -5,7 +5,9 @@
 //! holds the try, so that both can be stopped, logged and simulated in one place.
 
 mod create;
+pub mod http_request;
 pub mod noop;
+pub mod plugin;
 pub mod shell_command;
 pub mod sleep;
 
@@ -82,6 +84,7 @@ impl JobTypes {
         types.add(Arc::new(noop::Noop));
         types.add(Arc::new(sleep::Sleep));
         types.add(Arc::new(shell_command::ShellCommand));
+        types.add(Arc::new(http_request::HttpRequest));
         types
     }
 
@@ -145,7 +148,7 @@ mod tests {
     #[test]
     fn types_are_found_by_name_and_listed_in_order() {
         let types = JobTypes::built_in();
-        assert_eq!(types.names().collect::<Vec<_>>(), ["noop", "shell-command", "sleep"]);
+        assert_eq!(types.names().collect::<Vec<_>>(), ["http-request", "noop", "shell-command", "sleep"]);
         assert!(types.get("sleep").is_some_and(|found| found.describe().idempotent));
         assert!(types.get("Sleep").is_none());
     }

@@ -37,7 +37,7 @@ use crate::{
     entropy::SystemEntropy,
     executor::{Executor, ExecutorGone, host::HostExecutor},
     guardian::{self, Guardian},
-    jobs::JobTypes,
+    jobs::{JobTypes, plugin},
     peer_net::PeerNet,
     specs_dir::{self, SpecsDirError},
     telemetry::Metrics,
@@ -79,6 +79,9 @@ pub enum ServerError {
     /// The request specs cannot be used.
     #[error(transparent)]
     Specs(#[from] SpecsDirError),
+    /// The job plugins cannot be used.
+    #[error(transparent)]
+    Jobs(#[from] plugin::DiscoverError),
     /// The store did not start.
     #[error("the store in {} did not start: {source}", path.display())]
     Store {
@@ -111,7 +114,7 @@ impl ServerError {
     /// The exit code that tells a supervisor what kind of trouble it is.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Listen { .. } | Self::Data { .. } | Self::Specs(_) => EXIT_CONFIG,
+            Self::Listen { .. } | Self::Data { .. } | Self::Specs(_) | Self::Jobs(_) => EXIT_CONFIG,
             Self::Store {
                 source: StartError::Timing(_) | StartError::Open(OpenError::OtherNode { .. }),
                 ..
@@ -208,7 +211,11 @@ impl Preparation {
         // From the start: a guardian that dies while the node starts must not go unnoticed.
         let mut guardian_gone = pin!(stop::guardian_gone(executor.events()));
 
-        let job_types = JobTypes::built_in();
+        let mut job_types = JobTypes::built_in();
+        if let Some(directory) = &config.jobs_directory {
+            let executor = Arc::clone(&executor) as Arc<dyn Executor>;
+            plugin::discover(directory, &executor, &mut job_types)?;
+        }
         let net = PeerNet::new(&config.peers());
         let disk = RocksDisk::open(&config.data)
             .map_err(|source| ServerError::Data { path: config.data.clone(), source })?;

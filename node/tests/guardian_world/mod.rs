@@ -33,7 +33,7 @@ pub(crate) const FIRST_LIFE: Incarnation = Incarnation { node: NodeId(7), boot: 
 /// One node, as far as it concerns processes.
 pub(crate) struct World {
     pub(crate) folder: TempDir,
-    pub(crate) executor: HostExecutor,
+    pub(crate) executor: Arc<HostExecutor>,
     pub(crate) guardian: Pid,
     events: broadcast::Receiver<ExecEvent>,
 }
@@ -69,7 +69,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let guardian = launch(folder.path());
         let pid = pid_of(&guardian.process);
-        let executor = HostExecutor::connect(guardian).unwrap();
+        let executor = Arc::new(HostExecutor::connect(guardian).unwrap());
         let events = executor.events();
         Self { folder, executor, guardian: pid, events }
     }
