@@ -138,6 +138,7 @@ where
         self.state.log_time = self.state.log_time.max(*time);
         self.housekeep(settled);
         let replies = commands.iter().map(|sealed| (sealed.id, self.sealed(sealed, containment))).collect();
+        self.state.sessions.close_entry(self.index, &mut self.sink);
         tick.replace_with(&self.state.tick(), &mut self.sink);
         let (rows, checksum) = self.sink.finish();
         self.state.checksum = self.state.checksum.wrapping_add(checksum);
@@ -169,7 +170,7 @@ where
                     }
                     Err(e) => Err(Rejection::Undecodable { message: e.to_string() }),
                 };
-                self.state.sessions.remember(&sealed.id, &reply, &mut self.sink);
+                self.state.sessions.remember(&sealed.id, &reply);
                 reply
             }
         }

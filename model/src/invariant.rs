@@ -43,7 +43,7 @@ fn check_sessions(state: &State) -> Result<(), Violation> {
             format!("session {incarnation}, node {newest:?}")
         })?;
         let window = session.window();
-        let outside = session.replies().keys().find(|seq| !window.contains(seq));
+        let outside = session.replies().into_keys().find(|seq| !window.contains(seq));
         require(outside.is_none(), "a session's replies lie in its window", || {
             format!("session {incarnation}, window {window:?}, reply {outside:?}")
         })?;

@@ -31,8 +31,8 @@ pub enum Table {
     Node = 0x04,
     /// By node id: the window of its live incarnation.
     Session = 0x05,
-    /// By node id, sequence number: a remembered reply.
-    SessionReply = 0x06,
+    /// By node id, log index: the remembered replies to the node's commands in that entry.
+    SessionReplies = 0x06,
     /// By name.
     Variable = 0x07,
     /// By scope: a remembered reply.
@@ -72,7 +72,7 @@ impl Table {
         Self::Setting,
         Self::Node,
         Self::Session,
-        Self::SessionReply,
+        Self::SessionReplies,
         Self::Variable,
         Self::Idempotency,
         Self::Request,

@@ -3,8 +3,11 @@
 //! A session holds the lowest unsettled number and the replies above it. A command whose reply is there gets it
 //! again and changes nothing; one below the window, or of an ended session, may have been executed and forgotten,
 //! so it is refused and never executed.
+//!
+//! The replies of one entry are kept together, in State and as one row: they come together, and are settled at about the same
+//! time.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use imbl::OrdMap;
 use serde::{Deserialize, Serialize};
@@ -18,7 +21,7 @@ use crate::{
 };
 
 /// How many numbers the window of a session spans, counted from the lowest unsettled one. It bounds the replies a node can make
-/// every replica remember.
+/// every replica remember: twice as many, since a group of replies is kept until all of it is settled, and those after it with it.
 pub const UNSETTLED_MAX: u64 = 4_096;
 
 /// What a session says of a command.
@@ -38,11 +41,18 @@ pub struct Session {
     incarnation: Incarnation,
     /// Every number below is settled.
     lowest: u64,
-    /// By number, none below `lowest`.
-    replies: OrdMap<u64, Reply>,
+    /// No command with a higher number was executed.
+    newest: u64,
+    /// By log index: what the entry's commands were answered, with their numbers. Some of these may be settled.
+    replies: OrdMap<u64, Arc<[Numbered]>>,
+    /// The replies of the entry that is being applied; empty between entries.
+    open: Vec<Numbered>,
 }
 
-/// A session's row; its replies have rows of their own.
+/// A reply and the number of its command.
+type Numbered = (u64, Reply);
+
+/// A session's row; its replies have rows of their own, one for each entry.
 #[derive(Serialize, Deserialize)]
 struct SessionRow {
     incarnation: Incarnation,
@@ -71,9 +81,28 @@ impl Session {
         self.lowest..self.lowest.saturating_add(UNSETTLED_MAX)
     }
 
-    /// The remembered replies by number.
-    pub fn replies(&self) -> &OrdMap<u64, Reply> {
-        &self.replies
+    /// The unsettled replies by number.
+    pub fn replies(&self) -> BTreeMap<u64, &Reply> {
+        let unsettled = self.remembered().filter(|(seq, _)| *seq >= self.lowest);
+        unsettled.map(|(seq, reply)| (*seq, reply)).collect()
+    }
+
+    fn new(incarnation: Incarnation, lowest: u64) -> Self {
+        let newest = lowest.saturating_sub(1);
+        Self { incarnation, lowest, newest, replies: OrdMap::new(), open: vec![] }
+    }
+
+    fn remembered(&self) -> impl Iterator<Item = &Numbered> {
+        self.replies.values().flat_map(|replies| replies.iter()).chain(&self.open)
+    }
+
+    /// The reply to an executed command that is not settled. Nearly every command is newer than all before it, so the search is for
+    /// repeats and for what was overtaken on the way.
+    fn find(&self, seq: u64) -> Option<&Reply> {
+        if seq > self.newest {
+            return None;
+        }
+        self.remembered().find(|(of, _)| *of == seq).map(|(_, reply)| reply)
     }
 
     fn row(&self) -> SessionRow {
@@ -95,10 +124,9 @@ impl Sessions {
     /// What is known of a command.
     pub fn reply(&self, id: &CommandId) -> SessionReply {
         match self.of(id.incarnation) {
-            Some(session) if id.seq >= session.lowest => session
-                .replies
-                .get(&id.seq)
-                .map_or(SessionReply::Open, |reply| SessionReply::Reply(reply.clone())),
+            Some(session) if id.seq >= session.lowest => {
+                session.find(id.seq).map_or(SessionReply::Open, |reply| SessionReply::Reply(reply.clone()))
+            }
             _ => SessionReply::Over,
         }
     }
@@ -119,12 +147,23 @@ impl Sessions {
         }
     }
 
-    /// Remembers the reply of an admitted command.
-    pub(crate) fn remember(&mut self, id: &CommandId, reply: &Reply, sink: &mut RowSink) {
+    /// Remembers the reply of an admitted command; its row is written with those of the entry's others.
+    pub(crate) fn remember(&mut self, id: &CommandId, reply: &Reply) {
         let session = self.by_node.get_mut(&id.incarnation.node).expect("an admitted command has a session");
-        sink.replace(&reply_key(id.incarnation.node, id.seq), None, Some(reply));
-        let before = session.replies.insert(id.seq, reply.clone());
-        assert!(before.is_none(), "an admitted command has no reply yet");
+        session.newest = session.newest.max(id.seq);
+        session.open.push((id.seq, reply.clone()));
+    }
+
+    /// Writes what the commands of the entry at `index` were answered.
+    pub(crate) fn close_entry(&mut self, index: u64, sink: &mut RowSink) {
+        let answered = self.by_node.iter().filter(|(_, session)| !session.open.is_empty());
+        let answered: Vec<NodeId> = answered.map(|(node, _)| *node).collect();
+        for node in answered {
+            let session = self.by_node.get_mut(&node).expect("the session was found above");
+            let replies = Arc::from(std::mem::take(&mut session.open));
+            sink.replace(&replies_key(node, index), None, Some(&replies));
+            session.replies.insert(index, replies);
+        }
     }
 
     /// Forgets the replies nobody waits for. An unknown incarnation is ignored: its session has ended, or has not begun.
@@ -136,17 +175,19 @@ impl Sessions {
         let session = self.by_node.get_mut(&node).expect("the session was found above");
         let before = session.row();
         session.lowest = settled.below;
+        session.newest = session.newest.max(settled.below - 1);
         sink.replace(&session_key(node), Some(&before), Some(&session.row()));
-        while let Some(seq) =
-            session.replies.get_min().map(|(seq, _)| *seq).filter(|seq| *seq < settled.below)
+        while let Some((index, replies)) = session.replies.get_min()
+            && replies.iter().all(|(seq, _)| *seq < settled.below)
         {
-            let reply = session.replies.remove(&seq).expect("the smallest reply exists");
-            sink.replace(&reply_key(node, seq), Some(&reply), None);
+            let index = *index;
+            let replies = session.replies.remove(&index).expect("the oldest replies are there");
+            sink.replace(&replies_key(node, index), Some(&replies), None);
         }
     }
 
     pub(crate) fn evolve_opened(&mut self, incarnation: Incarnation, sink: &mut RowSink) {
-        let session = Session { incarnation, lowest: 1, replies: OrdMap::new() };
+        let session = Session::new(incarnation, 1);
         sink.replace(&session_key(incarnation.node), None, Some(&session.row()));
         let before = self.by_node.insert(incarnation.node, session);
         assert!(before.is_none(), "the session before has ended");
@@ -156,8 +197,8 @@ impl Sessions {
         let node = incarnation.node;
         let session = self.by_node.remove(&node).expect("only a live session ends");
         sink.replace(&session_key(node), Some(&session.row()), None);
-        for (seq, reply) in &session.replies {
-            sink.replace(&reply_key(node, *seq), Some(reply), None);
+        for (index, replies) in &session.replies {
+            sink.replace(&replies_key(node, *index), Some(replies), None);
         }
     }
 
@@ -166,18 +207,21 @@ impl Sessions {
         let node = NodeId(parts.u64()?);
         parts.end()?;
         let SessionRow { incarnation, lowest } = rows::decode(key, value)?;
-        self.by_node.insert(node, Session { incarnation, lowest, replies: OrdMap::new() });
+        self.by_node.insert(node, Session::new(incarnation, lowest));
         Ok(())
     }
 
-    pub(crate) fn load_reply_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
+    pub(crate) fn load_replies_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
         let mut parts = KeyReader::new(key);
-        let (node, seq) = (NodeId(parts.u64()?), parts.u64()?);
+        let (node, index) = (NodeId(parts.u64()?), parts.u64()?);
         parts.end()?;
         let session = self.by_node.get_mut(&node).ok_or_else(|| LoadError::Contradiction {
-            reason: format!("a reply to command {seq} of node {node}, which has no session"),
+            reason: format!("replies to commands of node {node}, which has no session, in entry {index}"),
         })?;
-        session.replies.insert(seq, rows::decode(key, value)?);
+        let replies: Arc<[Numbered]> = rows::decode(key, value)?;
+        let newest = replies.iter().map(|(seq, _)| *seq).max();
+        session.newest = session.newest.max(newest.unwrap_or(0));
+        session.replies.insert(index, replies);
         Ok(())
     }
 
@@ -185,8 +229,8 @@ impl Sessions {
     pub(crate) fn dump(&self, sink: &mut RowSink) {
         for (node, session) in &self.by_node {
             sink.replace(&session_key(*node), None, Some(&session.row()));
-            for (seq, reply) in &session.replies {
-                sink.replace(&reply_key(*node, *seq), None, Some(reply));
+            for (index, replies) in &session.replies {
+                sink.replace(&replies_key(*node, *index), None, Some(replies));
             }
         }
     }
@@ -196,6 +240,6 @@ fn session_key(node: NodeId) -> Key {
     Key::new(Table::Session).u64(node.0)
 }
 
-fn reply_key(node: NodeId, seq: u64) -> Key {
-    Key::new(Table::SessionReply).u64(node.0).u64(seq)
+fn replies_key(node: NodeId, index: u64) -> Key {
+    Key::new(Table::SessionReplies).u64(node.0).u64(index)
 }

@@ -99,7 +99,7 @@ impl State {
             Table::Setting => self.settings.load_row(key, value)?,
             Table::Node => nodes::load_row(&mut self.nodes, key, value)?,
             Table::Session => self.sessions.load_row(key, value)?,
-            Table::SessionReply => self.sessions.load_reply_row(key, value)?,
+            Table::SessionReplies => self.sessions.load_replies_row(key, value)?,
             Table::Variable => self.variables.load_row(key, value)?,
             Table::Idempotency => self.idempotency.load_row(key, value)?,
             Table::Request | Table::Chain | Table::Job => self.requests.load_row(key, value)?,

@@ -254,7 +254,7 @@ impl Runner {
         }
         for session in state.sessions.iter() {
             let id = session.incarnation();
-            let replies: Vec<_> = session.replies().keys().collect();
+            let replies: Vec<_> = session.replies().into_keys().collect();
             lines.push(format!(
                 "session {}.{}: from {}, replies {replies:?}",
                 id.node,
