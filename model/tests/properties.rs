@@ -187,7 +187,11 @@ proptest! {
 
 /// What every live session remembers; which replies share a row is left out.
 fn remembered(state: &State) -> Vec<(Incarnation, u64, BTreeMap<u64, &Reply>)> {
-    state.sessions.iter().map(|session| (session.incarnation(), session.lowest(), session.replies())).collect()
+    state
+        .sessions
+        .iter()
+        .map(|session| (session.incarnation(), session.lowest(), session.replies()))
+        .collect()
 }
 
 fn is_housekeeping(change: &RowChange) -> bool {
