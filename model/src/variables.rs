@@ -1,6 +1,6 @@
 //! Variables: named values with a revision.
 
-use std::ops::Bound;
+use std::{ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 use imbl::OrdMap;
@@ -31,7 +31,8 @@ pub struct Variable {
 /// All variables by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Variables {
-    by_name: OrdMap<VariableName, Variable>,
+    /// Shared one by one: a write copies the map's nodes on its way, and with them a pointer for each of their variables.
+    by_name: OrdMap<VariableName, Arc<Variable>>,
     /// The newest revision given, also to a variable that is gone.
     revision: u64,
 }
@@ -48,7 +49,7 @@ pub struct Page<'a> {
 impl Variables {
     /// The variable of this name.
     pub fn get(&self, name: &VariableName) -> Option<&Variable> {
-        self.by_name.get(name)
+        self.by_name.get(name).map(Arc::as_ref)
     }
 
     /// How many there are.
@@ -63,7 +64,7 @@ impl Variables {
 
     /// Every variable in order of the names.
     pub fn iter(&self) -> impl Iterator<Item = (&VariableName, &Variable)> {
-        self.by_name.iter()
+        self.by_name.iter().map(|(name, variable)| (name, &**variable))
     }
 
     /// The newest revision given; zero before the first write.
@@ -78,6 +79,7 @@ impl Variables {
             _ => Bound::Included(prefix),
         };
         let range = self.by_name.range::<_, str>((from, Bound::Unbounded));
+        let range = range.map(|(name, variable)| (name, &**variable));
         let mut matching = range.take_while(|(name, _)| name.as_str().starts_with(prefix));
         let variables: Vec<_> = matching.by_ref().take(limit).collect();
         let next = matching.next().and_then(|_| variables.last().map(|(name, _)| *name));
@@ -91,8 +93,8 @@ impl Variables {
         revision: u64,
         sink: &mut RowSink,
     ) {
-        let new = Variable { revision, value: value.clone() };
-        let old = self.by_name.insert(name.clone(), new.clone());
+        let new = Arc::new(Variable { revision, value: value.clone() });
+        let old = self.by_name.insert(name.clone(), Arc::clone(&new));
         sink.replace(&key(name), old.as_ref(), Some(&new));
         self.revision = revision;
     }
@@ -109,7 +111,7 @@ impl Variables {
     pub(crate) fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
         let name = std::str::from_utf8(KeyReader::new(key).rest()).ok().and_then(|name| name.parse().ok());
         let name = name.ok_or_else(|| LoadError::unknown_key(key))?;
-        self.by_name.insert(name, rows::decode(key, value)?);
+        self.by_name.insert(name, Arc::new(rows::decode(key, value)?));
         Ok(())
     }
 
