@@ -40,6 +40,10 @@ pub struct JobLog {
     pub name: Arc<str>,
     /// The job's type.
     pub job_type: Arc<str>,
+    /// The first job of its sequence.
+    pub sequence: JobId,
+    /// Which try of that sequence it belonged to.
+    pub sequence_try: TryNo,
     /// How the try ended.
     pub state: JobState,
     /// The job's exit status.
@@ -237,6 +241,8 @@ fn job_log(key: &[u8], value: &[u8]) -> Result<JobLog, LoadError> {
         try_no,
         name: row.name,
         job_type: row.job_type,
+        sequence: row.sequence,
+        sequence_try: row.sequence_try,
         state: row.state,
         exit: row.exit,
         error: row.error,

@@ -43,6 +43,10 @@ pub enum Table {
     Chain = 0x11,
     /// By request, job: its mutable part.
     Job = 0x12,
+    /// By request, place in its chain: a sequence that has failed or is failing.
+    Sequence = 0x13,
+    /// By request, place in its chain: expansions of which some may start.
+    Parallel = 0x14,
     /// By request: a finished one.
     FinishedRequest = 0x80,
     /// By request: the chain of a finished one.
@@ -65,7 +69,7 @@ pub enum Table {
 pub const ARCHIVE_FROM: u8 = 0x80;
 
 impl Table {
-    const ALL: [Self; 20] = [
+    const ALL: [Self; 22] = [
         Self::Store,
         Self::Tick,
         Self::Cluster,
@@ -78,6 +82,8 @@ impl Table {
         Self::Request,
         Self::Chain,
         Self::Job,
+        Self::Sequence,
+        Self::Parallel,
         Self::FinishedRequest,
         Self::FinishedChain,
         Self::FinishedJobs,

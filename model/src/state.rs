@@ -102,7 +102,9 @@ impl State {
             Table::SessionReplies => self.sessions.load_replies_row(key, value)?,
             Table::Variable => self.variables.load_row(key, value)?,
             Table::Idempotency => self.idempotency.load_row(key, value)?,
-            Table::Request | Table::Chain | Table::Job => self.requests.load_row(key, value)?,
+            Table::Request | Table::Chain | Table::Job | Table::Sequence | Table::Parallel => {
+                self.requests.load_row(key, value)?;
+            }
             Table::Store
             | Table::FinishedRequest
             | Table::FinishedChain

@@ -24,7 +24,7 @@ use capstan_model::{
     spec::{Level, Specs},
     time::Timestamp,
     workflow::{
-        chain::ValidChain,
+        chain::{SequencePlace, ValidChain},
         command::{CreateRequest, FinishTry, RequestArg, StartRetry, StopRequest, TryEnd, TryId},
         event::{AfterTry, WorkflowEvent},
         graph::Built,
@@ -84,6 +84,9 @@ enum Command {
         exit: Option<i64>,
         #[arg(key)]
         error: Option<String>,
+        /// It could not be started.
+        #[arg(key)]
+        unmade: Option<bool>,
         #[arg(key)]
         stdout: Option<String>,
         /// Sends a stdout of so many bytes of noise.
@@ -239,6 +242,7 @@ impl goldenscript::Runner for Runner {
                 try_no,
                 exit,
                 error,
+                unmade,
                 stdout,
                 stdout_bytes,
                 data,
@@ -248,6 +252,9 @@ impl goldenscript::Runner for Runner {
                 id.epoch = epoch.map_or(id.epoch, Epoch);
                 id.incarnation = by.as_ref().map_or(id.incarnation, |life| life.0);
                 let mut report = report(end.0, Timestamp(self.next_secs() * 1_000_000_000));
+                if *unmade == Some(true) {
+                    (report.started_at, report.finished_at) = (Timestamp::ZERO, Timestamp::ZERO);
+                }
                 report.exit = exit.unwrap_or(0);
                 report.error = error.as_deref().unwrap_or("").into();
                 if let Some(text) = stdout {
@@ -436,7 +443,11 @@ impl Runner {
         };
         let mut text = String::new();
         for log in logs {
-            write!(text, "{} try {}: {}, exit {}", log.name, log.try_no, log.state.name(), log.exit)?;
+            write!(text, "{} try {}", log.name, log.try_no)?;
+            if log.sequence_try > TryNo(1) {
+                write!(text, " in sequence try {}", log.sequence_try)?;
+            }
+            write!(text, ": {}, exit {}", log.state.name(), log.exit)?;
             write!(text, ", {} to {} s", log.started_at.as_secs(), log.finished_at.as_secs())?;
             for (what, found) in [("error", &*log.error), ("stdout", &*log.stdout.text())] {
                 if !found.is_empty() {
@@ -505,9 +516,31 @@ impl Runner {
                     AfterTry::Complete | AfterTry::Failed | AfterTry::Stopped => String::new(),
                     AfterTry::RetryAt(at) => format!(", next at {} s", at.as_secs()),
                     AfterTry::RetryNow => ", next at once".to_owned(),
+                    AfterTry::Resumed => ", to be resumed".to_owned(),
+                    AfterTry::RunAgain => ", to be run again".to_owned(),
                 };
                 let state = ended.report.end.state().name();
                 format!("{} try {} {state}{then}", job(ended.job), ended.try_no)
+            }
+            WorkflowEvent::ExpansionsAdmitted { parallel, admitted, .. } => {
+                let chain = &self.created[&event.request()].chain;
+                let begin = chain.job(chain.parallel(*parallel).begin);
+                format!("{request} {} lets {admitted} expansions start", begin.name)
+            }
+            WorkflowEvent::ParallelClosed { parallel, .. } => {
+                let chain = &self.created[&event.request()].chain;
+                let begin = chain.job(chain.parallel(*parallel).begin);
+                format!("{request} {} lets no further expansion start", begin.name)
+            }
+            WorkflowEvent::SequenceFailed { sequence, .. } => {
+                format!("{} fails", sequence_of(&request, &self.created[&event.request()].chain, *sequence))
+            }
+            WorkflowEvent::SequenceReset { sequence, retry_at, .. } => {
+                let when = retry_at.map_or("at once".to_owned(), |at| format!("at {} s", at.as_secs()));
+                format!(
+                    "{} reset, next {when}",
+                    sequence_of(&request, &self.created[&event.request()].chain, *sequence)
+                )
             }
             WorkflowEvent::JobWithdrawn { job: place, .. } => format!("{} withdrawn", job(*place)),
             WorkflowEvent::RequestStopped { .. } => format!("{request} stopped"),
@@ -520,6 +553,11 @@ fn json_map(args: &BTreeMap<String, String>) -> JsonMap {
     // What reads as JSON is JSON, the rest is a string: `a=5` is a number, `a='"5"'` and `a=x` are strings.
     let value = |text: &str| JsonText::try_from(Arc::from(text)).unwrap_or_else(|_| JsonText::string(text));
     args.iter().map(|(name, text)| (Arc::from(name.as_str()), value(text))).collect()
+}
+
+/// `r1 sequence 0004`, by the id of its first job.
+fn sequence_of(request: &str, chain: &ValidChain, sequence: SequencePlace) -> String {
+    format!("{request} sequence {}", chain.job(chain.sequence(sequence).begin).id)
 }
 
 fn name_of(request: RequestId) -> String {

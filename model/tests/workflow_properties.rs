@@ -7,7 +7,7 @@ mod common;
 mod memory_rows;
 mod workflow_common;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, fmt::Write, sync::Arc};
 
 use bytes::Bytes;
 use capstan_model::{
@@ -91,6 +91,7 @@ fn chain(jobs: &[AnyJob], places: &[u32]) -> ValidChain {
                 bytes: Bytes::new(),
                 retry: job.retry,
                 retry_wait: job.waits.then(|| Wait::try_from(Arc::from("5s")).unwrap()),
+                idempotent: false,
                 sequence: SequencePlace(0),
                 successors: after,
             }
@@ -99,7 +100,92 @@ fn chain(jobs: &[AnyJob], places: &[u32]) -> ValidChain {
     specs.sort_by_key(|spec| spec.id);
     let begin = JobPlace(places[0]);
     let sequences = vec![SequenceSpec { begin, parent: None, retry: 0, retry_wait: None }];
-    ChainParts { jobs: specs, sequences }.try_into().unwrap()
+    ChainParts { jobs: specs, sequences, parallels: vec![] }.try_into().unwrap()
+}
+
+/// A node of a random spec.
+#[derive(Debug, Clone)]
+enum AnyNode {
+    Job { job_type: &'static str, retry: u32, waits: bool },
+    Sequence { nodes: Vec<AnyPlaced>, retry: u32, waits: bool },
+}
+
+/// A node, how many of its expansions run at a time if it is expanded, and whether it comes after the one before it.
+#[derive(Debug, Clone)]
+struct AnyPlaced {
+    node: AnyNode,
+    parallel: Option<usize>,
+    follows: bool,
+}
+
+fn any_placed(node: impl Strategy<Value = AnyNode>) -> impl Strategy<Value = AnyPlaced> {
+    // Of three expansions: one or two at a time, or all.
+    (node, prop::option::weighted(0.3, 1..4_usize), any::<bool>())
+        .prop_map(|(node, parallel, follows)| AnyPlaced { node, parallel, follows })
+}
+
+fn any_node() -> impl Strategy<Value = AnyNode> {
+    let job_type = prop_oneof![3 => Just("shell-command"), 1 => Just("sleep"), 1 => Just("noop")];
+    let job = (job_type, 0..2_u32, any::<bool>()).prop_map(|(job_type, retry, waits)| AnyNode::Job {
+        job_type,
+        retry,
+        waits,
+    });
+    job.prop_recursive(2, 12, 3, |inner| {
+        (vec(any_placed(inner), 1..4), 0..3_u32, any::<bool>())
+            .prop_map(|(nodes, retry, waits)| AnyNode::Sequence { nodes, retry, waits })
+    })
+}
+
+/// A chain as specs make it, with sequences in sequences and expansions.
+fn any_built_chain() -> impl Strategy<Value = ValidChain> {
+    let chain = vec(any_placed(any_node()), 1..4).prop_map(|nodes| {
+        let mut text = String::from("sequences:\n");
+        write_sequence("R", &nodes, &mut text);
+        let specs = Arc::new(Specs::load([("specs.yaml", text)]).unwrap());
+        let list = JsonText::try_from(Arc::from("[1,2,3]")).unwrap();
+        build(&specs, "R", &JsonMap::from([("l".into(), list)]), |calls| calls.drain(..).collect())
+            .unwrap()
+            .chain
+    });
+    chain.prop_filter("small enough to check often", |chain| chain.len() <= 150)
+}
+
+fn write_sequence(name: &str, nodes: &[AnyPlaced], text: &mut String) {
+    let mut inner = Vec::new();
+    writeln!(text, "  {name}:\n    request: true\n    args: {{required: [{{name: l}}]}}\n    nodes:")
+        .unwrap();
+    for (at, AnyPlaced { node, parallel, follows }) in nodes.iter().enumerate() {
+        let (category, retry, waits) = match node {
+            AnyNode::Job { job_type, retry, waits } => (format!("job, type: {job_type}"), retry, waits),
+            AnyNode::Sequence { nodes, retry, waits } => {
+                let callee = format!("{name}{at}");
+                let category = format!("sequence, type: {callee}");
+                inner.push((callee, nodes));
+                (category, retry, waits)
+            }
+        };
+        write!(text, "      n{at}: {{category: {category}, args: [{{expected: l}}], retry: {retry}").unwrap();
+        if *retry > 0 && *waits {
+            write!(text, ", retryWait: 5s").unwrap();
+        }
+        if let Some(parallel) = parallel {
+            write!(text, ", each: [\"l:e\"], parallel: {parallel}").unwrap();
+        }
+        if *follows && at > 0 {
+            write!(text, ", deps: [n{}]", at - 1).unwrap();
+        }
+        writeln!(text, "}}").unwrap();
+    }
+    for (callee, nodes) in inner {
+        write_sequence(&callee, nodes, text);
+    }
+}
+
+/// How often a job may fail: its tries in each try of each sequence around it.
+fn failures_max(chain: &ValidChain, job: JobPlace) -> u32 {
+    let sequences = chain.enclosing(job).map(|sequence| chain.sequence(sequence).retry);
+    sequences.chain([chain.job(job).retry]).map(|retry| retry + 1).product()
 }
 
 /// Something that happens; what it picks from is what there is at that moment.
@@ -278,7 +364,7 @@ proptest! {
     /// the archive says of every job what its log says.
     #[test]
     fn requests_end_when_their_jobs_end(
-        chains in vec(any_chain(), 1..4),
+        chains in vec(prop_oneof![any_chain(), any_built_chain()], 1..4),
         happenings in vec(any_happening(), 0..60),
     ) {
         let mut world = World::new(chains);
@@ -294,12 +380,17 @@ proptest! {
             let complete = detail.jobs.iter().filter(|job| job.state == JobState::Complete).count();
             prop_assert_eq!(complete, detail.summary.finished_jobs as usize);
             prop_assert_eq!(complete == detail.jobs.len(), detail.summary.state == RequestState::Complete);
-            for (spec, job) in detail.created.chain.jobs().iter().zip(&detail.jobs) {
-                let tries: Vec<u32> =
-                    logs.iter().filter(|log| log.job == spec.id).map(|log| log.try_no.0).collect();
+            let chain = &detail.created.chain;
+            for (place, job) in chain.places().zip(&detail.jobs) {
+                let of_job = || logs.iter().filter(|log| log.job == chain.job(place).id);
+                let tries: Vec<u32> = of_job().map(|log| log.try_no.0).collect();
                 prop_assert!(tries.iter().copied().eq(1..=job.try_no.0), "tries {:?} of {:?}", tries, job);
-                let completed = logs.iter().filter(|log| log.job == spec.id && log.state == JobState::Complete);
-                prop_assert_eq!(completed.count(), usize::from(job.state == JobState::Complete));
+                let newest = of_job().next_back().map(|log| log.state);
+                let is_complete = job.state == JobState::Complete;
+                prop_assert!(!is_complete || newest == Some(JobState::Complete), "{:?}", newest);
+                let failures = of_job().filter(|log| matches!(log.state, JobState::Failed | JobState::Unknown));
+                let failures = u32::try_from(failures.count()).unwrap();
+                prop_assert!(failures <= failures_max(chain, place), "{} failures", failures);
             }
         }
     }
@@ -387,11 +478,13 @@ fn a_long_run_of_noops_is_no_recursion() {
         bytes: Bytes::new(),
         retry: 0,
         retry_wait: None,
+        idempotent: false,
         sequence: SequencePlace(0),
         successors: if at + 1 < count { vec![JobPlace(at + 1)] } else { vec![] },
     });
     let sequences = vec![SequenceSpec { begin: JobPlace(0), parent: None, retry: 0, retry_wait: None }];
-    let chain = ValidChain::try_from(ChainParts { jobs: jobs.collect(), sequences }).unwrap();
+    let chain =
+        ValidChain::try_from(ChainParts { jobs: jobs.collect(), sequences, parallels: vec![] }).unwrap();
     let world = World::new(vec![chain]);
     let detail =
         archive::finished_request(&MemoryRows(&world.replica.rows), world.requests[0]).unwrap().unwrap();
@@ -409,6 +502,7 @@ fn parts_that_are_no_chain_are_refused() {
         bytes: Bytes::new(),
         retry: 0,
         retry_wait: None,
+        idempotent: false,
         sequence: SequencePlace(sequence),
         successors: successors.iter().copied().map(JobPlace).collect(),
     };
@@ -437,7 +531,8 @@ fn parts_that_are_no_chain_are_refused() {
         (vec![job("a000", 0, &[])], vec![sequence(0, None), sequence(0, Some(0))], "sequences"),
     ];
     for (jobs, sequences, reason) in cases {
-        let error = ValidChain::try_from(ChainParts { jobs, sequences }).unwrap_err().to_string();
+        let error =
+            ValidChain::try_from(ChainParts { jobs, sequences, parallels: vec![] }).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
     }
 }

@@ -6,11 +6,13 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
     sync::Arc,
 };
 
 use super::{
-    AclRule, Arg, ArgKind, Findings, Node, Position, Rename, Sequence, SequenceFindings, Wait, Work, checks,
+    AclRule, Arg, ArgKind, Condition, Findings, NOOP, Node, Position, Rename, Sequence, SequenceFindings,
+    Wait, Work, checks, each_checks,
     grammar::{self, Ops},
     parse::{Parsed, ParsedSequence},
     yaml::{Text, items},
@@ -36,7 +38,10 @@ fn callees_first<'a>(parsed: &'a Parsed, findings: &mut Findings) -> Vec<&'a Par
     let mut callers: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut calls: BTreeMap<&str, usize> = BTreeMap::new();
     for (name, sequence) in parsed {
-        let called: BTreeSet<&str> = nodes(&sequence.body).filter_map(|(_, node)| called(node)).collect();
+        let called: BTreeSet<&str> = nodes(&sequence.body)
+            .flat_map(|(_, node)| callees(node))
+            .filter(|called| parsed.contains_key(*called))
+            .collect();
         calls.insert(name, called.len());
         for callee in called {
             callers.entry(callee).or_default().push(name);
@@ -99,7 +104,7 @@ fn order_nodes<'a>(
     Some(order)
 }
 
-/// G2: every arg a node is given is declared, or set by an ancestor.
+/// G1 and G2: every arg a node is given, expanded over or chosen by is declared, or set by an ancestor.
 fn check_inputs(
     built: &Sequence,
     parsed: &ParsedSequence,
@@ -113,12 +118,15 @@ fn check_inputs(
                 .iter()
                 .any(|ancestor| built.nodes[*ancestor].sets.iter().any(|set| *set.to == *arg))
         };
-        let unset: BTreeSet<&str> = node
-            .args
-            .iter()
-            .map(|arg| &*arg.from)
-            .filter(|arg| !declared.contains(arg) && !set_before(arg))
-            .collect();
+        let is_set = |arg: &str| declared.contains(arg) || set_before(arg);
+        if let Work::Conditional(Condition { arg, .. }) = &node.work
+            && !is_set(arg)
+        {
+            let message = format!("in node {}: 'if: {arg}': job arg {arg} is not set", node.name);
+            findings.error(order[place].0.at, message);
+        }
+        let given = node.each.iter().chain(&node.args).map(|arg| &*arg.from);
+        let unset: BTreeSet<&str> = given.filter(|arg| !is_set(arg)).collect();
         if !unset.is_empty() {
             let unset = unset.into_iter().collect::<Vec<_>>().join(", ");
             let message =
@@ -128,8 +136,8 @@ fn check_inputs(
     }
 }
 
-/// G7: what a call hands back is set by the sequence it calls. What a job sets is trusted until the request
-/// is built.
+/// G6 and G7: what a call hands back is set by every sequence it may call. What a job sets is trusted until the
+/// request is built.
 fn check_outputs(
     built: &Sequence,
     parsed: &ParsedSequence,
@@ -138,16 +146,23 @@ fn check_outputs(
     findings: &mut SequenceFindings<'_>,
 ) {
     for (place, node) in built.nodes.iter().enumerate() {
-        let Work::Sequence(called) = &node.work else { continue };
-        let Some(called) = sequences.get(called) else {
-            findings.error(parsed.at, format!("subsequences failed checks: {called}")); // G6
+        // The built-in sequence is not among them, and sets nothing.
+        let callees: BTreeSet<&Arc<str>> = node.work.callees().collect();
+        let failed: Vec<&str> = callees
+            .iter()
+            .filter(|name| !sequences.contains_key(**name) && &****name != NOOP)
+            .map(|name| &***name)
+            .collect();
+        if !failed.is_empty() {
+            findings.error(parsed.at, format!("subsequences failed checks: {}", failed.join(", ")));
             continue;
+        }
+        let is_set =
+            |arg: &str| callees.iter().all(|name| sequences.get(*name).is_some_and(|it| sets(it, arg)));
+        let unset: Vec<&str> = match node.work {
+            Work::Job(_) => Vec::new(),
+            _ => node.sets.iter().map(|set| &*set.from).filter(|arg| !is_set(arg)).collect(),
         };
-        let sets = |arg: &str| {
-            called.args.iter().any(|declared| *declared.name == *arg)
-                || called.nodes.iter().flat_map(|inner| &inner.sets).any(|set| *set.to == *arg)
-        };
-        let unset: Vec<&str> = node.sets.iter().map(|set| &*set.from).filter(|arg| !sets(arg)).collect();
         if !unset.is_empty() {
             let message = format!(
                 "nodes did not set job args declared in 'sets': {} (failed to set {})",
@@ -157,6 +172,12 @@ fn check_outputs(
             findings.error(order[place].0.at, message);
         }
     }
+}
+
+/// Whether a sequence ends with this arg set: by a node, or because it is one of its own.
+fn sets(sequence: &Sequence, arg: &str) -> bool {
+    sequence.args.iter().any(|declared| *declared.name == *arg)
+        || sequence.nodes.iter().flat_map(|node| &node.sets).any(|set| *set.to == *arg)
 }
 
 /// Notes every node's ancestors; nodes stand behind all they depend on.
@@ -178,9 +199,14 @@ fn deps(node: &grammar::Node) -> impl Iterator<Item = (&str, Position)> {
     node.deps.iter().flatten().filter_map(|dep| Some((dep.value.as_deref()?, dep.at)))
 }
 
-fn called(node: &grammar::Node) -> Option<&str> {
-    let is_call = node.category.as_ref().is_some_and(|category| category.value == "sequence");
-    node.kind.as_ref().filter(|_| is_call).map(|kind| kind.value.as_str())
+/// The names of the sequences a node may call.
+fn callees(node: &grammar::Node) -> impl Iterator<Item = &str> {
+    let category = node.category.as_ref().map(|category| category.value.as_str());
+    let called = node.kind.as_ref().filter(|_| category == Some("sequence"));
+    let branches = node.branches.as_ref().filter(|_| category == Some("conditional"));
+    let targets =
+        branches.into_iter().flat_map(|branches| &branches.value.0).filter_map(|(_, to)| to.as_ref());
+    called.into_iter().chain(targets).map(|name| name.value.as_str())
 }
 
 fn build(sequence: &ParsedSequence, order: &[(&Text, &grammar::Node)]) -> Sequence {
@@ -230,7 +256,6 @@ fn build_rule(entry: &grammar::AclEntry) -> AclRule {
 }
 
 fn build_node(name: &Text, node: &grammar::Node, places: &BTreeMap<&str, usize>) -> Node {
-    let kind = text(node.kind.as_ref());
     let rename =
         |from: &Text, to: &Text| Rename { from: from.value.as_str().into(), to: to.value.as_str().into() };
     let given = |arg: &grammar::NodeArg| {
@@ -247,13 +272,35 @@ fn build_node(name: &Text, node: &grammar::Node, places: &BTreeMap<&str, usize>)
     let deps: BTreeSet<usize> = deps(node).map(|(dep, _)| places[dep]).collect();
     Node {
         name: name.value.as_str().into(),
-        work: if called(node).is_some() { Work::Sequence(kind) } else { Work::Job(kind) },
+        work: build_work(node),
         args: items(node.args.as_ref()).filter_map(given).collect(),
         sets: items(node.sets.as_ref()).filter_map(handed_back).collect(),
+        each: each_checks::entries(node)
+            .map(|entry| Rename { from: entry.list.into(), to: entry.element.into() })
+            .collect(),
+        parallel: node.parallel.as_ref().and_then(|parallel| NonZeroU32::new(parallel.value.0)),
         deps: deps.into_iter().collect(),
         ancestors: Vec::new(),
         retry,
         retry_wait: written_wait.or_else(|| (retry > 0).then(Wait::zero)),
+    }
+}
+
+fn build_work(node: &grammar::Node) -> Work {
+    let kind = text(node.kind.as_ref());
+    match node.category.as_ref().map(|category| category.value.as_str()) {
+        Some("sequence") => Work::Sequence(kind),
+        Some("conditional") => {
+            let branches = node.branches.iter().flat_map(|branches| &branches.value.0);
+            let branch = |(value, target): &(Text, Option<Text>)| {
+                Some((value.value.as_str().into(), target.as_ref()?.value.as_str().into()))
+            };
+            Work::Conditional(Condition {
+                arg: text(node.condition.as_ref()),
+                branches: branches.filter_map(branch).collect(),
+            })
+        }
+        _ => Work::Job(kind),
     }
 }
 

@@ -10,6 +10,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 mod checks;
 mod duration;
+mod each_checks;
 mod grammar;
 mod graph_checks;
 mod node_checks;
@@ -21,15 +22,26 @@ mod yaml;
 pub use self::{
     duration::{InvalidWait, Wait},
     request_list::{ListedArg, ListedRequest},
-    sequence::{AclRule, Arg, ArgKind, Node, Rename, Sequence, Work},
+    sequence::{AclRule, Arg, ArgKind, Condition, Node, Rename, Sequence, Work},
     yaml::Position,
 };
 
 /// The valid specs of one load, by sequence name.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Specs {
     sequences: BTreeMap<Arc<str>, Sequence>,
+    /// What a branch named [`NOOP`] runs when no file defines it.
+    noop: Sequence,
     warnings: Vec<SpecError>,
+}
+
+/// The sequence that does nothing. A branch of a conditional may name it without it being defined.
+pub const NOOP: &str = "noop";
+
+impl Default for Specs {
+    fn default() -> Self {
+        Self::new(BTreeMap::new(), Vec::new())
+    }
 }
 
 /// Something wrong with a spec file: an error keeps every spec from loading, a warning does not.
@@ -86,7 +98,13 @@ impl Specs {
         findings.end_phase()?;
         let sequences = graph_checks::check(&parsed, &mut findings);
         findings.end_phase()?;
-        Ok(Self { sequences, warnings: findings.0 })
+        Ok(Self::new(sequences, findings.0))
+    }
+
+    fn new(sequences: BTreeMap<Arc<str>, Sequence>, warnings: Vec<SpecError>) -> Self {
+        let (args, acl, nodes) = (Vec::new(), Vec::new(), Vec::new());
+        let noop = Sequence { name: NOOP.into(), is_request: false, args, acl, nodes };
+        Self { sequences, noop, warnings }
     }
 
     /// What was found that does not keep the specs from being used.
@@ -97,6 +115,11 @@ impl Specs {
     /// The sequence of this name, a request or not.
     pub fn sequence(&self, name: &str) -> Option<&Sequence> {
         self.sequences.get(name)
+    }
+
+    /// The sequence that a node calls by this name: a defined one, or the built-in [`NOOP`].
+    pub fn callee(&self, name: &str) -> Option<&Sequence> {
+        self.sequence(name).or_else(|| (name == NOOP).then_some(&self.noop))
     }
 
     /// All sequences, by name.

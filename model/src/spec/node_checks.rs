@@ -1,6 +1,4 @@
 //! The static checks of nodes; `N1` to `N28` are the rows of `reference/spin-cycle.md` 2.6.
-//!
-//! What is not built yet is refused here, so that no spec loads that would run otherwise than it says.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,8 +6,9 @@ use std::{
 };
 
 use super::{
-    Position, SequenceFindings, Wait,
+    NOOP, Position, SequenceFindings, Wait,
     checks::{duplicated, invalid, missing, null, set_name},
+    each_checks,
     grammar::{Arg, Node, Sequence},
     parse::Parsed,
     yaml::{List, Marked, Text, items},
@@ -31,9 +30,9 @@ pub(super) fn check(body: &Sequence, parsed: &Parsed, findings: &mut SequenceFin
 }
 
 fn check_node(node: &Node, at: Position, parsed: &Parsed, findings: &mut SequenceFindings<'_>) {
-    check_supported(node, findings);
     check_category(node, at, parsed, findings);
     check_args(node, findings);
+    each_checks::check(node, findings);
     check_sets(node, findings);
     check_retry(node, findings);
     for dep in node.deps.iter().flatten().filter(|dep| dep.value.is_none()) {
@@ -41,39 +40,23 @@ fn check_node(node: &Node, at: Position, parsed: &Parsed, findings: &mut Sequenc
     }
 }
 
-fn check_supported(node: &Node, findings: &mut SequenceFindings<'_>) {
-    if let Some(each) = &node.each {
-        findings.error(each.at, "field 'each' is not supported yet");
+/// N1 and N2; what else a node needs depends on its category.
+fn check_category(node: &Node, at: Position, parsed: &Parsed, findings: &mut SequenceFindings<'_>) {
+    match &node.category {
+        None => findings.error(at, missing("category", "job, sequence or conditional")),
+        Some(category) => match category.value.as_str() {
+            "job" | "sequence" => {}
+            "conditional" => return check_conditional(node, at, parsed, findings),
+            other => {
+                findings.error(category.at, invalid("category", other, "job, sequence or conditional"));
+            }
+        },
     }
-    if let Some(parallel) = &node.parallel {
-        findings.error(parallel.at, "field 'parallel' is not supported yet");
-    }
-    if let Some(category) = &node.category
-        && category.value == "sequence"
-        && let Some(retry) = &node.retry
-        && retry.value.0 > 0
-    {
-        findings.error(retry.at, "field 'retry' of a sequence is not supported yet");
-    }
+    check_nonconditional(node, at, parsed, findings);
 }
 
-/// N1 to N3, N12, N14, N21, N22, N28.
-fn check_category(node: &Node, at: Position, parsed: &Parsed, findings: &mut SequenceFindings<'_>) {
-    let Some(category) = &node.category else {
-        findings.error(at, missing("category", "job, sequence or conditional"));
-        return;
-    };
-    match category.value.as_str() {
-        "job" | "sequence" => {}
-        "conditional" => {
-            findings.error(category.at, "category 'conditional' is not supported yet");
-            return;
-        }
-        other => {
-            findings.error(category.at, invalid("category", other, "job, sequence or conditional"));
-            return;
-        }
-    }
+/// N3, N12, N21, N22.
+fn check_nonconditional(node: &Node, at: Position, parsed: &Parsed, findings: &mut SequenceFindings<'_>) {
     if let Some(condition) = &node.condition {
         findings.error(condition.at, "field 'if' is for conditionals only");
     }
@@ -84,45 +67,65 @@ fn check_category(node: &Node, at: Position, parsed: &Parsed, findings: &mut Seq
         findings.error(at, missing("type", "the job type, or the name of the sequence"));
         return;
     };
-    if category.value == "sequence" {
+    if node.category.as_ref().is_some_and(|category| category.value == "sequence") {
         match parsed.get(kind.value.as_str()) {
             None => findings.error(kind.at, invalid("type", &kind.value, "the name of a sequence")),
-            Some(called) => check_call(node, kind, &called.body, findings),
+            Some(called) => check_call(node, &[(kind, Some(&called.body))], findings),
         }
     }
 }
 
-/// N14 and N28: the args a call passes against those the sequence declares.
-fn check_call(node: &Node, kind: &Text, called: &Sequence, findings: &mut SequenceFindings<'_>) {
-    let passed: BTreeMap<&str, Position> =
-        expected(node).map(|name| (name.value.as_str(), name.at)).collect();
-    let Some(args) = &called.args else { return warn_of_extra(&passed, &BTreeSet::new(), kind, findings) };
-    let (required, optional) = (names(args.required.as_ref()), names(args.optional.as_ref()));
-    for name in required.iter().filter(|name| !passed.contains_key(*name)) {
-        let message = format!("required arg '{name}' of sequence '{}' is not among 'args'", kind.value);
-        findings.error(kind.at, message);
+/// N3, N10, N11, N20.
+fn check_conditional(node: &Node, at: Position, parsed: &Parsed, findings: &mut SequenceFindings<'_>) {
+    if let Some(kind) = &node.kind {
+        findings.error(kind.at, "field 'type' is not for conditionals: 'eq' names the sequences");
     }
-    let accepted = required.into_iter().chain(optional).collect();
-    warn_of_extra(&passed, &accepted, kind, findings);
+    if node.condition.as_ref().is_none_or(|condition| condition.value.is_empty()) {
+        findings.error(at, missing("if", "the arg whose value chooses the sequence"));
+    }
+    let branches = node.branches.as_ref().map(|branches| &branches.value.0[..]).unwrap_or_default();
+    if branches.is_empty() {
+        findings.error(at, missing("eq", "a sequence for each value of the arg"));
+    }
+    let mut callable = Vec::new();
+    for (value, target) in branches {
+        let Some(target) = target.as_ref().filter(|target| !target.value.is_empty()) else {
+            findings.error(value.at, null("eq", "the name of a sequence"));
+            continue;
+        };
+        match parsed.get(target.value.as_str()) {
+            Some(called) => callable.push((target, Some(&called.body))),
+            None if target.value == NOOP => callable.push((target, None)),
+            None => findings.error(target.at, invalid("eq", &target.value, "the name of a sequence")),
+        }
+    }
+    check_call(node, &callable, findings);
+}
+
+/// N14 and N28: the args a call passes against those the sequences it may call declare. The built-in one has no body.
+fn check_call(node: &Node, callable: &[(&Text, Option<&Sequence>)], findings: &mut SequenceFindings<'_>) {
+    let passed: BTreeMap<&str, Position> = passed(node).collect();
+    let mut accepted = BTreeSet::new();
+    for (name, called) in callable {
+        let Some(args) = called.and_then(|called| called.args.as_ref()) else { continue };
+        let required = names(args.required.as_ref());
+        for arg in required.iter().filter(|arg| !passed.contains_key(*arg)) {
+            let message = format!("required arg '{arg}' of sequence '{}' is not among 'args'", name.value);
+            findings.error(name.at, message);
+        }
+        accepted.extend(required);
+        accepted.extend(names(args.optional.as_ref()));
+    }
+    let called = callable.iter().map(|(name, _)| format!("'{}'", name.value)).collect::<Vec<_>>().join(", ");
+    for (arg, at) in passed.iter().filter(|(arg, _)| !accepted.contains(*arg) && !callable.is_empty()) {
+        let message =
+            format!("arg '{arg}' is passed, but sequence {called} declares no required or optional one");
+        findings.warning(*at, message);
+    }
 }
 
 fn names(args: Option<&List<Arg>>) -> Vec<&str> {
     items(args).filter_map(|arg| arg.name.as_ref()).map(|name| name.value.as_str()).collect()
-}
-
-fn warn_of_extra(
-    passed: &BTreeMap<&str, Position>,
-    accepted: &BTreeSet<&str>,
-    kind: &Text,
-    findings: &mut SequenceFindings<'_>,
-) {
-    for (name, at) in passed.iter().filter(|(name, _)| !accepted.contains(*name)) {
-        let message = format!(
-            "arg '{name}' is passed, but sequence '{}' declares no required or optional one",
-            kind.value
-        );
-        findings.warning(*at, message);
-    }
 }
 
 /// N5, N6, N16, N25.
@@ -187,7 +190,13 @@ fn check_retry(node: &Node, findings: &mut SequenceFindings<'_>) {
     }
 }
 
-/// The names under which a node is given args.
+/// The names under which a node is given args: those it lists, and the elements of its lists.
+fn passed(node: &Node) -> impl Iterator<Item = (&str, Position)> {
+    let elements = each_checks::entries(node).map(|entry| (entry.element, entry.at));
+    expected(node).map(|name| (name.value.as_str(), name.at)).chain(elements)
+}
+
+/// The names under which a node lists args.
 pub(super) fn expected(node: &Node) -> impl Iterator<Item = &Text> {
     items(node.args.as_ref()).filter_map(|arg| arg.expected.as_ref())
 }

@@ -56,7 +56,8 @@ impl FileFindings<'_> {
 
 /// Reads one file. A key given twice is a warning, and its last value is used.
 fn read(text: &str, findings: &mut FileFindings<'_>) -> Option<File> {
-    let strict = serde_saphyr::options! { with_snippet: false };
+    // Numbers as yaml.v2 reads them: 010 is eight.
+    let strict = serde_saphyr::options! { with_snippet: false, legacy_octal_numbers: true };
     let error = match serde_saphyr::from_str_with_options(text, strict) {
         Ok(file) => return Some(file),
         Err(error) => error,
@@ -68,8 +69,11 @@ fn read(text: &str, findings: &mut FileFindings<'_>) -> Option<File> {
             place(&error),
             format!("key '{key}' is given twice; its last value is used"),
         );
-        let lenient =
-            serde_saphyr::options! { with_snippet: false, duplicate_keys: DuplicateKeyPolicy::LastWins };
+        let lenient = serde_saphyr::options! {
+            with_snippet: false,
+            legacy_octal_numbers: true,
+            duplicate_keys: DuplicateKeyPolicy::LastWins,
+        };
         match serde_saphyr::from_str_with_options(text, lenient) {
             Ok(file) => return Some(file),
             Err(error) => error,

@@ -1,6 +1,6 @@
 //! A checked sequence: what requests are built from.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +67,11 @@ pub struct Node {
     pub args: Vec<Rename>,
     /// The args it hands back: `from` its own, `to` the sequence's.
     pub sets: Vec<Rename>,
+    /// The lists it is expanded over, in step: `from` a list of the sequence's, `to` the arg that holds an element of
+    /// it. Empty when it stands for one thing.
+    pub each: Vec<Rename>,
+    /// How many expansions run at a time; `None` is all of them.
+    pub parallel: Option<NonZeroU32>,
     /// The nodes it directly depends on, as positions in the sequence's nodes; all are smaller than its own.
     pub deps: Vec<usize>,
     /// The nodes it depends on, also through others; positions, ascending.
@@ -84,6 +89,36 @@ pub enum Work {
     Job(Arc<str>),
     /// All of the sequence of this name.
     Sequence(Arc<str>),
+    /// All of the sequence that an arg chooses.
+    Conditional(Condition),
+}
+
+/// Chooses one of several sequences by the value of an arg.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The arg of the calling sequence.
+    pub arg: Arc<str>,
+    /// The sequence for each value. The one for `default` also stands for every value that is not there.
+    pub branches: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+impl Condition {
+    /// The sequence for a value; upper and lower case differ.
+    pub fn choose(&self, value: &str) -> Option<&Arc<str>> {
+        self.branches.get(value).or_else(|| self.branches.get("default"))
+    }
+}
+
+impl Work {
+    /// The sequences it may stand for; none for a job.
+    pub fn callees(&self) -> impl Iterator<Item = &Arc<str>> {
+        let (one, branches) = match self {
+            Self::Job(_) => (None, None),
+            Self::Sequence(name) => (Some(name), None),
+            Self::Conditional(condition) => (None, Some(condition.branches.values())),
+        };
+        one.into_iter().chain(branches.into_iter().flatten())
+    }
 }
 
 /// An arg that passes a boundary under another name.

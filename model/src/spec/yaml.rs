@@ -92,16 +92,49 @@ pub(super) struct Count(pub(super) u32);
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-        let fraction_is_digits = fraction.bytes().all(|b| b.is_ascii_digit());
-        match whole.parse() {
-            Ok(count) if fraction_is_digits => Ok(Self(count)),
-            _ => Err(de::Error::custom(format_args!(
-                "invalid value {text:?}, expected a whole number from 0 to {}",
-                u32::MAX
-            ))),
+        /// Reads the count, or the text of what is none: refused by the caller, where the parser knows the place.
+        struct CountVisitor;
+
+        impl Visitor<'_> for CountVisitor {
+            type Value = Result<Count, String>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(u32::try_from(number).map(Count).map_err(|_| number.to_string()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(u32::try_from(number).map(Count).map_err(|_| number.to_string()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+                if !(0.0..=f64::from(u32::MAX)).contains(&number) {
+                    return Ok(Err(number.to_string()));
+                }
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "a number in the bounds of a count, of which the fraction is cut off"
+                )]
+                Ok(Ok(Count(number as u32)))
+            }
+
+            fn visit_bool<E>(self, flag: bool) -> Result<Self::Value, E> {
+                Ok(Err(flag.to_string()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Err(text.to_owned()))
+            }
         }
+
+        deserializer.deserialize_any(CountVisitor)?.map_err(|found| {
+            let expected = format_args!("a whole number from 0 to {}", u32::MAX);
+            de::Error::custom(format_args!("invalid value {found:?}, expected {expected}"))
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    chain::JobSpec,
+    chain::JobPlace,
     command::TryReport,
     job::JobState,
     output::Output,
@@ -44,6 +44,10 @@ pub struct FinishedJob {
 pub(crate) struct JobLogRow {
     pub(crate) name: Arc<str>,
     pub(crate) job_type: Arc<str>,
+    /// The first job of its sequence.
+    pub(crate) sequence: JobId,
+    /// The try of that sequence; one, unless the sequence was reset.
+    pub(crate) sequence_try: TryNo,
     pub(crate) state: JobState,
     pub(crate) exit: i64,
     pub(crate) error: Arc<str>,
@@ -55,15 +59,21 @@ pub(crate) struct JobLogRow {
 
 /// Writes the log of a try that ended.
 pub(super) fn write_try(
-    request: RequestId,
-    spec: &JobSpec,
+    live: &LiveRequest,
+    job: JobPlace,
     try_no: TryNo,
     report: &TryReport,
     sink: &mut RowSink,
 ) {
+    let chain = live.chain();
+    let spec = chain.job(job);
+    // The first job of a sequence runs once in each try of it.
+    let begin = chain.sequence(spec.sequence).begin;
     let row = JobLogRow {
         name: spec.name.clone(),
         job_type: spec.job_type.clone(),
+        sequence: chain.job(begin).id,
+        sequence_try: live.job_at(begin).try_no,
         state: report.end.state(),
         exit: report.exit,
         error: report.error.clone(),
@@ -72,7 +82,7 @@ pub(super) fn write_try(
         started_at: report.started_at,
         finished_at: report.finished_at,
     };
-    sink.archive(&job_log_key(request, spec.id).u32(try_no.0), &row);
+    sink.archive(&job_log_key(live.id(), spec.id).u32(try_no.0), &row);
 }
 
 /// Writes what is left of a request that ended, and its index rows.

@@ -5,14 +5,20 @@ use std::{collections::BTreeSet, sync::Arc};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{job, json::JsonMap};
+use super::{
+    job,
+    json::JsonMap,
+    nesting::Nesting,
+    parallel::{self, ParallelPlace, ParallelSpec},
+};
 use crate::{ids::JobId, spec::Wait};
 
 /// The most jobs of one request.
 pub const JOBS_MAX: usize = 10_000;
 
 /// A job chain that holds what everything downstream relies on: unique ids in order, one source, one sink, no
-/// cycle, and sequences that enclose each other. Decoding checks it again.
+/// cycle, sequences that enclose each other and are entered and left at one job each, and expansions that stand side by
+/// side. Decoding checks it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "ChainParts", into = "ChainParts")]
 pub struct ValidChain {
@@ -21,6 +27,8 @@ pub struct ValidChain {
     /// By place: how many jobs a job directly depends on.
     parents: Vec<u32>,
     source: JobPlace,
+    nesting: Nesting,
+    parallels: parallel::Parallels,
     /// Sorted; without `noop`, which every node can run.
     job_types: Vec<Arc<str>>,
 }
@@ -32,6 +40,8 @@ pub struct ChainParts {
     pub jobs: Vec<JobSpec>,
     /// The sequences, each after the one that encloses it.
     pub sequences: Vec<SequenceSpec>,
+    /// Expansions that do not all run at a time.
+    pub parallels: Vec<ParallelSpec>,
 }
 
 /// A job's position in its chain.
@@ -59,6 +69,8 @@ pub struct JobSpec {
     pub retry: u32,
     /// The wait between two tries.
     pub retry_wait: Option<Wait>,
+    /// Whether it does no harm to run it again when nobody knows how far it came.
+    pub idempotent: bool,
     /// The innermost sequence it belongs to.
     pub sequence: SequencePlace,
     /// The jobs that directly depend on it, in order.
@@ -110,14 +122,26 @@ pub enum InvalidChain {
     /// A job depends on itself through others.
     #[error("the chain has a cycle")]
     Cycle,
-    /// A job's sequence does not exist, a sequence is not enclosed by an earlier one, or begins with a job of
-    /// another.
+    /// A job's sequence does not exist, a sequence is not enclosed by an earlier one, begins with a job of
+    /// another, or is entered or left at several jobs.
     #[error("the chain's sequences do not enclose each other")]
     Sequences,
+    /// What is to run in parallel does not stand side by side.
+    #[error("the expansions after job {begin} do not stand side by side")]
+    Parallel {
+        /// The job before them.
+        begin: JobId,
+    },
 }
 
 impl JobPlace {
-    fn at(self) -> usize {
+    pub(super) fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl SequencePlace {
+    pub(super) fn at(self) -> usize {
         self.0 as usize
     }
 }
@@ -161,7 +185,38 @@ impl ValidChain {
 
     /// The sequence at a place of this chain.
     pub fn sequence(&self, place: SequencePlace) -> &SequenceSpec {
-        &self.sequences[place.0 as usize]
+        &self.sequences[place.at()]
+    }
+
+    /// The places of all sequences, in order.
+    pub fn sequences(&self) -> impl Iterator<Item = SequencePlace> + use<> {
+        (0..u32::try_from(self.sequences.len()).expect("sequences are fewer than jobs")).map(SequencePlace)
+    }
+
+    /// The sequences around a job, the innermost first.
+    pub fn enclosing(&self, job: JobPlace) -> impl Iterator<Item = SequencePlace> + '_ {
+        let innermost = self.job(job).sequence;
+        std::iter::successors(Some(innermost), |sequence| self.sequence(*sequence).parent)
+    }
+
+    /// The jobs of a sequence and of those it encloses.
+    pub fn members(&self, sequence: SequencePlace) -> &[JobPlace] {
+        self.nesting.members(sequence)
+    }
+
+    /// Whether a sequence is another, or encloses it.
+    pub fn encloses(&self, outer: SequencePlace, inner: SequencePlace) -> bool {
+        self.nesting.encloses(outer, inner)
+    }
+
+    /// Expansions that do not all run at a time.
+    pub(super) fn parallels(&self) -> &parallel::Parallels {
+        &self.parallels
+    }
+
+    /// The expansions at a place of this chain.
+    pub fn parallel(&self, place: ParallelPlace) -> &ParallelSpec {
+        self.parallels.spec(place)
     }
 
     /// How many jobs a job directly depends on.
@@ -183,7 +238,7 @@ impl ValidChain {
 impl TryFrom<ChainParts> for ValidChain {
     type Error = InvalidChain;
 
-    fn try_from(ChainParts { jobs, sequences }: ChainParts) -> Result<Self, InvalidChain> {
+    fn try_from(ChainParts { jobs, sequences, parallels }: ChainParts) -> Result<Self, InvalidChain> {
         if jobs.is_empty() || jobs.len() > JOBS_MAX {
             return Err(InvalidChain::JobCount { jobs: jobs.len() });
         }
@@ -194,31 +249,57 @@ impl TryFrom<ChainParts> for ValidChain {
         let parents = count_parents(&jobs)?;
         let source = check_ends(&jobs, &parents)?;
         check_acyclic(&jobs, &parents, source)?;
+        check_ways_in_and_out(&jobs, &sequences)?;
+        let parallels = parallel::Parallels::new(parallels, &jobs, &sequences, &parents)?;
+        let nesting = Nesting::new(&jobs, &sequences);
         let job_types: BTreeSet<&Arc<str>> = jobs.iter().map(|job| &job.job_type).collect();
         let job_types = job_types.into_iter().filter(|kind| !job::is_noop(kind)).cloned().collect();
-        Ok(Self { jobs, sequences, parents, source, job_types })
+        Ok(Self { jobs, sequences, parents, source, nesting, parallels, job_types })
     }
 }
 
 impl From<ValidChain> for ChainParts {
     fn from(chain: ValidChain) -> Self {
-        Self { jobs: chain.jobs, sequences: chain.sequences }
+        Self { jobs: chain.jobs, sequences: chain.sequences, parallels: chain.parallels.into_specs() }
     }
 }
 
 fn check_sequences(jobs: &[JobSpec], sequences: &[SequenceSpec]) -> Result<(), InvalidChain> {
-    let known = |place: SequencePlace| (place.0 as usize) < sequences.len();
+    let known = |place: SequencePlace| place.at() < sequences.len();
     let begins_itself = |(at, sequence): (usize, &SequenceSpec)| {
-        jobs.get(sequence.begin.at()).is_some_and(|begin| begin.sequence.0 as usize == at)
+        jobs.get(sequence.begin.at()).is_some_and(|begin| begin.sequence.at() == at)
     };
     let enclosed = |(at, sequence): (usize, &SequenceSpec)| match sequence.parent {
         None => at == 0,
-        Some(parent) => (parent.0 as usize) < at,
+        Some(parent) => parent.at() < at,
     };
     let valid = jobs.iter().all(|job| known(job.sequence))
         && sequences.iter().enumerate().all(begins_itself)
         && sequences.iter().enumerate().all(enclosed);
     if valid { Ok(()) } else { Err(InvalidChain::Sequences) }
+}
+
+/// A sequence is entered at its first job, and left at its last for the one that encloses it: so what comes after
+/// it waits for all of it, and resetting it leaves nothing outside that has begun.
+fn check_ways_in_and_out(jobs: &[JobSpec], sequences: &[SequenceSpec]) -> Result<(), InvalidChain> {
+    let parent = |sequence: SequencePlace| sequences[sequence.at()].parent;
+    // The sequence in which a job is met by the one before it.
+    let met_in = |place: JobPlace| {
+        let own = jobs[place.at()].sequence;
+        if sequences[own.at()].begin == place { parent(own) } else { Some(own) }
+    };
+    let mut ends = vec![0_u32; sequences.len()];
+    for job in jobs {
+        let leaves = job.successors.first().is_none_or(|next| met_in(*next) != Some(job.sequence));
+        let goes_to = if leaves { parent(job.sequence) } else { Some(job.sequence) };
+        ends[job.sequence.at()] += u32::from(leaves);
+        let strays = job.successors.iter().any(|next| met_in(*next) != goes_to);
+        let is_stuck = job.successors.is_empty() && goes_to.is_some();
+        if strays || is_stuck {
+            return Err(InvalidChain::Sequences);
+        }
+    }
+    if ends.iter().all(|count| *count == 1) { Ok(()) } else { Err(InvalidChain::Sequences) }
 }
 
 fn count_parents(jobs: &[JobSpec]) -> Result<Vec<u32>, InvalidChain> {

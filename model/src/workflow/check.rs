@@ -2,9 +2,11 @@
 
 use super::{
     LiveRequests,
+    chain::JobPlace,
     job::{Phase, takes_slot},
     live, ownership,
     request::{LiveRequest, RequestState},
+    sequence,
 };
 use crate::nodes::Nodes;
 
@@ -14,7 +16,7 @@ pub(crate) fn check(requests: &LiveRequests, nodes: &Nodes) -> Result<(), String
         return Err("the indexes do not follow from the requests".into());
     }
     for live in requests.iter() {
-        check_request(live).map_err(|reason| format!("request {}: {reason}", live.id()))?;
+        check_request(live, nodes).map_err(|reason| format!("request {}: {reason}", live.id()))?;
     }
     for record in nodes.values() {
         let (life, taken) = (record.incarnation, requests.slots_taken(record.incarnation));
@@ -29,10 +31,20 @@ pub(crate) fn check(requests: &LiveRequests, nodes: &Nodes) -> Result<(), String
     Ok(())
 }
 
-fn check_request(live: &LiveRequest) -> Result<(), String> {
+fn check_request(live: &LiveRequest, nodes: &Nodes) -> Result<(), String> {
     if live.tally() != live::tally(live) {
         return Err("the tally does not follow from the jobs".into());
     }
+    if live.failing != sequence::failing(live) {
+        return Err("the failing sequences do not follow from the jobs".into());
+    }
+    if let Some((sequence, _)) = live.failing.iter().find(|(_, running)| **running == 0)
+        && live.progress.stopped_at.is_none()
+        && live.chain().members(*sequence).iter().all(|job| live.outermost_running(*job) == 0)
+    {
+        return Err(format!("sequence {} is to be reset, and nothing of it runs", sequence.0));
+    }
+    check_parallels(live)?;
     if live.state() == RequestState::Running && live.tally().active == 0 {
         return Err("it has an owner and nothing to do".into());
     }
@@ -54,9 +66,29 @@ fn check_request(live: &LiveRequest) -> Result<(), String> {
         if job.parents_left > 0 && job.phase != Phase::Pending {
             return Err(format!("job {} is {:?} before its parents are complete", spec.id, job.phase));
         }
-        let may_rest = live.state() != RequestState::Running || live.progress.stopped_at.is_some();
+        let may_start = live.progress.owner.is_some_and(|owner| ownership::may_start(nodes, owner));
+        let may_rest = !may_start || live.progress.stopped_at.is_some() || !live.may_launch(place);
         if job.parents_left == 0 && job.phase == Phase::Pending && !may_rest {
             return Err(format!("job {} could start and does not", spec.id));
+        }
+    }
+    Ok(())
+}
+
+fn check_parallels(live: &LiveRequest) -> Result<(), String> {
+    for (place, progress) in &live.parallels {
+        let spec = live.chain().parallel(*place);
+        let complete = |job: JobPlace| live.job_at(job).phase == Phase::Complete;
+        let counted = spec.expansions.iter().filter(|expansion| complete(expansion.last)).count();
+        if counted != progress.complete as usize {
+            return Err(format!("{counted} expansions are complete, not {}", progress.complete));
+        }
+        if progress.admitted > progress.complete + spec.running_max {
+            return Err(format!("{} expansions are admitted, {counted} complete", progress.admitted));
+        }
+        let (_, held) = spec.expansions.split_at(progress.admitted as usize);
+        if held.iter().any(|expansion| live.job_at(expansion.first).phase != Phase::Pending) {
+            return Err("an expansion started before it was admitted".into());
         }
     }
     Ok(())

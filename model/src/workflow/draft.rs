@@ -15,7 +15,7 @@ use super::{
     output::Output,
     ownership,
     request::LiveRequest,
-    retry,
+    retry::{self, Cause},
 };
 use crate::{
     ids::{Incarnation, RequestId, TryNo},
@@ -32,6 +32,19 @@ pub(super) struct Draft<'a> {
     events: Vec<WorkflowEvent>,
     /// Jobs whose parents are complete, in the order in which that came about.
     runnable: VecDeque<(RequestId, JobPlace)>,
+}
+
+/// How a try ended, and who says so.
+pub(super) struct EndOfTry {
+    pub(super) report: TryReport,
+    pub(super) cause: Cause,
+}
+
+impl EndOfTry {
+    /// What the owner reports.
+    pub(super) fn reported(report: TryReport) -> Self {
+        Self { report, cause: Cause::Reported }
+    }
 }
 
 impl<'a> Draft<'a> {
@@ -65,37 +78,43 @@ impl<'a> Draft<'a> {
     /// Gives the request an owner, and works off what that makes runnable.
     pub(super) fn own(&mut self, request: RequestId, owner: Incarnation) {
         self.record(WorkflowEvent::RequestOwned { request, owner, at: self.at });
-        let live = self.request(request);
-        let frontier: Vec<JobPlace> =
-            live.chain().places().filter(|place| live.job_at(*place).is_startable()).collect();
-        self.runnable.extend(frontier.into_iter().map(|place| (request, place)));
+        let frontier: Vec<JobPlace> = self.request(request).frontier().collect();
+        frontier.into_iter().for_each(|job| self.make_runnable(request, job));
         self.settle(request);
     }
 
     /// Ends a try, and notes what that makes runnable; `settle` works it off.
-    pub(super) fn end_try(
-        &mut self,
-        request: RequestId,
-        job: JobPlace,
-        try_no: TryNo,
-        mut report: TryReport,
-    ) {
+    pub(super) fn end_try(&mut self, request: RequestId, job: JobPlace, try_no: TryNo, ended: EndOfTry) {
+        let EndOfTry { mut report, cause } = ended;
         let live = self.request(request);
         retry::bound_data(live, job, &mut report);
-        let then = retry::after_try(live, job, &mut report, self.at);
+        let then = retry::after_try(live, job, &mut report, cause, self.at);
         self.record(WorkflowEvent::TryEnded(Box::new(EndedTry { request, job, try_no, report, then })));
-        if then == AfterTry::RetryNow {
-            self.runnable.push_back((request, job));
-        } else if then == AfterTry::Complete {
-            let live = self.request(request);
-            let successors = &live.chain().job(job).successors;
-            let runnable: Vec<JobPlace> =
-                successors.iter().copied().filter(|place| live.job_at(*place).is_startable()).collect();
-            self.runnable.extend(runnable.into_iter().map(|place| (request, place)));
+        match then {
+            AfterTry::Complete => {
+                self.note_successors(request, job);
+                self.admit_expansions(request, job);
+            }
+            AfterTry::Failed => self.fail_sequence(request, job),
+            AfterTry::RetryNow | AfterTry::Resumed | AfterTry::RunAgain => self.make_runnable(request, job),
+            AfterTry::Stopped | AfterTry::RetryAt(_) => {}
         }
+        self.reset_failed_sequence(request, job);
     }
 
-    /// Works off what became runnable, hands out free slots, and ends the request if nothing of it is left to do.
+    /// Notes the jobs that only waited for this one. Expansions are noted when they are admitted.
+    fn note_successors(&mut self, request: RequestId, job: JobPlace) {
+        let live = self.request(request);
+        let is_runnable = |next: &JobPlace| {
+            live.job_at(*next).is_startable() && live.chain().parallels().started_by(*next).is_none()
+        };
+        let successors = &live.chain().job(job).successors;
+        let runnable: Vec<JobPlace> = successors.iter().copied().filter(is_runnable).collect();
+        runnable.into_iter().for_each(|next| self.make_runnable(request, next));
+    }
+
+    /// Works off what became runnable, hands out free slots, and ends the request if nothing of it is left to do, or
+    /// hands it over if its owner is to run no more.
     pub(super) fn settle(&mut self, request: RequestId) {
         while let Some((request, job)) = self.runnable.pop_front() {
             self.launch(request, job);
@@ -104,30 +123,41 @@ impl<'a> Draft<'a> {
             self.hand_out_slots(owner);
         }
         let live = self.request(request);
-        let is_due = live.progress.owner.is_some() || live.progress.stopped_at.is_some();
-        if is_due && live.tally().active == 0 {
-            let state = live.end_state();
-            self.record(WorkflowEvent::RequestEnded { request, state, at: self.at });
+        let stopped = live.progress.stopped_at.is_some();
+        let owner = live.progress.owner;
+        if stopped || owner.is_some_and(|owner| ownership::may_start(self.nodes, owner)) {
+            if live.tally().active == 0 {
+                self.end(request);
+            }
+        } else if owner.is_some() && live.tally().running == 0 {
+            self.hand_over(request);
         }
     }
 
-    /// Notes that a job's retry wait is over; `settle` works it off.
-    pub(super) fn retry(&mut self, request: RequestId, job: JobPlace) {
+    /// Ends a request of which nothing is left to do.
+    pub(super) fn end(&mut self, request: RequestId) {
+        let state = self.request(request).end_state();
+        self.record(WorkflowEvent::RequestEnded { request, state, at: self.at });
+    }
+
+    /// Notes that a job may start if its owner lets it; `settle` works it off.
+    pub(super) fn make_runnable(&mut self, request: RequestId, job: JobPlace) {
         self.runnable.push_back((request, job));
     }
 
     /// Starts a job, runs it on the spot if it is a `noop`, or lets it wait for a slot.
     fn launch(&mut self, request: RequestId, job: JobPlace) {
         let live = self.request(request);
-        let Some(owner) = live.progress.owner.filter(|_| live.progress.stopped_at.is_none()) else {
+        let owner = live.progress.owner.filter(|owner| ownership::may_start(self.nodes, *owner));
+        let Some(owner) = owner.filter(|_| live.progress.stopped_at.is_none() && live.may_launch(job)) else {
             return; // A stopped request starts nothing; one without an owner, not yet.
         };
         let (spec, current) = self.job(request, job);
         let needs_slot = takes_slot(&spec.job_type);
         match current.phase {
-            Phase::Pending if is_noop(&spec.job_type) => {
+            Phase::Pending | Phase::RetryWait { .. } if is_noop(&spec.job_type) => {
                 let try_no = TryNo(current.try_no.0 + 1);
-                self.end_try(request, job, try_no, noop_report(self.at));
+                self.end_try(request, job, try_no, EndOfTry::reported(noop_report(self.at)));
             }
             Phase::Pending | Phase::RetryWait { .. } if needs_slot && !self.has_slot(owner) => {
                 self.record(WorkflowEvent::JobReady { request, job });

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use super::{
-    chain::JobPlace,
+    chain::{JobPlace, SequencePlace},
     command::{CreateRequest, TryReport},
+    parallel::ParallelPlace,
     request::RequestState,
 };
 use crate::{
@@ -57,7 +58,40 @@ pub enum WorkflowEvent {
     },
     /// A try ended.
     TryEnded(Box<EndedTry>),
-    /// A stop took back a job that had not started again.
+    /// Some more expansions may start.
+    ExpansionsAdmitted {
+        /// Whose.
+        request: RequestId,
+        /// Which.
+        parallel: ParallelPlace,
+        /// How many may, counted from the first.
+        admitted: u32,
+    },
+    /// An expansion failed for good; no further one may start.
+    ParallelClosed {
+        /// Whose.
+        request: RequestId,
+        /// Which.
+        parallel: ParallelPlace,
+    },
+    /// A job of a sequence failed for good, and the sequence is to be tried again: nothing of it starts any more, and
+    /// what waits to start is taken back.
+    SequenceFailed {
+        /// Whose.
+        request: RequestId,
+        /// Which.
+        sequence: SequencePlace,
+    },
+    /// A failed sequence of which nothing runs any more is as if it had not begun, with all it encloses.
+    SequenceReset {
+        /// Whose.
+        request: RequestId,
+        /// Which.
+        sequence: SequencePlace,
+        /// When its first job may start; `None` is at once.
+        retry_at: Option<Timestamp>,
+    },
+    /// A stop took back a job that had not started again, or was to be reset with its sequence.
     JobWithdrawn {
         /// Whose.
         request: RequestId,
@@ -110,6 +144,10 @@ pub enum AfterTry {
     RetryAt(Timestamp),
     /// It is tried again at once.
     RetryNow,
+    /// It was stopped only because its node is being drained: it runs again on another, and nothing is counted.
+    Resumed,
+    /// It was lost with its node and may be run again: it does, and only that is counted.
+    RunAgain,
 }
 
 impl WorkflowEvent {
@@ -121,6 +159,10 @@ impl WorkflowEvent {
             | Self::RequestSuspended { request }
             | Self::JobReady { request, .. }
             | Self::TryStarted { request, .. }
+            | Self::ExpansionsAdmitted { request, .. }
+            | Self::ParallelClosed { request, .. }
+            | Self::SequenceFailed { request, .. }
+            | Self::SequenceReset { request, .. }
             | Self::JobWithdrawn { request, .. }
             | Self::RequestStopped { request, .. }
             | Self::RequestEnded { request, .. } => *request,

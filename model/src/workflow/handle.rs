@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::{
     chain::JobPlace,
     command::{CreateRequest, FinishTry, StartRetry, StopRequest, TryId, TryReport},
-    draft::Draft,
+    draft::{Draft, EndOfTry},
     event::WorkflowEvent,
     job::{ERROR_BYTES_MAX, Phase},
     output::{self, Output},
     ownership,
     request::LiveRequest,
+    retry::Cause,
 };
 use crate::{command::NodeJoined, rejection::Rejection, reply::Answer, state::State, time::Timestamp};
 
@@ -41,7 +42,10 @@ pub(crate) fn finish_try(state: &State, at: Timestamp, finish: &FinishTry) -> De
     }
     check_size(live, report)?;
     let mut draft = Draft::new(state, at);
-    draft.end_try(id.request, place, id.try_no, report.clone());
+    // A job that ends while its node is drained was stopped for that, or might as well have been.
+    let drained = !ownership::may_start(&state.nodes, id.incarnation);
+    let cause = if drained { Cause::Drained } else { Cause::Reported };
+    draft.end_try(id.request, place, id.try_no, EndOfTry { report: report.clone(), cause });
     draft.settle(id.request);
     Ok((Answer::Done, draft.into_events()))
 }
@@ -52,7 +56,7 @@ pub(crate) fn start_retry(state: &State, at: Timestamp, start: &StartRetry) -> D
     match live.job_at(place).phase {
         Phase::RetryWait { until } if until <= at => {
             let mut draft = Draft::new(state, at);
-            draft.retry(start.id.request, place);
+            draft.make_runnable(start.id.request, place);
             draft.settle(start.id.request);
             Ok((Answer::Done, draft.into_events()))
         }
@@ -70,7 +74,13 @@ pub(crate) fn stop_request(state: &State, at: Timestamp, stop: &StopRequest) -> 
     let mut draft = Draft::new(state, at);
     draft.record(WorkflowEvent::RequestStopped { request, at });
     for job in live.chain().places() {
-        if matches!(live.job_at(job).phase, Phase::Ready | Phase::RetryWait { .. }) {
+        let is_withdrawn = match live.job_at(job).phase {
+            Phase::Ready | Phase::RetryWait { .. } => true,
+            // Its sequence was about to be tried again, so this failure does not count.
+            Phase::Failed => live.is_failing(job),
+            Phase::Pending | Phase::Running { .. } | Phase::Complete | Phase::Stopped => false,
+        };
+        if is_withdrawn {
             draft.record(WorkflowEvent::JobWithdrawn { request, job });
         }
     }
@@ -98,7 +108,7 @@ fn find_try<'a>(state: &'a State, id: &TryId) -> Result<(&'a LiveRequest, JobPla
     if progress.epoch != id.epoch {
         return Err(Rejection::StaleEpoch { request: id.request, current: progress.epoch, named: id.epoch });
     }
-    if progress.owner != Some(id.incarnation) {
+    if progress.owner != Some(id.incarnation) || !ownership::is_current(&state.nodes, id.incarnation) {
         return Err(Rejection::NotOwner { request: id.request, incarnation: id.incarnation });
     }
     let no_such_job = Rejection::NoSuchJob { request: id.request, job: id.job };

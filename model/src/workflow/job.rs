@@ -92,15 +92,18 @@ impl Phase {
         use Phase::{Complete, Failed, Pending, Ready, RetryWait, Running, Stopped};
         match (self, next) {
             (Pending, Ready | Running { .. }) => true,
-            (Pending, Complete | Failed) => noop,
-            (Ready, Running { .. } | Pending | Stopped) => true,
+            (Pending | RetryWait { .. }, Complete | Failed) => noop,
+            (Ready | RetryWait { .. }, Running { .. } | Pending | Stopped) => true,
+            (RetryWait { .. }, Ready) => true,
             (Running { .. }, Complete | Failed | Stopped | RetryWait { .. } | Ready) => true,
-            (RetryWait { .. }, Ready | Running { .. } | Stopped) => true,
+            // A stop came before the sequence that was to be tried again was reset.
+            (Failed, Stopped) => true,
             (Pending, Pending | RetryWait { .. } | Stopped)
             | (Ready, Ready | RetryWait { .. } | Complete | Failed)
             | (Running { .. }, Pending | Running { .. })
-            | (RetryWait { .. }, Pending | RetryWait { .. } | Complete | Failed)
-            | (Complete | Failed | Stopped, _) => false,
+            | (RetryWait { .. }, RetryWait { .. })
+            | (Failed, Pending | Ready | Running { .. } | RetryWait { .. } | Complete | Failed)
+            | (Complete | Stopped, _) => false,
         }
     }
 }
@@ -114,6 +117,8 @@ pub struct Job {
     pub try_no: TryNo,
     /// How many tries failed in the current try of its sequence; what the retry budget is compared with.
     pub tries_failed: u32,
+    /// How many tries were lost with their node and not counted above; see [`super::retry`].
+    pub tries_lost: u32,
     /// How many jobs it directly depends on are not complete.
     pub parents_left: u32,
     /// Stored bytes of output of all its tries.
@@ -129,6 +134,7 @@ impl Job {
             phase: Phase::Pending,
             try_no: TryNo(0),
             tries_failed: 0,
+            tries_lost: 0,
             parents_left: parents,
             output_bytes: 0,
             data: Arc::default(),
@@ -158,6 +164,14 @@ impl Job {
         let from = self.phase;
         assert!(from.may_become(next, is_noop(job_type)), "a {job_type} job went from {from:?} to {next:?}");
         self.phase = next;
+    }
+
+    /// Makes it as if its sequence had not begun, but for the numbers of its tries, their output and its data.
+    pub(super) fn reset(&mut self, parents_left: u32) {
+        assert!(!matches!(self.phase, Phase::Running { .. }), "a running job was reset");
+        self.phase = Phase::Pending;
+        self.tries_failed = 0;
+        self.parents_left = parents_left;
     }
 
     /// Adds what a try or a parent handed on; a name that is there already gets the new value.

@@ -42,6 +42,23 @@ impl JsonText {
     }
 }
 
+impl JsonText {
+    /// The elements of an array, or the kind of value it is instead, in the words of callers.
+    ///
+    /// # Errors
+    /// The value is no array.
+    pub fn elements(&self) -> Result<Vec<Self>, &'static str> {
+        match self.to_value() {
+            serde_json::Value::Array(elements) => Ok(elements.iter().map(Self::from).collect()),
+            serde_json::Value::Null => Err("null"),
+            serde_json::Value::Bool(_) => Err("bool"),
+            serde_json::Value::Number(_) => Err("number"),
+            serde_json::Value::String(_) => Err("string"),
+            serde_json::Value::Object(_) => Err("map"),
+        }
+    }
+}
+
 impl From<&serde_json::Value> for JsonText {
     fn from(value: &serde_json::Value) -> Self {
         Self(value.to_string().into())

@@ -11,8 +11,9 @@ use super::{
     event::{AfterTry, EndedTry, WorkflowEvent},
     indexes::{FIRST_JOB, FIRST_REQUEST, Indexes, JobKey},
     job::{Job, Phase},
-    live_rows::{chain_key, job_key, request_key, touched},
+    live_rows::{chain_key, job_key, parallel_key, request_key, sequence_key, touched},
     request::{LiveRequest, Progress, RequestState},
+    sequence,
 };
 use crate::{
     ids::{Epoch, Incarnation, JobId, RequestId},
@@ -141,8 +142,25 @@ impl LiveRequests {
                 });
             }
             WorkflowEvent::TryEnded(ended) => self.end_try(ended, sink),
+            WorkflowEvent::ExpansionsAdmitted { request, parallel, admitted } => {
+                self.change_parallel(*request, *parallel, sink, |progress| progress.admitted = *admitted);
+            }
+            WorkflowEvent::ParallelClosed { request, parallel } => {
+                self.change_parallel(*request, *parallel, sink, |progress| progress.closed = true);
+            }
+            WorkflowEvent::SequenceFailed { request, sequence } => {
+                self.fail_sequence(*request, *sequence, sink);
+            }
+            WorkflowEvent::SequenceReset { request, sequence, retry_at } => {
+                self.reset_sequence(*request, *sequence, *retry_at, sink);
+            }
             WorkflowEvent::RequestEnded { request, state, at } => self.archive(*request, *state, *at, sink),
         }
+    }
+
+    /// A request that an event is about.
+    pub(super) fn live_mut(&mut self, request: RequestId) -> &mut LiveRequest {
+        Arc::make_mut(self.by_id.get_mut(&request).expect("events are about live requests"))
     }
 
     fn insert(&mut self, created: Arc<CreateRequest>, at: Timestamp, sink: Option<&mut RowSink>) {
@@ -183,7 +201,7 @@ impl LiveRequests {
     }
 
     /// Changes one job; the closure is also told its type.
-    fn change_job(
+    pub(super) fn change_job(
         &mut self,
         request: RequestId,
         place: JobPlace,
@@ -198,6 +216,10 @@ impl LiveRequests {
         change(job, &spec.job_type);
         live.tally.remove(&before);
         live.tally.add(job);
+        let runs = |job: &Job| matches!(job.phase, Phase::Running { .. });
+        if runs(&before) && !runs(job) {
+            sequence::note_end(&live.created.chain, &mut live.failing, place);
+        }
         self.indexes.remove_job(key, &before);
         self.indexes.add_job(key, job);
         if let Some(sink) = sink {
@@ -216,11 +238,13 @@ impl LiveRequests {
                 AfterTry::Failed => Phase::Failed,
                 AfterTry::Stopped => Phase::Stopped,
                 AfterTry::RetryAt(until) => Phase::RetryWait { until: *until },
-                AfterTry::RetryNow => Phase::Ready,
+                AfterTry::RetryNow | AfterTry::Resumed | AfterTry::RunAgain => Phase::Ready,
             };
             job.enter(next, kind);
             job.try_no = *try_no;
-            job.tries_failed += u32::from(!matches!(then, AfterTry::Complete | AfterTry::Stopped));
+            job.tries_failed +=
+                u32::from(matches!(then, AfterTry::Failed | AfterTry::RetryAt(_) | AfterTry::RetryNow));
+            job.tries_lost += u32::from(*then == AfterTry::RunAgain);
             job.output_bytes += output_bytes as u64;
             if !report.job_data.is_empty() {
                 job.merge_data(&Arc::new(report.job_data.clone()));
@@ -228,7 +252,7 @@ impl LiveRequests {
         });
         let live = self.by_id.get(request).expect("events are about live requests").clone();
         if let Some(sink) = sink.as_deref_mut() {
-            archive_rows::write_try(live.id(), live.chain().job(*place), *try_no, report, sink);
+            archive_rows::write_try(&live, *place, *try_no, report, sink);
         }
         if matches!(then, AfterTry::Complete) {
             let data = &live.job_at(*place).data;
@@ -237,6 +261,9 @@ impl LiveRequests {
                     job.parents_left -= 1;
                     job.merge_data(data);
                 });
+            }
+            if let Some(parallel) = live.chain().parallels().ended_by(*place) {
+                self.change_parallel(*request, parallel, sink, |progress| progress.complete += 1);
             }
         }
     }
@@ -261,6 +288,12 @@ impl LiveRequests {
         sink.replace(&chain_key(request), Some(&*live.created), None);
         for (spec, job) in touched(&live) {
             sink.replace(&job_key(request, spec.id), Some(job), None);
+        }
+        for (sequence, progress) in &live.sequences {
+            sink.replace(&sequence_key(request, *sequence), Some(progress), None);
+        }
+        for (parallel, progress) in &live.parallels {
+            sink.replace(&parallel_key(request, *parallel), Some(progress), None);
         }
         archive_rows::write_finished(&live, state, at, sink);
     }

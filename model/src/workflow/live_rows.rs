@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::{
     LiveRequests,
-    chain::{JobPlace, JobSpec},
+    chain::{JobPlace, JobSpec, SequencePlace},
     command::CreateRequest,
     job::Job,
     live::tally,
+    parallel::ParallelPlace,
     request::LiveRequest,
+    sequence,
 };
 use crate::{
     ids::{JobId, RequestId},
@@ -24,10 +26,16 @@ impl LiveRequests {
             for (spec, job) in touched(live) {
                 sink.replace(&job_key(live.id(), spec.id), None, Some(job));
             }
+            for (sequence, progress) in &live.sequences {
+                sink.replace(&sequence_key(live.id(), *sequence), None, Some(progress));
+            }
+            for (parallel, progress) in &live.parallels {
+                sink.replace(&parallel_key(live.id(), *parallel), None, Some(progress));
+            }
         }
     }
 
-    /// Takes one row of the tables Request, Chain, Job; they come in key order.
+    /// Takes one row of the tables Request, Chain, Job, Sequence, Parallel; they come in key order.
     pub(crate) fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
         let mut parts = KeyReader::new(key);
         let request = RequestId(parts.fixed()?);
@@ -48,17 +56,40 @@ impl LiveRequests {
                 parts.end()?;
                 self.load_job(request, job, rows::decode(key, value)?)?;
             }
+            Some(Table::Sequence) => {
+                let place = SequencePlace(parts.u32()?);
+                parts.end()?;
+                let live = self.loaded(request)?;
+                if !live.chain().sequences().any(|sequence| sequence == place) {
+                    return Err(contradiction(request, "a sequence that is not in its chain"));
+                }
+                live.sequences.insert(place, rows::decode(key, value)?);
+            }
+            Some(Table::Parallel) => {
+                let place = ParallelPlace(parts.u32()?);
+                parts.end()?;
+                let live = self.loaded(request)?;
+                if !live.chain().parallels().holds(place) {
+                    return Err(contradiction(request, "expansions that are not in its chain"));
+                }
+                live.parallels.insert(place, rows::decode(key, value)?);
+            }
             _ => return Err(LoadError::unknown_key(key)),
         }
         Ok(())
     }
 
+    /// A request whose chain has been loaded.
+    fn loaded(&mut self, request: RequestId) -> Result<&mut LiveRequest, LoadError> {
+        let live = self.by_id.get_mut(&request);
+        live.map(Arc::make_mut).ok_or_else(|| contradiction(request, "progress but no chain"))
+    }
+
     fn load_job(&mut self, request: RequestId, id: JobId, job: Job) -> Result<(), LoadError> {
-        let live =
-            self.by_id.get_mut(&request).ok_or_else(|| contradiction(request, "a job but no chain"))?;
+        let live = self.loaded(request)?;
         let place =
             live.chain().place(id).ok_or_else(|| contradiction(request, "a job that is not in its chain"))?;
-        Arc::make_mut(live).jobs.set(place.0 as usize, job);
+        live.jobs.set(place.0 as usize, job);
         Ok(())
     }
 
@@ -71,6 +102,7 @@ impl LiveRequests {
         for id in ids {
             let live = Arc::make_mut(self.by_id.get_mut(&id).expect("the key was just read"));
             live.tally = tally(live);
+            live.failing = sequence::failing(live);
         }
         self.indexes = self.rebuild_indexes();
         Ok(())
@@ -93,6 +125,14 @@ pub(super) fn request_key(request: RequestId) -> Key {
 
 pub(super) fn chain_key(request: RequestId) -> Key {
     Key::new(Table::Chain).fixed(&request.0)
+}
+
+pub(super) fn sequence_key(request: RequestId, sequence: SequencePlace) -> Key {
+    Key::new(Table::Sequence).fixed(&request.0).u32(sequence.0)
+}
+
+pub(super) fn parallel_key(request: RequestId, parallel: ParallelPlace) -> Key {
+    Key::new(Table::Parallel).fixed(&request.0).u32(parallel.0)
 }
 
 pub(super) fn job_key(request: RequestId, job: JobId) -> Key {

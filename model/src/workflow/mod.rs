@@ -11,8 +11,11 @@ mod draft;
 mod indexes;
 mod live;
 mod live_rows;
+mod nesting;
 mod ownership;
+mod pacing;
 mod retry;
+mod sequence;
 
 pub mod chain;
 pub mod command;
@@ -22,6 +25,7 @@ pub(crate) mod handle;
 pub mod job;
 pub mod json;
 pub mod output;
+pub mod parallel;
 pub mod request;
 pub mod view;
 

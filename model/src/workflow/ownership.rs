@@ -4,11 +4,12 @@ use super::{
     LiveRequests,
     chain::ValidChain,
     command::{TryEnd, TryReport},
-    draft::Draft,
+    draft::{Draft, EndOfTry},
     event::WorkflowEvent,
     job::{Phase, takes_slot},
     output::Output,
     request::{LiveRequest, RequestState},
+    retry::Cause,
 };
 use crate::{
     command::NodeJoined,
@@ -17,10 +18,20 @@ use crate::{
     time::Timestamp,
 };
 
-/// How many more jobs a life may run; none if it is not its node's newest.
+/// Whether a life is its node's newest and not lost: whether it still owns anything.
+pub(super) fn is_current(nodes: &Nodes, owner: Incarnation) -> bool {
+    nodes.get(&owner.node).is_some_and(|record| record.incarnation == owner && !record.lost)
+}
+
+/// Whether an owner may be given jobs to start: it is current, and not about to hand over what it has.
+pub(super) fn may_start(nodes: &Nodes, owner: Incarnation) -> bool {
+    is_current(nodes, owner) && nodes.get(&owner.node).is_some_and(|record| record.is_available())
+}
+
+/// How many more jobs a life may run.
 pub(super) fn free_slots(nodes: &Nodes, live: &LiveRequests, owner: Incarnation) -> u32 {
-    let current = nodes.get(&owner.node).filter(|record| record.incarnation == owner && !record.lost);
-    current.map_or(0, |record| record.slots.saturating_sub(live.slots_taken(owner)))
+    let record = nodes.get(&owner.node).filter(|_| may_start(nodes, owner));
+    record.map_or(0, |record| record.slots.saturating_sub(live.slots_taken(owner)))
 }
 
 /// The owner of a chain: of the live nodes that offer every job type of it, the one with the most free slots,
@@ -79,13 +90,19 @@ impl Draft<'_> {
             .collect();
         for (place, try_no, since) in running {
             let report = lost_report(lost, since, self.at);
-            self.end_try(request, place, try_no, report);
+            self.end_try(request, place, try_no, EndOfTry { report, cause: Cause::Lost });
         }
+        self.hand_over(request);
+    }
+
+    /// Takes a request of which nothing runs from its owner, and gives it to another or lets it wait for one.
+    pub(super) fn hand_over(&mut self, request: RequestId) {
         self.record(WorkflowEvent::RequestSuspended { request });
-        if self.request(request).tally().active == 0 {
+        let live = self.request(request);
+        let stopped = live.progress.stopped_at.is_some();
+        if live.tally().active == 0 && (stopped || live.frontier().next().is_none()) {
             // Nothing is left to run: the request ends without needing an owner.
-            let state = self.request(request).end_state();
-            self.record(WorkflowEvent::RequestEnded { request, state, at: self.at });
+            self.end(request);
         } else {
             self.find_owner(request);
         }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use imbl::Vector;
+use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    chain::{JobPlace, JobSpec, ValidChain},
+    chain::{JobPlace, JobSpec, SequencePlace, ValidChain},
     command::CreateRequest,
     job::{Job, Phase},
+    parallel::{ParallelPlace, ParallelProgress},
+    sequence::SequenceProgress,
 };
 use crate::{
     ids::{Epoch, Incarnation, JobId, RequestId},
@@ -124,6 +126,8 @@ pub struct Tally {
     pub failed: u32,
     /// Ready, running, or between two tries.
     pub active: u32,
+    /// Running.
+    pub running: u32,
     /// Stored bytes of output.
     pub output_bytes: u64,
 }
@@ -133,6 +137,7 @@ impl Tally {
         self.complete += u32::from(job.phase == Phase::Complete);
         self.failed += u32::from(job.phase == Phase::Failed);
         self.active += u32::from(job.phase.is_active());
+        self.running += u32::from(matches!(job.phase, Phase::Running { .. }));
         self.output_bytes += job.output_bytes;
     }
 
@@ -140,6 +145,7 @@ impl Tally {
         self.complete -= u32::from(job.phase == Phase::Complete);
         self.failed -= u32::from(job.phase == Phase::Failed);
         self.active -= u32::from(job.phase.is_active());
+        self.running -= u32::from(matches!(job.phase, Phase::Running { .. }));
         self.output_bytes -= job.output_bytes;
     }
 }
@@ -153,13 +159,20 @@ pub struct LiveRequest {
     pub progress: Progress,
     /// Its jobs, by their places in the chain.
     pub(super) jobs: Vector<Job>,
+    /// Sequences that have failed before, or are failing.
+    pub(super) sequences: OrdMap<SequencePlace, SequenceProgress>,
+    /// Expansions of which some are admitted.
+    pub(super) parallels: OrdMap<ParallelPlace, ParallelProgress>,
+    /// Sequences that are failing, and how many jobs in each still run; follows from sequences and jobs.
+    pub(super) failing: OrdMap<SequencePlace, u32>,
     pub(super) tally: Tally,
 }
 
 impl LiveRequest {
     pub(super) fn new(created: Arc<CreateRequest>, progress: Progress) -> Self {
         let jobs = created.chain.places().map(|place| Job::new(created.chain.parents(place))).collect();
-        Self { created, progress, jobs, tally: Tally::default() }
+        let (sequences, parallels, failing) = (OrdMap::new(), OrdMap::new(), OrdMap::new());
+        Self { created, progress, jobs, sequences, parallels, failing, tally: Tally::default() }
     }
 
     /// Its id.
@@ -201,6 +214,17 @@ impl LiveRequest {
     /// All jobs, in the order of their ids.
     pub fn jobs(&self) -> impl Iterator<Item = (&JobSpec, &Job)> {
         self.chain().jobs().iter().zip(&self.jobs)
+    }
+
+    /// What of it may start as soon as its owner lets it: jobs whose parents are complete.
+    pub(super) fn frontier(&self) -> impl Iterator<Item = JobPlace> {
+        self.chain().places().filter(|place| self.job_at(*place).is_startable() && self.may_launch(*place))
+    }
+
+    /// Whether neither a parent, nor a failing sequence around it, nor its place among expansions keeps a job from
+    /// starting.
+    pub(super) fn may_launch(&self, job: JobPlace) -> bool {
+        self.job_at(job).parents_left == 0 && !self.is_failing(job) && self.is_admitted(job)
     }
 
     /// How it ends, once none of its jobs is active (`reference/spin-cycle.md` 4.5).

@@ -3,14 +3,28 @@
 use std::time::Duration;
 
 use super::{
-    chain::JobPlace,
+    chain::{JobPlace, JobSpec},
     command::{TryEnd, TryReport},
     event::AfterTry,
-    job::JOB_DATA_BYTES_MAX,
+    job::{JOB_DATA_BYTES_MAX, Job, is_noop},
     json::{self, JsonMap},
     request::LiveRequest,
 };
 use crate::{spec::Wait, time::Timestamp};
+
+/// How often a job may be run again because its node was lost, without spending its budget.
+const RUNS_AGAIN_MAX: u32 = 3;
+
+/// Why a try is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It ended by itself, or because its request was stopped.
+    Reported,
+    /// It ended while its node was being drained, most likely because of that.
+    Drained,
+    /// Its node was lost.
+    Lost,
+}
 
 /// Decides whether the job is done, tried again or has failed, and corrects the report where the request's
 /// state decides (`reference/spin-cycle.md` 4.2).
@@ -18,27 +32,39 @@ pub(super) fn after_try(
     live: &LiveRequest,
     job: JobPlace,
     report: &mut TryReport,
+    cause: Cause,
     at: Timestamp,
 ) -> AfterTry {
     let stopped = live.progress.stopped_at.is_some();
-    if stopped && matches!(report.end, TryEnd::Failed | TryEnd::Unknown) {
+    let cut_short = stopped || cause == Cause::Drained;
+    if cut_short && matches!(report.end, TryEnd::Failed | TryEnd::Unknown) {
         report.end = TryEnd::Stopped;
     }
+    let (spec, current) = (live.chain().job(job), live.job_at(job));
+    let runs_again = cause == Cause::Lost && spec.idempotent && current.tries_lost < RUNS_AGAIN_MAX;
     match report.end {
         TryEnd::Complete => AfterTry::Complete,
+        // In a sequence that is to be reset nothing starts, so the job waits for that.
+        TryEnd::Failed | TryEnd::Unknown | TryEnd::KilledStopping if live.is_failing(job) => AfterTry::Failed,
+        TryEnd::Stopped if live.is_failing(job) => AfterTry::Stopped,
+        TryEnd::Stopped | TryEnd::KilledStopping if !stopped && cause == Cause::Drained => AfterTry::Resumed,
         TryEnd::Stopped => AfterTry::Stopped,
         TryEnd::KilledStopping => AfterTry::Failed,
-        TryEnd::Failed | TryEnd::Unknown => {
-            let (spec, current) = (live.chain().job(job), live.job_at(job));
-            let wait = spec.retry_wait.as_ref().map_or(Duration::ZERO, Wait::duration);
-            if current.tries_failed >= spec.retry {
-                AfterTry::Failed
-            } else if wait.is_zero() {
-                AfterTry::RetryNow
-            } else {
-                AfterTry::RetryAt(at.after(wait))
-            }
-        }
+        TryEnd::Failed | TryEnd::Unknown if runs_again => AfterTry::RunAgain,
+        // What could not be started will not start the next time either.
+        TryEnd::Failed | TryEnd::Unknown if report.started_at == Timestamp::ZERO => AfterTry::Failed,
+        TryEnd::Failed | TryEnd::Unknown => after_failure(spec, current, at),
+    }
+}
+
+fn after_failure(spec: &JobSpec, current: &Job, at: Timestamp) -> AfterTry {
+    let wait = spec.retry_wait.as_ref().map_or(Duration::ZERO, Wait::duration);
+    if current.tries_failed >= spec.retry || is_noop(&spec.job_type) {
+        AfterTry::Failed
+    } else if wait.is_zero() {
+        AfterTry::RetryNow
+    } else {
+        AfterTry::RetryAt(at.after(wait))
     }
 }
 

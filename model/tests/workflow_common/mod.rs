@@ -18,7 +18,8 @@ use capstan_model::{
 /// Builds a request whose jobs get the ids 0000, 0001, … in the order in which they are made. `pick` says which of the calls that are
 /// out are answered next; it takes at least one.
 ///
-/// The played job types: `set/K=V` sets an arg when it is created, `refuse/WHY` and `missing` are not created, all others are.
+/// The played job types: `set/K=V` sets an arg when it is created, `refuse/WHY` and `missing` are not created, all others are;
+/// `idempotent/…` may be run again.
 pub(crate) fn build(
     specs: &Arc<Specs>,
     request_type: &str,
@@ -48,13 +49,18 @@ fn play_create(call: CreateCall) -> Created {
         Some(("set", pair)) => {
             let (name, value) = pair.split_once('=').expect("set/K=V");
             let args = JsonMap::from([(Arc::from(name), JsonText::string(value))]);
-            Ok(CreateOutput { args, bytes: Bytes::from_static(b"made") })
+            Ok(CreateOutput { args, ..made() })
         }
         Some(("refuse", why)) => Err(CreateError::Failed(why.to_owned())),
         _ if &*call.job_type == "missing" => Err(CreateError::UnknownType),
-        _ => Ok(CreateOutput { args: JsonMap::new(), bytes: Bytes::from_static(b"made") }),
+        Some(("idempotent", _)) => Ok(CreateOutput { idempotent: true, ..made() }),
+        _ => Ok(made()),
     };
     Created { job: call.job, result }
+}
+
+fn made() -> CreateOutput {
+    CreateOutput { bytes: Bytes::from_static(b"made"), ..CreateOutput::default() }
 }
 
 /// A report of a try that ran for a second.

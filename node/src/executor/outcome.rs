@@ -137,7 +137,7 @@ impl Outcome {
             self.error = bounded(error);
         }
         self.job_data = result.job_data;
-        self.created = CreateOutput { args: result.args, bytes: result.bytes };
+        self.created = CreateOutput { args: result.args, bytes: result.bytes, ..CreateOutput::default() };
     }
 
     fn heed_cut(&mut self, context: &Context<'_>, cut: Option<Cut>) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use capstan_api::ports;
-use capstan_model::workflow::graph::{CreateCall, CreateError, Created};
+use capstan_model::workflow::graph::{CreateCall, CreateError, CreateOutput, Created};
 use futures::{
     future::{BoxFuture, FutureExt},
     stream::{self, StreamExt},
@@ -22,7 +22,13 @@ impl ports::JobTypes for JobTypes {
             async move {
                 let result = match found {
                     None => Err(CreateError::UnknownType),
-                    Some(job_type) => job_type.create(call.args).await.map_err(CreateError::Failed),
+                    Some(job_type) => {
+                        let made = job_type.create(call.args).await.map_err(CreateError::Failed);
+                        made.map(|output| CreateOutput {
+                            idempotent: job_type.describe().idempotent,
+                            ..output
+                        })
+                    }
                 };
                 Created { job: call.job, result }
             }
@@ -38,10 +44,7 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering},
     };
 
-    use capstan_model::{
-        ids::JobId,
-        workflow::{graph::CreateOutput, json::JsonMap},
-    };
+    use capstan_model::{ids::JobId, workflow::json::JsonMap};
     use ports::JobTypes as _;
 
     use super::*;

@@ -28,7 +28,7 @@ impl JobType for Sleep {
     fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>> {
         let created = text_arg(&args, "duration").and_then(|text| parse_millis(&text)).map(|duration| {
             let bytes = serde_json::to_vec(&Stored { duration }).expect("a number is serialisable");
-            CreateOutput { args: JsonMap::new(), bytes: bytes.into() }
+            CreateOutput { bytes: bytes.into(), ..CreateOutput::default() }
         });
         ready(created).boxed()
     }

@@ -5,32 +5,32 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
-
 use super::{
-    BuildError, Built, CreateCall, Created, NodePath, Step,
+    BuildError, Built, CreateCall, Created, EachError, NodePath, Step,
     args::{fill_in, record_args},
-    error::DRAWS_MAX,
+    each::Elements,
+    plan::{Plan, Span, unordered},
 };
 use crate::{
     ids::JobId,
-    spec::{Node, Rename, Sequence, Specs, Wait, Work},
+    spec::{Condition, Node, Rename, Sequence, Specs, Wait, Work},
     workflow::{
-        chain::{ChainParts, JOBS_MAX, JobPlace, JobSpec, SequencePlace, SequenceSpec, ValidChain},
+        chain::{JOBS_MAX, SequencePlace, SequenceSpec},
         command::RequestArg,
         job::is_noop,
-        json::JsonMap,
+        json::{self, JsonMap, JsonText},
     },
 };
+
+/// The jobs around a sequence and around its nodes.
+const JOBS_PER_CALL: usize = 4;
 
 /// Builds one request.
 pub struct Builder<D> {
     specs: Arc<Specs>,
-    draw_id: D,
     args: Vec<RequestArg>,
-    jobs: Vec<NewJob>,
-    ids: BTreeSet<JobId>,
-    sequences: Vec<SequenceSpec>,
+    /// `None` once the chain is made of it.
+    plan: Option<Plan<D>>,
     calls: Vec<Call>,
     /// Nodes that can be built, in the order in which that came about.
     ready: VecDeque<NodeAt>,
@@ -39,17 +39,11 @@ pub struct Builder<D> {
     refused: Option<BuildError>,
 }
 
-/// A job in the making; its place is where it stands in `jobs`, until the chain is put in order.
-struct NewJob {
-    spec: JobSpec,
-    successors: BTreeSet<usize>,
-}
-
 /// A sequence in the making.
 struct Call {
     name: Arc<str>,
-    /// The node that calls it; `None` for the request's own.
-    caller: Option<NodeAt>,
+    /// What calls it; `None` for the request's own.
+    caller: Option<ExpansionAt>,
     sequence: SequencePlace,
     /// The jobs around all of it.
     outer: Span,
@@ -64,10 +58,22 @@ struct Call {
 #[derive(Default)]
 struct NodeProgress {
     deps_left: usize,
+    /// What its expansions were built as, in the order of their list.
+    expansions: Vec<Option<Span>>,
+    expansions_left: usize,
+    /// The jobs around all expansions, when there are several.
+    around: Option<Around>,
     /// What it was built as.
     span: Option<Span>,
     /// What it handed back, under the sequence's names.
     exports: JsonMap,
+}
+
+/// The two pairs of jobs around expansions.
+#[derive(Debug, Clone, Copy)]
+struct Around {
+    outer: Span,
+    inner: Span,
 }
 
 /// A node of a sequence in the making.
@@ -77,23 +83,25 @@ struct NodeAt {
     node: usize,
 }
 
-/// The first and the last job of something.
+/// One of the things a node is expanded into; without `each` the only one.
 #[derive(Debug, Clone, Copy)]
-struct Span {
-    first: usize,
-    last: usize,
+struct ExpansionAt {
+    node: NodeAt,
+    number: usize,
 }
 
 struct Creating {
-    node: NodeAt,
+    at: ExpansionAt,
     job: usize,
     args: JsonMap,
 }
 
-/// How often, and after which wait, a sequence is tried again.
-struct Retry {
+/// What a sequence is called as.
+struct CallAs<'a> {
+    graph_name: &'a str,
     retry: u32,
     wait: Option<Wait>,
+    caller: Option<ExpansionAt>,
 }
 
 impl<D: FnMut() -> JobId> Builder<D> {
@@ -102,11 +110,8 @@ impl<D: FnMut() -> JobId> Builder<D> {
     pub fn new(specs: Arc<Specs>, request_type: &str, args: &JsonMap, draw_id: D) -> Self {
         let mut builder = Self {
             specs,
-            draw_id,
             args: Vec::new(),
-            jobs: Vec::new(),
-            ids: BTreeSet::new(),
-            sequences: Vec::new(),
+            plan: Some(Plan::new(draw_id)),
             calls: Vec::new(),
             ready: VecDeque::new(),
             creating: BTreeMap::new(),
@@ -140,8 +145,9 @@ impl<D: FnMut() -> JobId> Builder<D> {
         }
         self.args = record_args(sequence, given)?;
         // A request's own sequence is never tried again.
-        let retry = Retry { retry: 0, wait: Some(Wait::zero()) };
-        self.begin_call(&sequence.name, given.clone(), &format!("request_{request_type}"), retry, None)
+        let graph_name = &format!("request_{request_type}");
+        let call = CallAs { graph_name, retry: 0, wait: Some(Wait::zero()), caller: None };
+        self.begin_call(&sequence.name, given.clone(), call)
     }
 
     fn advance(&mut self, created: Vec<Created>) -> Result<Vec<CreateCall>, BuildError> {
@@ -153,48 +159,52 @@ impl<D: FnMut() -> JobId> Builder<D> {
         }
         let mut calls = Vec::new();
         while let Some(at) = self.ready.pop_front() {
-            calls.extend(self.build_node(at)?);
+            self.build_node(at, &mut calls)?;
         }
         Ok(calls)
     }
 
+    fn plan(&mut self) -> &mut Plan<D> {
+        self.plan.as_mut().expect("a finished builder is not asked again")
+    }
+
     fn take(&mut self, Created { job, result }: Created) -> Result<(), BuildError> {
-        let Some(Creating { node, job, mut args }) = self.creating.remove(&job) else { return Ok(()) };
+        let Some(Creating { at, job, mut args }) = self.creating.remove(&job) else { return Ok(()) };
         match result {
             Ok(output) => {
-                self.jobs[job].spec.bytes = output.bytes;
+                self.plan().keep(output.bytes.len())?;
+                let spec = self.plan().spec_mut(job);
+                spec.bytes = output.bytes;
+                spec.idempotent = output.idempotent;
                 args.extend(output.args);
-                self.end_node(node, Span { first: job, last: job }, &args)
+                self.end_expansion(at, Span { first: job, last: job }, args)
             }
             Err(error) => {
-                let JobSpec { job_type, name, .. } = &self.jobs[job].spec;
-                let (job_type, name) = (job_type.clone(), name.clone());
-                Err(BuildError::NotCreated { path: self.path(Some(node)), job_type, name, error })
+                let spec = self.plan().spec(job);
+                let (job_type, name) = (spec.job_type.clone(), spec.name.clone());
+                Err(BuildError::NotCreated { path: self.path(Some(at.node)), job_type, name, error })
             }
         }
     }
 
-    /// Begins a sequence: its four wrapper jobs, and the nodes that depend on none.
+    /// Begins a sequence: its four wrapper jobs, and the nodes that depend on none. One without nodes ends at once.
     fn begin_call(
         &mut self,
         name: &Arc<str>,
         mut args: JsonMap,
-        graph_name: &str,
-        Retry { retry, wait }: Retry,
-        caller: Option<NodeAt>,
+        CallAs { graph_name, retry, wait, caller }: CallAs<'_>,
     ) -> Result<(), BuildError> {
         let specs = self.specs.clone();
-        let spec = specs.sequence(name).expect("loaded specs call only sequences that exist");
+        let spec = specs.callee(name).expect("loaded specs call only sequences that exist");
         fill_in(spec, &mut args);
-        let place =
-            SequencePlace(u32::try_from(self.sequences.len()).expect("sequences are fewer than jobs"));
-        let outer = self.add_wrappers(graph_name, place)?;
-        let inner = self.add_wrappers(name, place)?;
-        self.jobs[outer.first].successors.insert(inner.first);
-        self.jobs[inner.last].successors.insert(outer.last);
-        let parent = caller.map(|at| self.calls[at.call].sequence);
-        let begin = JobPlace(u32::try_from(outer.first).expect("jobs are bounded"));
-        self.sequences.push(SequenceSpec { begin, parent, retry, retry_wait: wait });
+        let sequence = self.plan().next_sequence();
+        let outer = self.plan().add_wrappers(graph_name, sequence)?;
+        let inner = self.plan().add_wrappers(name, sequence)?;
+        self.plan().link(outer.first, inner.first);
+        self.plan().link(inner.last, outer.last);
+        let parent = caller.map(|at| self.calls[at.node.call].sequence);
+        let begin = unordered(outer.first);
+        self.plan().add_sequence(SequenceSpec { begin, parent, retry, retry_wait: wait });
         let call = self.calls.len();
         let nodes: Vec<NodeProgress> = spec
             .nodes
@@ -204,140 +214,232 @@ impl<D: FnMut() -> JobId> Builder<D> {
         let free = nodes.iter().enumerate().filter(|(_, progress)| progress.deps_left == 0);
         self.ready.extend(free.map(|(node, _)| NodeAt { call, node }));
         let nodes_left = nodes.len();
-        self.calls.push(Call {
-            name: name.clone(),
-            caller,
-            sequence: place,
-            outer,
-            inner,
-            args,
-            nodes,
-            nodes_left,
-        });
+        self.calls.push(Call { name: name.clone(), caller, sequence, outer, inner, args, nodes, nodes_left });
+        if nodes_left == 0 {
+            self.plan().link(inner.first, inner.last);
+            let args = std::mem::take(&mut self.calls[call].args);
+            if let Some(caller) = caller {
+                self.end_expansion(caller, outer, args)?;
+            }
+        }
         Ok(())
     }
 
-    fn add_wrappers(&mut self, name: &str, sequence: SequencePlace) -> Result<Span, BuildError> {
-        let mut wrapper = |end: &str| self.add_job(&format!("{name}_{end}").into(), &"noop".into(), sequence);
-        Ok(Span { first: wrapper("begin")?, last: wrapper("end")? })
-    }
-
-    fn add_job(
-        &mut self,
-        name: &Arc<str>,
-        job_type: &Arc<str>,
-        sequence: SequencePlace,
-    ) -> Result<usize, BuildError> {
-        if self.jobs.len() == JOBS_MAX {
-            return Err(BuildError::TooManyJobs);
-        }
-        let spec = JobSpec {
-            id: self.free_id()?,
-            name: name.clone(),
-            job_type: job_type.clone(),
-            args: JsonMap::new(),
-            bytes: Bytes::new(),
-            retry: 0,
-            retry_wait: None,
-            sequence,
-            successors: Vec::new(),
-        };
-        self.jobs.push(NewJob { spec, successors: BTreeSet::new() });
-        Ok(self.jobs.len() - 1)
-    }
-
-    fn free_id(&mut self) -> Result<JobId, BuildError> {
-        let drawn =
-            std::iter::repeat_with(&mut self.draw_id).take(DRAWS_MAX).find(|id| !self.ids.contains(id));
-        let id = drawn.ok_or(BuildError::NoJobId)?;
-        self.ids.insert(id);
-        Ok(id)
-    }
-
-    /// Builds a node all of whose dependencies are built.
-    fn build_node(&mut self, at: NodeAt) -> Result<Option<CreateCall>, BuildError> {
+    /// Builds a node all of whose dependencies are built: every expansion of it.
+    fn build_node(&mut self, at: NodeAt, calls: &mut Vec<CreateCall>) -> Result<(), BuildError> {
         let specs = self.specs.clone();
         let node = self.spec_of(&specs, at);
+        let elements = self.elements(at, node)?;
+        let sequence = self.calls[at.call].sequence;
+        if elements.len() == 0 {
+            let span = self.plan().add_wrappers(&format!("noop_{}", node.name), sequence)?;
+            self.plan().link(span.first, span.last);
+            return self.end_node(at, span);
+        }
+        let jobs_each = if matches!(node.work, Work::Job(_)) { 1 } else { JOBS_PER_CALL };
+        self.plan().reserve(elements.len().saturating_mul(jobs_each))?;
+        let around = if elements.len() > 1 { Some(self.add_around(node, sequence)?) } else { None };
         let args = self.args_of(at, node)?;
+        let progress = &mut self.calls[at.call].nodes[at.node];
+        progress.around = around;
+        progress.expansions = vec![None; elements.len()];
+        progress.expansions_left = elements.len();
+        for number in 0..elements.len() {
+            let at = ExpansionAt { node: at, number };
+            calls.extend(self.build_expansion(at, node, elements.args(number, &args))?);
+        }
+        Ok(())
+    }
+
+    /// The lists of a node, read; too long ones are refused before anything is made of them.
+    fn elements(&self, at: NodeAt, node: &Node) -> Result<Elements, BuildError> {
+        let list = |arg: &Arc<str>| {
+            self.arg_of(at, node, arg).cloned().ok_or_else(|| EachFault::Build(self.not_set(at, node, arg)))
+        };
+        let elements = Elements::read(&node.each, list).map_err(|fault| match fault {
+            EachFault::Each(reason) => BuildError::Each { path: self.path(Some(at)), reason },
+            EachFault::Build(error) => error,
+        })?;
+        if elements.len() > JOBS_MAX { Err(BuildError::TooManyJobs) } else { Ok(elements) }
+    }
+
+    fn add_around(&mut self, node: &Node, sequence: SequencePlace) -> Result<Around, BuildError> {
+        let name = format!("repeat_{}", node.name);
+        let outer = self.plan().add_wrappers(&name, sequence)?;
+        let inner = self.plan().add_wrappers(&name, sequence)?;
+        self.plan().link(outer.first, inner.first);
+        self.plan().link(inner.last, outer.last);
+        Ok(Around { outer, inner })
+    }
+
+    fn build_expansion(
+        &mut self,
+        at: ExpansionAt,
+        node: &Node,
+        mut args: JsonMap,
+    ) -> Result<Option<CreateCall>, BuildError> {
         match &node.work {
+            Work::Job(job_type) => self.build_job(at, node, job_type, args),
             Work::Sequence(called) => {
-                let retry = Retry { retry: node.retry, wait: node.retry_wait.clone() };
-                self.begin_call(called, args, &format!("sequence_{}", node.name), retry, Some(at))?;
+                self.call(called, args, &format!("sequence_{}", node.name), node, at)?;
                 Ok(None)
             }
-            Work::Job(job_type) => {
-                let job = self.add_job(&node.name, job_type, self.calls[at.call].sequence)?;
-                let spec = &mut self.jobs[job].spec;
-                spec.args = args.clone();
-                spec.retry = node.retry;
-                spec.retry_wait = node.retry_wait.clone();
-                if is_noop(job_type) {
-                    self.end_node(at, Span { first: job, last: job }, &args)?;
-                    return Ok(None);
-                }
-                let id = spec.id;
-                self.creating.insert(id, Creating { node: at, job, args: args.clone() });
-                Ok(Some(CreateCall { job: id, job_type: job_type.clone(), name: node.name.clone(), args }))
+            Work::Conditional(condition) => {
+                let value = self.arg_of(at.node, node, &condition.arg);
+                let value = value.cloned().ok_or_else(|| self.not_set(at.node, node, &condition.arg))?;
+                let called = self.choose(at.node, condition, &value)?;
+                // The chosen sequence gets the value too, as in Spin Cycle.
+                args.insert(condition.arg.clone(), value);
+                self.call(&called, args, &format!("conditional_{}", node.name), node, at)?;
+                Ok(None)
             }
         }
+    }
+
+    fn call(
+        &mut self,
+        called: &Arc<str>,
+        args: JsonMap,
+        graph_name: &str,
+        node: &Node,
+        at: ExpansionAt,
+    ) -> Result<(), BuildError> {
+        let (retry, wait) = (node.retry, node.retry_wait.clone());
+        self.begin_call(called, args, CallAs { graph_name, retry, wait, caller: Some(at) })
+    }
+
+    fn choose(&self, at: NodeAt, condition: &Condition, value: &JsonText) -> Result<Arc<str>, BuildError> {
+        let arg = condition.arg.clone();
+        let Some(value) = value.to_text() else {
+            return Err(BuildError::ConditionNotText { path: self.path(Some(at)), arg });
+        };
+        condition.choose(&value).cloned().ok_or_else(|| {
+            let options = condition.branches.keys().cloned().collect();
+            BuildError::NoBranch { path: self.path(Some(at)), arg, value, options }
+        })
+    }
+
+    fn build_job(
+        &mut self,
+        at: ExpansionAt,
+        node: &Node,
+        job_type: &Arc<str>,
+        args: JsonMap,
+    ) -> Result<Option<CreateCall>, BuildError> {
+        let sequence = self.calls[at.node.call].sequence;
+        let job = self.plan().add_job(&node.name, job_type, sequence, args.clone())?;
+        let spec = self.plan().spec_mut(job);
+        spec.retry = node.retry;
+        spec.retry_wait = node.retry_wait.clone();
+        let id = spec.id;
+        if is_noop(job_type) {
+            self.end_expansion(at, Span { first: job, last: job }, args)?;
+            return Ok(None);
+        }
+        self.creating.insert(id, Creating { at, job, args: args.clone() });
+        Ok(Some(CreateCall { job: id, job_type: job_type.clone(), name: node.name.clone(), args }))
     }
 
     /// The args a node is given: what it lists, from the sequence's own and what its ancestors set.
     fn args_of(&self, at: NodeAt, node: &Node) -> Result<JsonMap, BuildError> {
-        let call = &self.calls[at.call];
-        let set_by_ancestor = |arg: &str| {
-            node.ancestors.iter().rev().find_map(|ancestor| call.nodes[*ancestor].exports.get(arg))
-        };
-        let give = |Rename { from, to }: &Rename| match set_by_ancestor(from).or_else(|| call.args.get(from))
-        {
+        let give = |Rename { from, to }: &Rename| match self.arg_of(at, node, from) {
             Some(value) => Ok((to.clone(), value.clone())),
-            None => Err(BuildError::ArgNotSet {
-                path: self.path(Some(at)),
-                job_type: work_name(node),
-                arg: from.clone(),
-            }),
+            None => Err(self.not_set(at, node, from)),
         };
         node.args.iter().map(give).collect()
     }
 
-    /// Takes a built node, links it behind its dependencies, and ends every sequence that this completes.
-    fn end_node(&mut self, mut at: NodeAt, mut span: Span, args: &JsonMap) -> Result<(), BuildError> {
+    /// The value of a sequence's arg, as a node sees it.
+    fn arg_of(&self, at: NodeAt, node: &Node, arg: &str) -> Option<&JsonText> {
+        let call = &self.calls[at.call];
+        let set_before =
+            node.ancestors.iter().rev().find_map(|ancestor| call.nodes[*ancestor].exports.get(arg));
+        set_before.or_else(|| call.args.get(arg))
+    }
+
+    fn not_set(&self, at: NodeAt, node: &Node, arg: &Arc<str>) -> BuildError {
+        BuildError::ArgNotSet { path: self.path(Some(at)), job_type: work_name(node), arg: arg.clone() }
+    }
+
+    /// Takes a built expansion, and ends every node and sequence that this completes.
+    fn end_expansion(&mut self, at: ExpansionAt, span: Span, args: JsonMap) -> Result<(), BuildError> {
         let specs = self.specs.clone();
-        let mut args = args.clone();
-        loop {
-            let node = self.spec_of(&specs, at);
-            let exports = self.exports_of(at, node, &args)?;
-            let call = &mut self.calls[at.call];
-            call.nodes[at.node] = NodeProgress { deps_left: 0, span: Some(span), exports };
-            call.nodes_left -= 1;
-            let ends_of = |dep: &usize| call.nodes[*dep].span.expect("dependencies are built first").last;
-            let before: Vec<usize> = match node.deps[..] {
-                [] => vec![call.inner.first],
-                _ => node.deps.iter().map(ends_of).collect(),
-            };
-            for job in before {
-                self.jobs[job].successors.insert(span.first);
+        let mut ended = Some((at, span, args));
+        while let Some((at, span, args)) = ended.take() {
+            let node = self.spec_of(&specs, at.node);
+            let exports = self.exports_of(at.node, node, &args)?;
+            self.plan().keep(json::size(&exports))?;
+            let progress = &mut self.calls[at.node.call].nodes[at.node.node];
+            progress.expansions[at.number] = Some(span);
+            progress.expansions_left -= 1;
+            if at.number + 1 == progress.expansions.len() {
+                // Of several expansions the last of the list is the one that hands back.
+                progress.exports = exports;
             }
-            let sequence = specs.sequence(&call.name).expect("loaded specs call only sequences that exist");
-            let dependents =
-                sequence.nodes.iter().enumerate().filter(|(_, node)| node.deps.contains(&at.node));
-            for (next, _) in dependents {
-                let progress = &mut call.nodes[next];
-                progress.deps_left -= 1;
-                if progress.deps_left == 0 {
-                    self.ready.push_back(NodeAt { call: at.call, node: next });
-                }
-            }
-            if call.nodes_left > 0 {
+            if progress.expansions_left > 0 {
                 return Ok(());
             }
-            let (outer, caller) = (call.outer, call.caller);
-            args = self.end_call(at.call, sequence);
-            match caller {
-                Some(caller) => (at, span) = (caller, outer),
-                None => return Ok(()),
+            let whole = self.enclose(at.node, node);
+            ended = self.link_node(at.node, whole, &specs);
+        }
+        Ok(())
+    }
+
+    /// Ends a node that has no expansions.
+    fn end_node(&mut self, at: NodeAt, span: Span) -> Result<(), BuildError> {
+        let specs = self.specs.clone();
+        match self.link_node(at, span, &specs) {
+            Some((caller, outer, args)) => self.end_expansion(caller, outer, args),
+            None => Ok(()),
+        }
+    }
+
+    /// Links the expansions of a node with the jobs around them; returns what the node was built as.
+    fn enclose(&mut self, at: NodeAt, node: &Node) -> Span {
+        let progress = &self.calls[at.call].nodes[at.node];
+        let spans: Vec<Span> =
+            progress.expansions.iter().map(|span| span.expect("all expansions are built")).collect();
+        let Some(Around { outer, inner }) = progress.around else { return spans[0] };
+        for span in &spans {
+            self.plan().link(inner.first, span.first);
+            self.plan().link(span.last, inner.last);
+        }
+        if let Some(running_max) = node.parallel.filter(|max| (max.get() as usize) < spans.len()) {
+            self.plan().add_parallel(inner.first, running_max.get(), &spans);
+        }
+        outer
+    }
+
+    /// Links a built node behind its dependencies. If it was the last of its sequence, returns the expansion that called
+    /// it, what that was built as, and the args it ended with.
+    fn link_node(&mut self, at: NodeAt, span: Span, specs: &Specs) -> Option<(ExpansionAt, Span, JsonMap)> {
+        let node = self.spec_of(specs, at);
+        let call = &mut self.calls[at.call];
+        call.nodes[at.node].span = Some(span);
+        call.nodes_left -= 1;
+        let ends_of = |dep: &usize| call.nodes[*dep].span.expect("dependencies are built first").last;
+        let before: Vec<usize> = match node.deps[..] {
+            [] => vec![call.inner.first],
+            _ => node.deps.iter().map(ends_of).collect(),
+        };
+        let sequence = specs.callee(&call.name).expect("loaded specs call only sequences that exist");
+        let dependents = sequence.nodes.iter().enumerate().filter(|(_, node)| node.deps.contains(&at.node));
+        for (next, _) in dependents {
+            let progress = &mut call.nodes[next];
+            progress.deps_left -= 1;
+            if progress.deps_left == 0 {
+                self.ready.push_back(NodeAt { call: at.call, node: next });
             }
         }
+        let (nodes_left, outer, caller) = (call.nodes_left, call.outer, call.caller);
+        for job in before {
+            self.plan().link(job, span.first);
+        }
+        if nodes_left > 0 {
+            return None;
+        }
+        let args = self.end_call(at.call, sequence);
+        caller.map(|caller| (caller, outer, args))
     }
 
     /// Links the last nodes of a sequence to its end; returns its args as they are then.
@@ -346,12 +448,16 @@ impl<D: FnMut() -> JobId> Builder<D> {
         let followed: BTreeSet<usize> =
             sequence.nodes.iter().flat_map(|node| node.deps.iter().copied()).collect();
         let mut args = std::mem::take(&mut call.args);
+        let mut lasts = Vec::new();
         for (place, node) in call.nodes.iter_mut().enumerate() {
             args.append(&mut node.exports);
             if !followed.contains(&place) {
-                let last = node.span.expect("all nodes are built").last;
-                self.jobs[last].successors.insert(call.inner.last);
+                lasts.push(node.span.expect("all nodes are built").last);
             }
+        }
+        let end = call.inner.last;
+        for last in lasts {
+            self.plan().link(last, end);
         }
         args
     }
@@ -360,7 +466,7 @@ impl<D: FnMut() -> JobId> Builder<D> {
         let export = |Rename { from, to }: &Rename| match args.get(from) {
             Some(value) => Ok((to.clone(), value.clone())),
             None => Err(BuildError::SetMissing {
-                path: self.path(self.calls[at.call].caller),
+                path: self.path(self.calls[at.call].caller.map(|caller| caller.node)),
                 job_type: work_name(node),
                 arg: from.clone(),
             }),
@@ -369,52 +475,44 @@ impl<D: FnMut() -> JobId> Builder<D> {
     }
 
     fn spec_of<'s>(&self, specs: &'s Specs, at: NodeAt) -> &'s Node {
-        let sequence = specs.sequence(&self.calls[at.call].name);
+        let sequence = specs.callee(&self.calls[at.call].name);
         &sequence.expect("loaded specs call only sequences that exist").nodes[at.node]
     }
 
     /// Where a node stands, from the request inwards.
     fn path(&self, at: Option<NodeAt>) -> NodePath {
         let specs = self.specs.clone();
-        let callers = std::iter::successors(at, |at| self.calls[at.call].caller);
-        let mut path: Vec<_> = callers
+        let caller = |at: &NodeAt| self.calls[at.call].caller.map(|caller| caller.node);
+        let mut path: Vec<_> = std::iter::successors(at, caller)
             .map(|at| (self.calls[at.call].name.clone(), self.spec_of(&specs, at).name.clone()))
             .collect();
         path.reverse();
         NodePath(path)
     }
 
-    /// Puts the jobs in the order of their ids.
     fn finish(&mut self) -> Built {
-        let jobs = std::mem::take(&mut self.jobs);
-        let mut order: Vec<usize> = (0..jobs.len()).collect();
-        order.sort_by_key(|at| jobs[*at].spec.id);
-        let mut places = vec![JobPlace(0); jobs.len()];
-        for (place, at) in order.iter().enumerate() {
-            places[*at] = JobPlace(u32::try_from(place).expect("jobs are bounded"));
-        }
-        let mut sequences = std::mem::take(&mut self.sequences);
-        for sequence in &mut sequences {
-            sequence.begin = places[sequence.begin.0 as usize];
-        }
-        let mut specs: Vec<JobSpec> = jobs
-            .into_iter()
-            .map(|NewJob { spec, successors }| {
-                let mut successors: Vec<JobPlace> = successors.into_iter().map(|at| places[at]).collect();
-                successors.sort_unstable();
-                JobSpec { successors, ..spec }
-            })
-            .collect();
-        specs.sort_by_key(|spec| spec.id);
-        let chain = ValidChain::try_from(ChainParts { jobs: specs, sequences })
-            .expect("a builder builds valid chains");
-        Built { request_type: self.calls[0].name.clone(), args: std::mem::take(&mut self.args), chain }
+        let plan = self.plan.take().expect("a builder finishes once");
+        let request_type = self.calls[0].name.clone();
+        Built { request_type, args: std::mem::take(&mut self.args), chain: plan.into_chain() }
     }
 }
 
-/// The job type or sequence a node stands for.
+/// Why the lists of a node cannot be read.
+enum EachFault {
+    Each(EachError),
+    Build(BuildError),
+}
+
+impl From<EachError> for EachFault {
+    fn from(error: EachError) -> Self {
+        Self::Each(error)
+    }
+}
+
+/// The job type or sequence a node stands for; for a conditional, its name.
 fn work_name(node: &Node) -> Arc<str> {
     match &node.work {
         Work::Job(name) | Work::Sequence(name) => name.clone(),
+        Work::Conditional(_) => node.name.clone(),
     }
 }

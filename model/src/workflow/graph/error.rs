@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use super::CreateError;
-use crate::workflow::chain::JOBS_MAX;
+use crate::{command::COMMAND_BYTES_MAX, workflow::chain::JOBS_MAX};
 
 /// How many ids are drawn for a job before the building gives up: all of them were taken.
 pub(super) const DRAWS_MAX: usize = 100;
@@ -46,6 +46,34 @@ pub enum BuildError {
         /// The arg.
         arg: Arc<str>,
     },
+    /// A list to expand over is none, or not as long as the others.
+    #[error("{path}invalid 'each:': {reason}")]
+    Each {
+        /// Where, from the request inwards.
+        path: NodePath,
+        /// What is wrong.
+        reason: EachError,
+    },
+    /// The value that chooses a sequence is no text.
+    #[error("{path}'if' arg '{arg}' is not a string")]
+    ConditionNotText {
+        /// Where, from the request inwards.
+        path: NodePath,
+        /// The arg.
+        arg: Arc<str>,
+    },
+    /// No sequence is there for the value that chooses, and none for all others.
+    #[error("{path}'if: {arg}' value '{value}' does not match any options: {}", options.join(", "))]
+    NoBranch {
+        /// Where, from the request inwards.
+        path: NodePath,
+        /// The arg.
+        arg: Arc<str>,
+        /// Its value.
+        value: String,
+        /// The values there are, sorted.
+        options: Vec<Arc<str>>,
+    },
     /// A job's type did not create it.
     #[error("{path}cannot build job: {}", create_failure(.job_type, .name, .error))]
     NotCreated {
@@ -61,9 +89,28 @@ pub enum BuildError {
     /// The request would have too many jobs.
     #[error("the request would have more than {JOBS_MAX} jobs")]
     TooManyJobs,
+    /// The request would be too large to store: its jobs hold too much.
+    #[error("the args and bytes of the request's jobs would be more than {COMMAND_BYTES_MAX} bytes")]
+    TooLarge,
     /// No job id was free any more.
     #[error("no job id was free after {DRAWS_MAX} draws")]
     NoJobId,
+}
+
+/// What is wrong with lists to expand over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EachError {
+    /// The value is no list.
+    #[error("arg {arg} is a {kind}, expected a list")]
+    NotAList {
+        /// The arg.
+        arg: Arc<str>,
+        /// What it is instead.
+        kind: &'static str,
+    },
+    /// Lists that are gone through in step differ in length.
+    #[error("each lists have different lengths")]
+    Lengths,
 }
 
 /// Where in nested sequences a node stands, outermost first.

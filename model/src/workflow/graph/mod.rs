@@ -6,7 +6,11 @@
 //!
 //! A sequence called by node `n` becomes `sequence_n_begin → S_begin → … → S_end → sequence_n_end`, all of
 //! them real jobs of type `noop`; the request itself becomes `request_R_begin → R_begin → … → R_end →
-//! request_R_end`.
+//! request_R_end`, the choice of a conditional `conditional_n_begin → …`. A node that is expanded over lists of several
+//! elements becomes its expansions side by side between two pairs of `repeat_n_begin` and `repeat_n_end`, over empty
+//! ones `noop_n_begin → noop_n_end`, and over lists of one element what it is without `each`.
+//!
+//! A request is bounded before it is built: its jobs by [`super::chain::JOBS_MAX`], what they hold by the size of a command.
 
 use std::sync::Arc;
 
@@ -21,11 +25,13 @@ use crate::ids::{JobId, RequestId};
 
 mod args;
 mod builder;
+mod each;
 mod error;
+mod plan;
 
 pub use self::{
     builder::Builder,
-    error::{BuildError, NodePath},
+    error::{BuildError, EachError, NodePath},
 };
 
 /// What the builder needs, has, or refuses.
@@ -68,6 +74,8 @@ pub struct CreateOutput {
     pub args: JsonMap,
     /// What it stored for its runs; opaque.
     pub bytes: Bytes,
+    /// Whether its type says that it does no harm to run it again when nobody knows how far it came.
+    pub idempotent: bool,
 }
 
 /// Why a job was not created.

@@ -64,7 +64,7 @@ impl JobType for HttpRequest {
     fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>> {
         let created = parse(&args).map(|stored| {
             let bytes = serde_json::to_vec(&stored).expect("texts and numbers are serialisable");
-            CreateOutput { args: JsonMap::new(), bytes: bytes.into() }
+            CreateOutput { bytes: bytes.into(), ..CreateOutput::default() }
         });
         ready(created).boxed()
     }

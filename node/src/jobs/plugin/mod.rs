@@ -116,7 +116,9 @@ impl JobType for Plugin {
                 return Err(format!("required arg {missing} is not set"));
             }
             match manifest.create {
-                Create::None => Ok(CreateOutput { args: JsonMap::new(), bytes: encoded(&raw(&args)).into() }),
+                Create::None => {
+                    Ok(CreateOutput { bytes: encoded(&raw(&args)).into(), ..CreateOutput::default() })
+                }
                 Create::Run => {
                     let stdin = encoded(&CreateInput { args: raw(&args) });
                     Ok(plugin.call("create", stdin).await?.created.clone())
