@@ -279,8 +279,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
                 let Some(Some(next)) = entries.next().now_or_never() else { break };
                 batch.push(next?);
             }
+            let is_full = batch.len() == BATCH_ENTRIES_MAX;
             self.apply_batch(batch)?;
-            tokio::task::yield_now().await;
+            if is_full {
+                // There is more to apply, and others have waited.
+                tokio::task::yield_now().await;
+            }
         }
         Ok(())
     }
