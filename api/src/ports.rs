@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use capstan_model::{
+    ids::{NodeId, RequestId},
     spec::Specs,
     workflow::graph::{CreateCall, Created},
 };
+use capstan_raft_store::peer::TryStatus;
 use futures::future::BoxFuture;
 
 /// Gives the request specs this node was started with.
@@ -19,6 +21,14 @@ pub trait JobTypes: Send + Sync + 'static {
     /// Serves the calls side by side, at most 32 at a time, and answers each of them, in any order. The caller bounds the time of
     /// all calls for one request by dropping the future.
     fn create(&self, calls: Vec<CreateCall>) -> BoxFuture<'static, Vec<Created>>;
+}
+
+/// Asks what runs what it is doing.
+pub trait LiveStatus: Send + Sync + 'static {
+    /// What the running tries on `owners` say of themselves, of one request or of all. As many as answer in about a second; those
+    /// that say nothing are left out.
+    fn statuses(&self, owners: Vec<NodeId>, request: Option<RequestId>)
+    -> BoxFuture<'static, Vec<TryStatus>>;
 }
 
 /// Tells how the node is.

@@ -23,7 +23,7 @@ use crate::{
     headers,
     limits::{self, InFlight},
     metrics::{CallMetrics, Operation},
-    ports::{JobTypes, MetricsPage, NodeHealth, Workflows},
+    ports::{JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
     route::{self, Endpoint},
     spin_cycle,
 };
@@ -39,6 +39,8 @@ pub struct Parts {
     pub workflows: Arc<dyn Workflows>,
     /// The job types.
     pub job_types: Arc<dyn JobTypes>,
+    /// What runs, here and on other nodes.
+    pub live_status: Arc<dyn LiveStatus>,
     /// How the node is.
     pub health: Arc<dyn NodeHealth>,
     /// The metrics as text.

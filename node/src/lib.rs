@@ -16,6 +16,7 @@ pub mod executor;
 pub mod guardian;
 pub mod jobs;
 pub mod leadership;
+pub mod live_status;
 pub mod peer_net;
 pub mod server;
 pub mod specs_dir;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use capstan_model::spec::{SpecError, Specs};
+use xxhash_rust::xxh3::Xxh3;
 
 /// Why a directory gives no specs.
 #[derive(Debug, thiserror::Error)]
@@ -27,16 +28,36 @@ fn listed(findings: &[SpecError]) -> String {
     findings.iter().map(|finding| format!("\n  {finding}")).collect()
 }
 
+/// The specs of a directory.
+#[derive(Debug)]
+pub struct SpecsDir {
+    /// What the files say.
+    pub specs: Specs,
+    /// Equal on two nodes when their files have the same names and content.
+    pub hash: u128,
+}
+
 /// Loads every file below `directory` whose name ends in `.yaml`, in any case. Links to files are followed, links to
 /// folders are not, as in Spin Cycle. Files are named by their path within the directory.
 ///
 /// # Errors
 /// Something cannot be read, or a spec is wrong: then none is loaded.
-pub fn load(directory: &Path) -> Result<Specs, SpecsDirError> {
+pub fn load(directory: &Path) -> Result<SpecsDir, SpecsDirError> {
     let mut files = Vec::new();
     collect(directory, directory, &mut files)?;
     files.sort();
-    Specs::load(files).map_err(SpecsDirError::Wrong)
+    let hash = hash(&files);
+    let specs = Specs::load(files).map_err(SpecsDirError::Wrong)?;
+    Ok(SpecsDir { specs, hash })
+}
+
+fn hash(files: &[(String, String)]) -> u128 {
+    let mut hasher = Xxh3::new();
+    for text in files.iter().flat_map(|(name, text)| [name, text]) {
+        hasher.update(&(text.len() as u64).to_le_bytes());
+        hasher.update(text.as_bytes());
+    }
+    hasher.digest128()
 }
 
 fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) -> Result<(), SpecsDirError> {
@@ -74,9 +95,22 @@ mod tests {
         fs::write(directory.path().join("c.yml"), SPEC.replace("NAME", "third")).unwrap();
         std::os::unix::fs::symlink(directory.path(), directory.path().join("circle")).unwrap();
         fs::write(directory.path().join("README.md"), "no spec").unwrap();
-        let specs = load(directory.path()).unwrap();
+        let specs = load(directory.path()).unwrap().specs;
         assert!(specs.sequence("first").is_some() && specs.sequence("second").is_some());
         assert_eq!(specs.sequences().count(), 2);
+    }
+
+    #[test]
+    fn the_hash_tells_names_and_content() {
+        let hash_of = |name: &str, text: &str| {
+            let directory = tempfile::tempdir().unwrap();
+            fs::write(directory.path().join(name), text).unwrap();
+            load(directory.path()).unwrap().hash
+        };
+        let spec = SPEC.replace("NAME", "first");
+        assert_eq!(hash_of("a.yaml", &spec), hash_of("a.yaml", &spec));
+        assert_ne!(hash_of("a.yaml", &spec), hash_of("b.yaml", &spec));
+        assert_ne!(hash_of("a.yaml", &spec), hash_of("a.yaml", &format!("{spec}\n")));
     }
 
     #[test]

@@ -40,8 +40,27 @@ impl Node {
         Self { process, http }
     }
 
+    fn client(&self) -> Client {
+        Client::with_options(vec![self.http.to_string()], ClientOptions::default()).unwrap()
+    }
+
+    /// The names of the requests it knows, once what it says satisfies `holds`.
+    async fn requests_and_alarms(&self, holds: impl Fn(&[String], &[String]) -> bool) -> Vec<String> {
+        let (client, start) = (self.client(), Instant::now());
+        loop {
+            let requests: Vec<_> =
+                client.request_list().await.unwrap().into_iter().map(|entry| entry.name).collect();
+            let alarms = client.cluster_status().await.unwrap().alarms;
+            if holds(&requests, &alarms) {
+                return requests;
+            }
+            assert!(start.elapsed() < PATIENCE, "waited in vain: {requests:?}, {alarms:?}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     async fn ready(&mut self) {
-        let client = Client::with_options(vec![self.http.to_string()], ClientOptions::default()).unwrap();
+        let client = self.client();
         let start = Instant::now();
         while !client.ready().await.is_ok_and(|answer| answer.ready) {
             assert_eq!(self.process.try_wait().unwrap(), None, "it ended");
@@ -149,4 +168,34 @@ async fn a_taken_address_exits_with_78_before_the_data_is_touched() {
     let mut node = Node::start(1, &data.path().join("data"), &["--http-listen", &address]);
     assert_eq!(node.ended().await.code(), Some(78));
     assert_eq!(std::fs::read_dir(data.path().join("data")).unwrap().count(), 0);
+}
+
+const SPEC: &str = "sequences:\n  NAME:\n    request: true\n    args: {}\n    nodes:\n      one:\n        category: job\n        type: noop\n        args: []\n        sets: []\n        deps: []\n";
+
+#[tokio::test]
+async fn a_hangup_loads_the_specs_again_and_wrong_ones_change_nothing() {
+    let (data, specs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let put = |name: &str, text: &str| std::fs::write(specs.path().join(name), text).unwrap();
+    put("a.yaml", &SPEC.replace("NAME", "first"));
+    let mut node = Node::start(1, data.path(), &["--specs", specs.path().to_str().unwrap()]);
+    node.ready().await;
+    let before = node.client().cluster_status().await.unwrap().specs;
+
+    put("b.yaml", &SPEC.replace("NAME", "second"));
+    node.signal(Signal::SIGHUP);
+    let both = node.requests_and_alarms(|requests, _| requests.len() == 2).await;
+    assert_eq!(both, ["first", "second"]);
+    assert_ne!(node.client().cluster_status().await.unwrap().specs, before);
+
+    put("b.yaml", "sequences: [");
+    node.signal(Signal::SIGHUP);
+    let said = |alarms: &[String]| {
+        alarms.iter().any(|alarm| alarm.contains("not reloaded") && alarm.contains("b.yaml"))
+    };
+    assert_eq!(node.requests_and_alarms(|_, alarms| said(alarms)).await, both);
+
+    put("b.yaml", &SPEC.replace("NAME", "third"));
+    node.signal(Signal::SIGHUP);
+    let mended = node.requests_and_alarms(|requests, alarms| requests != both && alarms.is_empty()).await;
+    assert_eq!(mended, ["first", "third"]);
 }

@@ -198,6 +198,7 @@ fn start_tasks(options: &Options, parts: &Parts, shared: &Arc<Shared>, told: lea
             checksum: describing.store.checksums().last().copied(),
             applied: describing.publisher.view().index(),
             disk_nearly_full: describing.sequencer.disk_nearly_full(),
+            specs: describing.heartbeats.announced_specs(),
         }),
         acknowledge: Box::new(move |heartbeat| acknowledging.acknowledge(heartbeat)),
     };

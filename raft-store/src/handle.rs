@@ -139,6 +139,16 @@ pub enum ReadError {
 }
 
 impl ClusterHandle {
+    /// From now on this node's reports to the leader name these request specs, by a hash of their files; `None` when it has none.
+    pub fn announce_specs(&self, hash: Option<u128>) {
+        self.shared.heartbeats.announce_specs(hash);
+    }
+
+    /// What [`Self::announce_specs`] was last told.
+    pub fn announced_specs(&self) -> Option<u128> {
+        self.shared.heartbeats.announced_specs()
+    }
+
     /// Proposes a command and waits until this node has applied it.
     ///
     /// # Errors

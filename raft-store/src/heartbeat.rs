@@ -43,6 +43,8 @@ struct Inner {
     term: u64,
     heard: BTreeMap<NodeId, Heard>,
     verdict: Verdict,
+    /// The hash of this node's own request specs.
+    specs: Option<u128>,
 }
 
 struct Heard {
@@ -82,6 +84,8 @@ pub struct SeenNode {
     pub clock_skew_ms: i64,
     /// Whether its disk is nearly full.
     pub disk_nearly_full: bool,
+    /// A hash of the request specs it has loaded; `None` without any.
+    pub specs: Option<u128>,
 }
 
 impl Heartbeats {
@@ -133,6 +137,7 @@ impl Heartbeats {
             silence: now.saturating_sub(heard.at),
             clock_skew_ms: median.map_or(0, |median| log_time::clock_skew_ms(heard.wall(now), median)),
             disk_nearly_full: heard.heartbeat.disk_nearly_full,
+            specs: heard.heartbeat.specs,
         };
         inner.heard.values().map(seen).collect()
     }
@@ -143,6 +148,15 @@ impl Heartbeats {
                 && now.saturating_sub(heard.at) <= self.timing.owner_lost_after
         };
         log_time::median(inner.heard.values().filter(recent).map(|heard| heard.wall(now)), self.voters.len())
+    }
+
+    /// From now on this node reports these specs.
+    pub(crate) fn announce_specs(&self, hash: Option<u128>) {
+        self.lock().specs = hash;
+    }
+
+    pub(crate) fn announced_specs(&self) -> Option<u128> {
+        self.lock().specs
     }
 
     /// What the leader last said of this node.

@@ -124,6 +124,7 @@ mod tests {
             silence: Duration::from_millis(300),
             clock_skew_ms: 3,
             disk_nearly_full: false,
+            specs: None,
         }
     }
 

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use capstan_model::{
     command::{Sealed, Settled},
-    ids::{ClusterId, DiskId, Incarnation, NodeId},
+    ids::{ClusterId, DiskId, Incarnation, JobId, NodeId, RequestId, TryNo},
     time::Timestamp,
 };
 use futures::future::BoxFuture;
@@ -52,6 +52,11 @@ pub enum PeerRequest {
     Heartbeat(Box<Heartbeat>),
     /// Asks a configured voter whether its data directory is empty, before a cluster is founded.
     IsEmpty,
+    /// Asks what the tries that run there say of themselves; served by what is above the store.
+    LiveStatus {
+        /// Of this request only.
+        request: Option<RequestId>,
+    },
 }
 
 /// The answer to a [`PeerRequest`]. New variants go at the end.
@@ -71,6 +76,21 @@ pub enum PeerReply {
     IsEmpty(bool),
     /// The call could not be served; openraft's errors travel as text.
     Failed(String),
+    /// What running tries say of themselves.
+    LiveStatus(Vec<TryStatus>),
+}
+
+/// What a running try says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TryStatus {
+    /// The request.
+    pub request: RequestId,
+    /// The job.
+    pub job: JobId,
+    /// The try.
+    pub try_no: TryNo,
+    /// Its words; never empty.
+    pub status: String,
 }
 
 /// A batch of sealed commands from one node.
@@ -154,6 +174,8 @@ pub struct Heartbeat {
     pub applied: u64,
     /// Whether its disk is nearly full, so that it must not be made the leader.
     pub disk_nearly_full: bool,
+    /// A hash of the request specs it has loaded; `None` without any.
+    pub specs: Option<u128>,
 }
 
 /// What a node offers and where it is reached; fixed for one incarnation.

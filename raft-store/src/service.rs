@@ -111,6 +111,7 @@ impl PeerService for Service {
                     })
                 }
                 PeerRequest::IsEmpty => PeerReply::IsEmpty(shared.is_empty().await),
+                PeerRequest::LiveStatus { .. } => PeerReply::Failed("the store runs no jobs".to_owned()),
             }
         })
     }

@@ -17,6 +17,8 @@ pub(crate) fn status(api: &Inner) -> Answer {
     let nodes =
         view.state().nodes.iter().map(|(id, record)| node_status(&raft, *id, record, &seen)).collect();
     let not_ready = health::not_ready(api);
+    let mut alarms = api.parts.health.alarms();
+    alarms.extend(other_specs(cluster.announced_specs(), raft.node_id, &seen));
     let body = ClusterStatus {
         cluster_id: raft.cluster_id.map(|id| id.to_string()),
         node_id: raft.node_id.0,
@@ -30,10 +32,11 @@ pub(crate) fn status(api: &Inner) -> Answer {
         voters: raft.voters.iter().map(|id| id.0).collect(),
         learners: raft.learners.iter().map(|id| id.0).collect(),
         nodes,
-        checksum: raft.checksum.map(|(index, sum)| StateChecksum { index, value: format!("{sum:032x}") }),
+        checksum: raft.checksum.map(|(index, sum)| StateChecksum { index, value: hex(sum) }),
         ready: not_ready.is_empty(),
         not_ready,
-        alarms: api.parts.health.alarms(),
+        specs: cluster.announced_specs().map(hex),
+        alarms,
     };
     answer::json(StatusCode::OK, &body)
 }
@@ -49,7 +52,26 @@ fn node_status(raft: &RaftStatus, id: NodeId, record: &NodeRecord, seen: &[SeenN
         incarnation: Some(record.incarnation.boot),
         last_seen_ms: seen.map(|node| u64::try_from(node.silence.as_millis()).unwrap_or(u64::MAX)),
         clock_skew_ms: seen.map(|node| node.clock_skew_ms).or(own_skew),
+        specs: seen.and_then(|node| node.specs).map(hex),
     }
+}
+
+/// Whose request specs are not those of the leader, which hears of all: a request would then depend on the node it is started at.
+fn other_specs(mine: Option<u128>, me: NodeId, seen: &[SeenNode]) -> Option<String> {
+    let others: Vec<_> = seen
+        .iter()
+        .filter(|node| node.incarnation.node != me && node.specs != mine)
+        .map(|node| node.incarnation.node.to_string())
+        .collect();
+    let [first, rest @ ..] = &others[..] else { return None };
+    let whose = rest.iter().fold(format!("node {first}"), |list, id| format!("{list}, node {id}"));
+    Some(format!(
+        "{whose} loaded other request specs than this node: give all nodes the same files, and send SIGHUP to reload them"
+    ))
+}
+
+fn hex(hash: u128) -> String {
+    format!("{hash:032x}")
 }
 
 fn role(role: handle::Role) -> Role {

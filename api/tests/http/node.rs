@@ -10,11 +10,11 @@ use std::{
 
 use capstan_api::{
     Api, Parts,
-    ports::{JobTypes, MetricsPage, NodeHealth, Workflows},
+    ports::{JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
 };
 use capstan_model::{
     command::{Command, NodeJoined},
-    ids::{DiskId, NodeId},
+    ids::{DiskId, NodeId, RequestId},
     spec::Specs,
     time::Timestamp,
     workflow::{
@@ -26,7 +26,7 @@ use capstan_raft_store::{
     cluster::{self, Options, Started},
     engine::RocksDisk,
     handle::{ClusterHandle, ProposeOptions},
-    peer::{Channel, NodeFacts, PeerError, PeerReply, PeerRequest, Transport},
+    peer::{Channel, NodeFacts, PeerError, PeerReply, PeerRequest, Transport, TryStatus},
     ports::{Clock, Entropy, FatalSink},
     timing::Timing,
 };
@@ -72,6 +72,7 @@ impl TestNode {
             cluster: handle.clone(),
             workflows: Arc::new(TestSpecs(Arc::new(specs()))),
             job_types: Arc::new(TestTypes),
+            live_status: Arc::new(Talkative(handle.clone())),
             health: Arc::new(TestHealth(Arc::clone(&draining))),
             metrics: Arc::new(OneMetric),
             clock: Arc::new(StoppedClock),
@@ -97,6 +98,24 @@ async fn join(handle: &ClusterHandle, facts: NodeFacts) {
     let mut applied = handle.watch();
     while handle.view().state().cluster.is_none() {
         applied.changed().await.unwrap();
+    }
+}
+
+/// Every running try says the same of itself.
+struct Talkative(ClusterHandle);
+
+impl LiveStatus for Talkative {
+    fn statuses(&self, owners: Vec<NodeId>, _: Option<RequestId>) -> BoxFuture<'static, Vec<TryStatus>> {
+        assert_eq!(owners, [NodeId(1)], "only owners are asked");
+        let view = self.0.view();
+        let running = view.state().requests.running_under(self.0.incarnation());
+        let told = running.map(|running| TryStatus {
+            request: running.id.request,
+            job: running.id.job,
+            try_no: running.id.try_no,
+            status: "half done".to_owned(),
+        });
+        Box::pin(future::ready(told.collect()))
     }
 }
 

@@ -153,6 +153,7 @@ fn node_table(asked: &[Asked], leader: Option<&ClusterStatus>) -> Table {
         "SNAPSHOT",
         "SEEN",
         "SKEW",
+        "SPECS",
         "READY",
     ]);
     for one in asked {
@@ -171,6 +172,7 @@ fn node_table(asked: &[Asked], leader: Option<&ClusterStatus>) -> Table {
                 Cell::number(status.snapshot),
                 seen_cell(seen),
                 skew_cell(seen),
+                specs_cell(status),
                 if status.ready { Cell::text("yes") } else { Cell::text("no").shaded(Shade::Bad) },
             ]),
             None => {
@@ -187,6 +189,11 @@ fn seen_cell(node: Option<&NodeStatus>) -> Cell {
 
 fn skew_cell(node: Option<&NodeStatus>) -> Cell {
     Cell::maybe(node.and_then(|node| node.clock_skew_ms).map(|ms| format!("{ms:+} ms")))
+}
+
+/// Enough of the hash to see a difference.
+fn specs_cell(status: &ClusterStatus) -> Cell {
+    Cell::maybe(status.specs.as_ref().map(|hash| hash.chars().take(8).collect::<String>()))
 }
 
 /// What an operator should look at, each with the node it is about or comes from.

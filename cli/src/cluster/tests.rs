@@ -17,7 +17,7 @@ fn status(id: u64, state: &str, nodes: &Value) -> String {
         "last_log": 1207, "committed": 1207, "applied": if ready { 1207 } else { 1190 }, "snapshot": 0,
         "voters": [1, 2, 3], "learners": [], "nodes": nodes,
         "checksum": null, "ready": ready, "not_ready": if ready { json!([]) } else { json!(["17 entries behind"]) },
-        "alarms": if ready { json!(["node 3 is silent\u{7}"]) } else { json!([]) },
+        "specs": "0a1b2c3d4e5f", "alarms": if ready { json!(["node 3 is silent\u{7}"]) } else { json!([]) },
     })
     .to_string()
 }
@@ -45,9 +45,9 @@ async fn every_known_node_is_asked_and_the_silent_one_is_shown() {
         "leader node 1, term 4",
         "voters 1, 2, 3; 2 of 3 answered, a majority",
         "",
-        "NODE HTTP STATE TERM LOG COMMITTED APPLIED SNAPSHOT SEEN SKEW READY",
-        "1 127.0.0.1:aaaaa leader 4 1207 1207 1207 0 0 ms -2 ms yes",
-        "2 127.0.0.1:bbbbb follower 4 1207 1207 1190 0 310 ms -2 ms no",
+        "NODE HTTP STATE TERM LOG COMMITTED APPLIED SNAPSHOT SEEN SKEW SPECS READY",
+        "1 127.0.0.1:aaaaa leader 4 1207 1207 1207 0 0 ms -2 ms 0a1b2c3d yes",
+        "2 127.0.0.1:bbbbb follower 4 1207 1207 1190 0 310 ms -2 ms 0a1b2c3d no",
         &format!("3 {dead} no answer"),
         "! node 1: node 3 is silent\\u{7}",
         "! node 2: not ready: 17 entries behind",

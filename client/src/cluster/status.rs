@@ -40,6 +40,9 @@ pub struct ClusterStatus {
     /// Why the node is not ready, one sentence each; empty when it is.
     #[serde(default)]
     pub not_ready: Vec<String>,
+    /// A hash of the request specs this node has loaded, as 32 hexadecimal digits; null without any.
+    #[serde(default)]
+    pub specs: Option<String>,
     /// What an operator should look at, one sentence each, such as a checksum that differs from the majority's.
     #[serde(default)]
     pub alarms: Vec<String>,
@@ -60,6 +63,9 @@ pub struct NodeStatus {
     pub last_seen_ms: Option<u64>,
     /// How far its wall clock is ahead of the median of a majority's, in milliseconds; null when unknown.
     pub clock_skew_ms: Option<i64>,
+    /// A hash of the request specs it has loaded; null when unknown or without any.
+    #[serde(default)]
+    pub specs: Option<String>,
 }
 
 /// The checksum of the live rows at one index: equal on every node that has applied it.
@@ -113,8 +119,8 @@ mod tests {
             r#"{"cluster_id":null,"node_id":1,"leader_id":null,"term":3,"state":"follower","last_log":9,"#,
             r#""committed":8,"applied":8,"snapshot":0,"voters":[1,2,3],"learners":[],"nodes":[{"id":1,"#,
             r#""address":"127.0.0.1:8741","http":"127.0.0.1:8641","incarnation":null,"last_seen_ms":null,"#,
-            r#""clock_skew_ms":-4}],"checksum":{"index":1024,"value":"00ff"},"ready":false,"#,
-            r#""not_ready":["no leader is known"],"alarms":[]}"#
+            r#""clock_skew_ms":-4,"specs":null}],"checksum":{"index":1024,"value":"00ff"},"ready":false,"#,
+            r#""not_ready":["no leader is known"],"specs":"0a","alarms":[]}"#
         );
         let status: ClusterStatus = serde_json::from_str(text).expect("the shape of the page");
         assert_eq!(serde_json::to_string(&status).expect("plain data"), text);

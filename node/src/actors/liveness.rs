@@ -132,6 +132,7 @@ mod tests {
             silence: Duration::ZERO,
             clock_skew_ms: 0,
             disk_nearly_full: false,
+            specs: None,
         }
     }
 

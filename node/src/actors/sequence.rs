@@ -134,7 +134,7 @@ impl Sequence {
         let state = view.state();
         let me = self.tools.cluster.incarnation();
         let wanted: BTreeMap<TryKey, RunningTry<'_>> = running_in(state, me, self.request, self.id)
-            .map(|running| (key_of(&running.id), running))
+            .map(|running| (TryKey::from(&running.id), running))
             .collect();
         let retries = retries_in(state, me, self.request, self.id);
         self.waking.retain(|key| retries.contains_key(key));
@@ -155,7 +155,7 @@ impl Sequence {
     }
 
     fn start(&mut self, running: &RunningTry<'_>, ctx: &mut Context<Self>) {
-        let key = key_of(&running.id);
+        let key = TryKey::from(&running.id);
         let hold = |stage| Held { id: running.id, stream_bytes_max: running.stream_bytes_max, stage };
         let Some(job_type) = self.tools.jobs.get(&running.spec.job_type) else {
             let reason =
@@ -283,7 +283,7 @@ impl Sequence {
 
     /// Proposes the next try once its wait is over. The timer only wakes; whether the time has come is for apply to say.
     fn wake_after(&mut self, wait: Duration, id: TryId, ctx: &mut Context<Self>) {
-        let key = key_of(&id);
+        let key = TryKey::from(&id);
         self.waking.insert(key);
         let (cluster, actor) = (self.tools.cluster.clone(), ctx.address());
         actix::spawn(async move {
@@ -316,10 +316,6 @@ fn cut_after(rejection: &Rejection, stream_bytes_max: usize) -> Option<usize> {
     may_be_cut.then_some(STREAM_BYTES_LEFT)
 }
 
-fn key_of(id: &TryId) -> TryKey {
-    TryKey { request: id.request, job: id.job, try_no: id.try_no, epoch: id.epoch }
-}
-
 fn running_in(
     state: &State,
     me: Incarnation,
@@ -348,7 +344,7 @@ fn retries_in(
         .filter(|waiting| {
             live.job(waiting.id.job).is_some_and(|(spec, _)| live.chain().sequence_id(spec) == sequence)
         })
-        .map(|waiting| (key_of(&waiting.id), (waiting.id, waiting.until.since(state.log_time()))))
+        .map(|waiting| (TryKey::from(&waiting.id), (waiting.id, waiting.until.since(state.log_time()))))
         .collect()
 }
 

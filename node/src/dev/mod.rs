@@ -152,7 +152,7 @@ pub enum DevError {
 pub fn run(args: &DevArgs) -> Result<(), DevError> {
     let begun = Instant::now();
     let requests = match &args.specs {
-        Some(directory) => specs_dir::load(directory)?.request_list(),
+        Some(directory) => specs_dir::load(directory)?.specs.request_list(),
         None => Vec::new(),
     };
     let layout =

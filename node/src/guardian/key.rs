@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use capstan_model::ids::{Epoch, JobId, RequestId, TryNo};
+use capstan_model::{
+    ids::{Epoch, JobId, RequestId, TryNo},
+    workflow::command::TryId,
+};
 use serde::{Deserialize, Serialize};
 
 /// Names one start for ever: within an incarnation a key is started at most once. New variants go at the end.
@@ -40,6 +43,12 @@ impl fmt::Display for ProcessKey {
 impl fmt::Display for TryKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}-{}-{}", self.request, self.job, self.try_no, self.epoch)
+    }
+}
+
+impl From<&TryId> for TryKey {
+    fn from(id: &TryId) -> Self {
+        Self { request: id.request, job: id.job, try_no: id.try_no, epoch: id.epoch }
     }
 }
 

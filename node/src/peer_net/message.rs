@@ -54,7 +54,8 @@ pub(super) struct Hello {
 
 #[cfg(test)]
 mod tests {
-    use capstan_model::ids::{ClusterId, DiskId, Incarnation, NodeId};
+    use capstan_model::ids::{ClusterId, DiskId, Incarnation, JobId, NodeId, RequestId, TryNo};
+    use capstan_raft_store::peer::TryStatus;
 
     use super::*;
 
@@ -74,7 +75,13 @@ mod tests {
 
     #[test]
     fn shipped_messages_keep_their_bytes() {
-        let cases: [(Message, &[u8]); 4] = [
+        let told = TryStatus {
+            request: RequestId([1; 12]),
+            job: JobId(*b"jobA"),
+            try_no: TryNo(2),
+            status: "half".to_owned(),
+        };
+        let cases: [(Message, &[u8]); 6] = [
             (hello(), &[0, 0, 1, 2, 1, 3, 2, 4, 2, 5, 6, 1]),
             (Message::Refused { reason: "no".into() }, &[0, 1, 2, b'n', b'o']),
             (
@@ -82,6 +89,14 @@ mod tests {
                 &[0, 2, 7, 172, 2, 6],
             ),
             (Message::Reply { id: 7, reply: PeerReply::IsEmpty(true) }, &[0, 3, 7, 5, 1]),
+            (
+                Message::Call { id: 7, deadline_ms: 300, request: PeerRequest::LiveStatus { request: None } },
+                &[0, 2, 7, 172, 2, 9, 0],
+            ),
+            (
+                Message::Reply { id: 7, reply: PeerReply::LiveStatus(vec![told]) },
+                b"\0\x03\x07\x07\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01jobA\x02\x04half",
+            ),
         ];
         for (message, bytes) in cases {
             let message = PeerMessage::V1(message);

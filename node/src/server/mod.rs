@@ -5,12 +5,13 @@
 //! ended; only then does the node speak with its peers, and its actors act. Stopping goes the other way.
 //!
 //! * `stop`: why a node stops. `actor_thread`: the one thread of all actors. `lease`: tells the guardian how long
-//!   jobs may run. `ports`: what the API asks of the node. `space`: room on the disk.
+//!   jobs may run. `ports`: what the API asks of the node. `space`: room on the disk. `specs`: the request specs.
 
 mod actor_thread;
 mod lease;
 mod ports;
 mod space;
+mod specs;
 mod stop;
 
 use std::{fs, io, net::SocketAddr, path::PathBuf, pin::pin, process, sync::Arc, time::Duration};
@@ -22,14 +23,16 @@ use capstan_raft_store::{
     peer::NodeFacts,
     ports::FatalSink,
 };
-use tokio::{net::TcpListener, sync::watch, time::timeout};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::timeout,
+};
 use tracing::{error, info, warn};
 
 pub use self::stop::Stop;
-use self::{
-    actor_thread::ActorThread,
-    ports::{Health, LoadedSpecs},
-};
+use self::{actor_thread::ActorThread, ports::Health, specs::LoadedSpecs};
 use crate::{
     actors::Tools,
     clock::SystemClock,
@@ -38,8 +41,9 @@ use crate::{
     executor::{Executor, ExecutorGone, host::HostExecutor},
     guardian::{self, Guardian},
     jobs::{JobTypes, plugin},
+    live_status::{PeersAnswered, Statuses},
     peer_net::PeerNet,
-    specs_dir::{self, SpecsDirError},
+    specs_dir::SpecsDirError,
     telemetry::Metrics,
 };
 
@@ -158,10 +162,7 @@ pub fn run(config: Config, supervision: Supervision) -> Result<(), ServerError> 
         slots = config.slots,
         "starting"
     );
-    let specs = match &config.specs_directory {
-        Some(directory) => LoadedSpecs::new(specs_dir::load(directory)?),
-        None => LoadedSpecs::default(),
-    };
+    let specs = LoadedSpecs::load(config.specs_directory.clone())?;
     fs::create_dir_all(&config.data)
         .map_err(|source| ServerError::Data { path: config.data.clone(), source })?;
     let http = listen("http.listen", config.http_listen)?;
@@ -205,6 +206,7 @@ impl Preparation {
         let Self { config, specs, http, peer, metrics, guardian, supervision } = self;
         let system = |attempt| move |source| ServerError::System { attempt, source };
         let mut stop = Stop::listen(supervision).map_err(system("listen to signals"))?;
+        let hangup = signal(SignalKind::hangup()).map_err(system("listen to signals"))?;
         let http = TcpListener::from_std(http).map_err(system("listen"))?;
         let peer = TcpListener::from_std(peer).map_err(system("listen"))?;
         let executor = Arc::new(HostExecutor::connect(guardian).map_err(system("reach the guardian"))?);
@@ -234,7 +236,13 @@ impl Preparation {
         clear_leftovers(&config).await?;
         executor.begin(handle.incarnation()).await?;
         tokio::spawn(lease::follow(handle.lease(), Arc::clone(&executor) as Arc<dyn Executor>));
-        net.serve(peer, peers);
+        let statuses = Statuses {
+            cluster: handle.clone(),
+            executor: Arc::clone(&executor) as _,
+            jobs: job_types.clone(),
+            transport: Arc::new(net.clone()),
+        };
+        net.serve(peer, Arc::new(PeersAnswered { store: peers, statuses: statuses.clone() }));
         let tools = Tools {
             cluster: handle.clone(),
             executor: Arc::clone(&executor) as _,
@@ -243,11 +251,12 @@ impl Preparation {
         };
         let mut actors = ActorThread::start(tools).map_err(system("start the actors' thread"))?;
 
-        let health = Arc::new(Health::default());
+        let health = Arc::new(Health::new(specs.clone()));
         let api = Api::new(capstan_api::Parts {
             cluster: handle.clone(),
-            workflows: Arc::new(specs),
+            workflows: Arc::new(specs.clone()),
             job_types: Arc::new(job_types),
+            live_status: Arc::new(statuses),
             health: Arc::clone(&health) as _,
             metrics: Arc::clone(&metrics) as _,
             clock: Arc::new(SystemClock),
@@ -257,6 +266,7 @@ impl Preparation {
         let http_options = HttpOptions { drain_max: HTTP_DRAIN, ..HttpOptions::default() };
         let http = tokio::spawn(capstan_api::server::serve(http, api, http_options, http_stopped));
         tokio::spawn(keep_up(metrics));
+        tokio::spawn(specs.reload_on(hangup, handle.clone()));
         info!("serving");
 
         let result = tokio::select! {

@@ -1,39 +1,24 @@
 //! What the API asks of the node.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use capstan_api::ports::{NodeHealth, Workflows};
-use capstan_model::spec::Specs;
+use capstan_api::ports::NodeHealth;
 
-/// The specs this node was started with.
-#[derive(Debug, Default)]
-pub(super) struct LoadedSpecs(Arc<Specs>);
-
-impl LoadedSpecs {
-    pub(super) fn new(specs: Specs) -> Self {
-        for warning in specs.warnings() {
-            tracing::warn!("request specs: {warning}");
-        }
-        Self(Arc::new(specs))
-    }
-}
-
-impl Workflows for LoadedSpecs {
-    fn specs(&self) -> Arc<Specs> {
-        Arc::clone(&self.0)
-    }
-}
+use super::specs::LoadedSpecs;
 
 /// How the node itself is; the API adds what the store says.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Health {
     draining: AtomicBool,
+    specs: LoadedSpecs,
 }
 
 impl Health {
+    /// A node that takes requests built from these specs.
+    pub(super) fn new(specs: LoadedSpecs) -> Self {
+        Self { draining: AtomicBool::new(false), specs }
+    }
+
     /// From now on the node takes no new request.
     pub(super) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
@@ -46,7 +31,7 @@ impl NodeHealth for Health {
     }
 
     fn alarms(&self) -> Vec<String> {
-        Vec::new()
+        self.specs.alarm().into_iter().collect()
     }
 
     fn draining(&self) -> bool {

@@ -54,6 +54,28 @@ async fn a_stop_on_one_node_ends_the_processes_of_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn any_node_tells_what_a_job_says_of_itself_unless_its_owner_is_silent() {
+    let mut cluster = Cluster::start().await;
+    let held = Held::start(&mut cluster, "held").await;
+    let others = cluster.others(held.owner);
+    for node in [held.owner, others[0], others[1]] {
+        let told = running(&mut cluster, node, &held.id).await;
+        assert_eq!(told, [("hold".to_owned(), "holding".to_owned())], "node {node}");
+    }
+    cluster.node(held.owner).signal(Signal::SIGSTOP);
+    let told = running(&mut cluster, others[0], &held.id).await;
+    cluster.node(held.owner).signal(Signal::SIGCONT);
+    assert_eq!(told, [("hold".to_owned(), String::new())], "the job is shown, without its words");
+    cluster.end().await;
+}
+
+/// The names of the jobs that run, each with what it says.
+async fn running(cluster: &mut Cluster, node: u64, id: &str) -> Vec<(String, String)> {
+    let status = cluster.node(node).client().running(Some(id), ReadOptions::default()).await.unwrap();
+    status.jobs.into_iter().map(|job| (job.name, job.status)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn processes_die_with_a_killed_owner_and_its_request_goes_on_as_its_retries_allow() {
     for (kind, expected, tries) in [("held", State::Fail, 1), ("held-again", State::Complete, 2)] {
         let mut cluster = Cluster::start().await;

@@ -42,6 +42,7 @@ fn report(node: u64, wall_secs: u64) -> Heartbeat {
         checksum: None,
         applied: 0,
         disk_nearly_full: false,
+        specs: None,
     }
 }
 
