@@ -26,6 +26,7 @@ pub(crate) struct Console {
 /// What the streams of a console are.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Terminal {
+    pub(crate) input: bool,
     pub(crate) out: bool,
     pub(crate) err: bool,
     pub(crate) out_colour: bool,
@@ -50,6 +51,7 @@ impl Console {
             out: Box::new(io::BufWriter::new(io::stdout())),
             err: Box::new(io::stderr()),
             terminal: Terminal {
+                input: io::stdin().is_terminal(),
                 out: io::stdout().is_terminal(),
                 err: io::stderr().is_terminal(),
                 out_colour: takes_colour(Stream::Stdout),

@@ -39,11 +39,21 @@ pub(crate) async fn run(node: &str, line: &[&str]) -> Ran {
 
 /// As [`run`], on streams that are terminals.
 pub(crate) async fn run_on(terminal: Terminal, node: &str, line: &[&str]) -> Ran {
+    run_with_input("", terminal, node, line).await
+}
+
+/// As [`run_on`], with something to read on standard input.
+pub(crate) async fn run_with_input(
+    input: &'static str,
+    terminal: Terminal,
+    node: &str,
+    line: &[&str],
+) -> Ran {
     let words = ["capstan"].into_iter().chain(line.iter().copied()).chain(["--addr", node]);
     let command = Capstan::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).command;
     let (out, err) = (Sink::default(), Sink::default());
     let mut console = Console {
-        input: Box::new(io::empty()),
+        input: Box::new(input.as_bytes()),
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
         terminal,

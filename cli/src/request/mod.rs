@@ -2,6 +2,8 @@
 
 mod log;
 mod ls;
+mod prompt;
+mod running;
 mod show;
 mod start;
 mod stop;
@@ -22,6 +24,8 @@ pub enum RequestCommand {
     Start(start::Start),
     /// List requests, newest first
     Ls(ls::Ls),
+    /// Show what runs now
+    Running(running::Running),
     /// Show a request and its jobs
     Show(show::Show),
     /// Show what the jobs of a request wrote
@@ -41,6 +45,7 @@ pub(crate) async fn run(
     match command {
         RequestCommand::Start(start) => start::run(start, options, console).await,
         RequestCommand::Ls(ls) => ls::run(ls, options, console).await,
+        RequestCommand::Running(running) => running::run(running, options, console).await,
         RequestCommand::Show(show) => show::run(show, options, console).await,
         RequestCommand::Log(log) => log::run(log, options, console).await,
         RequestCommand::Wait(wait) => wait::run(wait, options, console).await,

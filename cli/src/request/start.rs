@@ -3,7 +3,7 @@
 use capstan_client::spin_cycle::CreateRequest;
 use serde_json::{Map, Value};
 
-use super::{suggest, wait};
+use super::{prompt, suggest, wait};
 use crate::{
     console::Console,
     failure::Failure,
@@ -15,7 +15,8 @@ use crate::{
 pub struct Start {
     /// The request's name
     name: String,
-    /// Its args: NAME=TEXT, or NAME:=JSON for lists and other values that are no text
+    /// Its args: NAME=TEXT, or NAME:=JSON for lists and other values that are no text; on a terminal, required ones that are
+    /// missing are asked for
     #[arg(value_name = "ARG", value_parser = parse_arg)]
     args: Vec<(String, Value)>,
     /// Wait until it has ended; exit 0 only if it is complete
@@ -25,8 +26,12 @@ pub struct Start {
 
 pub(super) async fn run(start: Start, options: &CallOptions, console: &mut Console) -> Result<(), Failure> {
     let client = options.client()?;
-    let args: Map<String, Value> = start.args.into_iter().collect();
-    suggest::check(&start.name, &args, &client.request_list().await?)?;
+    let mut args: Map<String, Value> = start.args.into_iter().collect();
+    let offered = client.request_list().await?;
+    if let Some(entry) = offered.iter().find(|entry| entry.name == start.name) {
+        prompt::complete(entry, &mut args, console)?;
+    }
+    suggest::check(&start.name, &args, &offered)?;
     let create = CreateRequest { kind: start.name, args: (!args.is_empty()).then_some(args) };
     let request = client.create_request(&create).await?;
     if start.wait {

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     console::Terminal,
     failure::Exit,
-    testing::{Reply, node, ok, run, run_on},
+    testing::{Reply, node, ok, run, run_on, run_with_input},
 };
 
 const ID: &str = "dc05ckj8di16o61bq710";
@@ -234,4 +234,40 @@ async fn an_unknown_request_is_not_found() {
         "{}",
         ran.err
     );
+}
+
+#[tokio::test]
+async fn running_shows_jobs_with_their_words() {
+    let node = node(vec![ok(RUNNING, running(1))]).await;
+    let ran = run(&node, &["request", "running", ID]).await;
+    let lines: Vec<Vec<&str>> = ran.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0].join(" "), "ID REQUEST DONE JOB TYPE TRY RUNS FOR STATUS");
+    assert_eq!(lines[1].join(" "), format!("{ID} sleeper 1 of 3 nap sleep 2 2.0 s sleeping"));
+    assert_eq!(ran.exit, Exit::Done);
+}
+
+#[tokio::test]
+async fn running_without_jobs_says_so_beside_the_table() {
+    let node = node(vec![ok("GET /api/v1/status/running ", r#"{"jobs":[],"requests":{}}"#)]).await;
+    let ran = run(&node, &["request", "running"]).await;
+    assert_eq!((ran.out.as_str(), ran.err.as_str(), ran.exit), ("", "no running jobs\n", Exit::Done));
+}
+
+const PERSON: Terminal = Terminal { input: true, out: true, err: true, out_colour: false, err_colour: false };
+
+#[tokio::test]
+async fn a_person_is_asked_for_missing_args_until_something_is_entered() {
+    let node =
+        node(vec![ok(LIST, list()), ok(CREATE, request(2, 0)), ok(r#""ms":"25""#, request(2, 0))]).await;
+    let ran = run_with_input("\n25\n", PERSON, &node, &["request", "start", "sleeper"]).await;
+    assert!(ran.err.starts_with("# how long\nms=ms="), "{}", ran.err);
+    assert_eq!((ran.out, ran.exit), (format!("started sleeper request {ID}\n"), Exit::Done));
+}
+
+#[tokio::test]
+async fn a_person_who_enters_nothing_starts_nothing() {
+    let node = node(vec![ok(LIST, list())]).await;
+    let ran = run_with_input("\n", PERSON, &node, &["request", "start", "sleeper"]).await;
+    assert!(ran.err.contains("sleeper needs ms, and nothing was entered"), "{}", ran.err);
+    assert_eq!(ran.exit, Exit::Usage);
 }
