@@ -17,6 +17,7 @@ pub mod guardian;
 pub mod jobs;
 pub mod leadership;
 pub mod live_status;
+pub mod lost;
 pub mod peer_net;
 pub mod server;
 pub mod specs_dir;

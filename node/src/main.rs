@@ -9,7 +9,8 @@ use capstan_node::{
     config::{Config, EXIT_CONFIG, ServerArgs},
     dev, guardian,
     jobs::http_request,
-    server::{self, Supervision},
+    lost,
+    server::{self, End, Supervision},
     telemetry,
 };
 use clap::Parser;
@@ -74,7 +75,11 @@ fn run_server(args: ServerArgs) -> ExitCode {
     }
     telemetry::start_log(&config.log);
     match server::run(config, supervision) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Stopped) => ExitCode::SUCCESS,
+        Ok(End::Lost) => match lost::begin_again() {
+            Ok(never) => match never {},
+            Err(error) => complain(&error, 1),
+        },
         Err(error) => complain(&error, error.exit_code()),
     }
 }

@@ -42,6 +42,7 @@ use crate::{
     guardian::{self, Guardian},
     jobs::{JobTypes, plugin},
     live_status::{PeersAnswered, Statuses},
+    lost,
     peer_net::PeerNet,
     specs_dir::SpecsDirError,
     telemetry::Metrics,
@@ -145,11 +146,20 @@ pub enum Supervision {
     Stdin,
 }
 
-/// Runs one node until a signal stops it. Called while the process has one thread.
+/// Why a node ended without trouble of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was told to stop.
+    Stopped,
+    /// The cluster has declared this life of it lost: the process should begin another, see [`lost::begin_again`].
+    Lost,
+}
+
+/// Runs one node until a signal stops it, or the cluster has given it up. Called while the process has one thread.
 ///
 /// # Errors
 /// It did not start, or stopped by itself; [`ServerError::exit_code`] says with which code to exit.
-pub fn run(config: Config, supervision: Supervision) -> Result<(), ServerError> {
+pub fn run(config: Config, supervision: Supervision) -> Result<End, ServerError> {
     let system = |attempt| move |source| ServerError::System { attempt, source };
     info!(
         node = %config.node,
@@ -202,7 +212,7 @@ struct Preparation {
 }
 
 impl Preparation {
-    async fn run(self) -> Result<(), ServerError> {
+    async fn run(self) -> Result<End, ServerError> {
         let Self { config, specs, http, peer, metrics, guardian, supervision } = self;
         let system = |attempt| move |source| ServerError::System { attempt, source };
         let mut stop = Stop::listen(supervision).map_err(system("listen to signals"))?;
@@ -226,7 +236,7 @@ impl Preparation {
                 () = space::wait_for(&disk) => {}
                 reason = stop.requested() => {
                     info!("stopping: {reason}");
-                    return Ok(());
+                    return Ok(End::Stopped);
                 }
             }
         }
@@ -272,7 +282,11 @@ impl Preparation {
         let result = tokio::select! {
             reason = stop.requested() => {
                 info!("stopping: {reason}");
-                Ok(())
+                Ok(End::Stopped)
+            }
+            () = lost::declared(handle.clone()) => {
+                warn!("the cluster has declared this node lost and gave its work to others; beginning a new life");
+                Ok(End::Lost)
             }
             () = &mut guardian_gone => Err(ServerError::Guardian),
             () = actors.ended() => Err(ServerError::Actors),
