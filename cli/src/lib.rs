@@ -1,7 +1,7 @@
-//! The client commands of the `capstan` binary: `capstan variable | cluster | request`.
+//! The client commands of the `capstan` binary: `capstan variable | cluster | request | spec`.
 //!
 //! They talk to a running cluster through `capstan-client` and never touch a data directory, so this crate does not
-//! link the store. The binary embeds [`Command`] in its own command line and hands what was parsed to [`run`]:
+//! link the store. `capstan spec` needs no cluster: it reads files through [`ports`]. The binary embeds [`Command`] in its own command line and hands what was parsed to [`run`]:
 //!
 //! ```
 //! #[derive(clap::Parser)]
@@ -19,7 +19,9 @@ mod cluster;
 mod console;
 mod failure;
 mod options;
+pub mod ports;
 mod request;
+mod spec;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -32,6 +34,7 @@ pub use options::CallOptions;
 
 use console::Console;
 use failure::Failure;
+use ports::SpecTools;
 
 /// What a client command is asked to do.
 #[derive(Debug, clap::Subcommand)]
@@ -45,6 +48,9 @@ pub enum Command {
     /// Start requests and follow them
     #[command(after_help = EXIT_CODES)]
     Request(Called<request::RequestCommand>),
+    /// Look at request specs on this machine
+    #[command(after_help = EXIT_CODES)]
+    Spec(spec::SpecArgs),
 }
 
 /// A subcommand with the options every client command has.
@@ -57,16 +63,17 @@ pub struct Called<C: clap::Subcommand> {
 }
 
 /// Runs one client command on the process's own standard streams.
-pub async fn run(command: Command) -> ExitCode {
+pub async fn run(command: Command, tools: &dyn SpecTools) -> ExitCode {
     let mut console = Console::of_process();
-    let result = execute(command, &mut console).await;
+    let result = execute(command, tools, &mut console).await;
     failure::conclude(result, &mut console).into()
 }
 
-async fn execute(command: Command, console: &mut Console) -> Result<(), Failure> {
+async fn execute(command: Command, tools: &dyn SpecTools, console: &mut Console) -> Result<(), Failure> {
     match command {
         Command::Variable(called) => variable::run(called.command, &called.options, console).await,
         Command::Cluster(called) => cluster::run(called.command, &called.options, console).await,
         Command::Request(called) => request::run(called.command, &called.options, console).await,
+        Command::Spec(args) => spec::run(args, tools, console).await,
     }
 }

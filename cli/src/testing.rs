@@ -1,12 +1,19 @@
 //! A console that remembers what was written, and a node that answers from a table, for this crate's tests.
 
 use std::{
+    fs,
     io::{self, Write},
+    path::Path,
     sync::{Arc, Mutex},
 };
 
 use capstan_client::spin_cycle::UtcTime;
+use capstan_model::{
+    spec::Specs,
+    workflow::graph::{CreateCall, CreateOutput, Created},
+};
 use clap::Parser;
+use futures::future::{BoxFuture, ready};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -16,6 +23,7 @@ use crate::{
     Command,
     console::{Console, Terminal},
     failure::{self, Exit},
+    ports::{JobFactory, LoadError, SpecTools},
 };
 
 #[derive(Debug, Parser)]
@@ -49,7 +57,8 @@ pub(crate) async fn run_with_input(
     node: &str,
     line: &[&str],
 ) -> Ran {
-    let words = ["capstan"].into_iter().chain(line.iter().copied()).chain(["--addr", node]);
+    let address: &[&str] = if node.is_empty() { &[] } else { &["--addr", node] };
+    let words = ["capstan"].iter().chain(line).chain(address);
     let command = Capstan::try_parse_from(words).unwrap_or_else(|error| panic!("{error}")).command;
     let (out, err) = (Sink::default(), Sink::default());
     let mut console = Console {
@@ -59,9 +68,36 @@ pub(crate) async fn run_with_input(
         terminal,
         now: || UtcTime::parse("2026-11-20T14:17:00Z").unwrap(),
     };
-    let result = crate::execute(command, &mut console).await;
+    let result = crate::execute(command, &Files, &mut console).await;
     let exit = failure::conclude(result, &mut console);
     Ran { out: out.text(), err: err.text(), exit }
+}
+
+/// Reads the files of one directory, and knows what a node without plugins does.
+struct Files;
+
+impl SpecTools for Files {
+    fn load(&self, directory: &Path) -> Result<Specs, LoadError> {
+        let unreadable = |error: io::Error| LoadError::Unreadable(error.to_string());
+        let mut files = Vec::new();
+        for entry in fs::read_dir(directory).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            files.push((name, fs::read_to_string(&path).map_err(unreadable)?));
+        }
+        Specs::load(files).map_err(LoadError::Wrong)
+    }
+
+    fn job_types(&self, _: Option<&Path>) -> BoxFuture<'static, Result<Box<dyn JobFactory>, String>> {
+        Box::pin(ready(Ok(Box::new(Self) as Box<dyn JobFactory>)))
+    }
+}
+
+impl JobFactory for Files {
+    fn create(&self, calls: Vec<CreateCall>) -> BoxFuture<'static, Vec<Created>> {
+        let created = |call: CreateCall| Created { job: call.job, result: Ok(CreateOutput::default()) };
+        Box::pin(ready(calls.into_iter().map(created).collect()))
+    }
 }
 
 #[derive(Clone, Default)]

@@ -20,5 +20,6 @@ pub mod live_status;
 pub mod lost;
 pub mod peer_net;
 pub mod server;
+pub mod spec_tools;
 pub mod specs_dir;
 pub mod telemetry;

@@ -11,6 +11,7 @@ use capstan_node::{
     jobs::http_request,
     lost,
     server::{self, End, Supervision},
+    spec_tools::NodeTools,
     telemetry,
 };
 use clap::Parser;
@@ -86,7 +87,7 @@ fn run_server(args: ServerArgs) -> ExitCode {
 
 fn run_client(command: capstan_cli::Command) -> ExitCode {
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(capstan_cli::run(command)),
+        Ok(runtime) => runtime.block_on(capstan_cli::run(command, &NodeTools)),
         Err(error) => complain(&error, 1),
     }
 }

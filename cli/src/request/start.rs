@@ -8,6 +8,7 @@ use crate::{
     console::Console,
     failure::Failure,
     options::{CallOptions, Output},
+    text::arg,
 };
 
 /// What to start.
@@ -17,7 +18,7 @@ pub struct Start {
     name: String,
     /// Its args: NAME=TEXT, or NAME:=JSON for lists and other values that are no text; on a terminal, required ones that are
     /// missing are asked for
-    #[arg(value_name = "ARG", value_parser = parse_arg)]
+    #[arg(value_name = "ARG", value_parser = arg::parse)]
     args: Vec<(String, Value)>,
     /// Wait until it has ended; exit 0 only if it is complete
     #[arg(short, long)]
@@ -46,46 +47,4 @@ pub(super) async fn run(start: Start, options: &CallOptions, console: &mut Conso
         }
     }
     Ok(())
-}
-
-fn parse_arg(text: &str) -> Result<(String, Value), String> {
-    let Some((name, value)) = text.split_once('=') else {
-        return Err("an arg is NAME=TEXT, or NAME:=JSON".to_owned());
-    };
-    let (name, value) = match name.strip_suffix(':') {
-        Some(name) => {
-            let value =
-                serde_json::from_str(value).map_err(|error| format!("{value:?} is not JSON: {error}"))?;
-            (name, value)
-        }
-        None => (name, Value::from(value)),
-    };
-    if name.is_empty() {
-        return Err("an arg needs a name before the =".to_owned());
-    }
-    Ok((name.to_owned(), value))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn args_are_texts_unless_marked_as_json() {
-        let cases = [
-            ("host=db7", "host", json!("db7")),
-            ("ms=5", "ms", json!("5")),
-            ("note=", "note", json!("")),
-            ("filter=a=b", "filter", json!("a=b")),
-            (r#"hosts:=["h1","h2"]"#, "hosts", json!(["h1", "h2"])),
-        ];
-        for (text, name, value) in cases {
-            assert_eq!(parse_arg(text), Ok((name.to_owned(), value)), "{text}");
-        }
-        for wrong in ["host", "=db7", ":=1", "hosts:=[h1]"] {
-            assert!(parse_arg(wrong).is_err(), "{wrong}");
-        }
-    }
 }
