@@ -10,11 +10,11 @@ use std::{
 
 use capstan_api::{
     Api, Parts as ApiParts,
-    ports::{JobTypes, MetricsPage, NodeHealth, Workflows},
+    ports::{JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
 };
 use capstan_model::{
     command::{Command, NodeJoined},
-    ids::NodeId,
+    ids::{NodeId, RequestId},
     spec::Specs,
     time::Timestamp,
     workflow::graph::{CreateCall, Created},
@@ -23,7 +23,7 @@ use capstan_raft_store::{
     cluster::{self, Options, Parts, Started},
     engine::Disk,
     handle::{ClusterHandle, ProposeOptions},
-    peer::{NodeFacts, Transport},
+    peer::{NodeFacts, Transport, TryStatus},
     ports::{Clock, Entropy, FatalSink},
     runtime,
     timing::Timing,
@@ -84,6 +84,7 @@ impl Life {
             cluster: handle.clone(),
             workflows: Arc::new(NoSpecs(Arc::default())),
             job_types: Arc::new(NoJobTypes),
+            live_status: Arc::new(NoWords),
             health: Arc::new(AlwaysWell),
             metrics: Arc::new(NoMetrics),
             clock,
@@ -255,6 +256,14 @@ struct NoJobTypes;
 
 impl JobTypes for NoJobTypes {
     fn create(&self, _calls: Vec<CreateCall>) -> BoxFuture<'static, Vec<Created>> {
+        Box::pin(future::ready(Vec::new()))
+    }
+}
+
+struct NoWords;
+
+impl LiveStatus for NoWords {
+    fn statuses(&self, _: Vec<NodeId>, _: Option<RequestId>) -> BoxFuture<'static, Vec<TryStatus>> {
         Box::pin(future::ready(Vec::new()))
     }
 }
