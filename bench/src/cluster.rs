@@ -73,16 +73,31 @@ impl ReadyNode {
 impl Cluster {
     /// Starts nodes with `capstan dev` on a fresh data directory and waits until all are ready.
     pub(crate) async fn start(args: &ClusterArgs) -> anyhow::Result<Self> {
+        Self::start_in(Scratch::below(&args.data)?, args, None).await
+    }
+
+    /// The same, with request specs.
+    pub(crate) async fn start_with_specs(args: &ClusterArgs, specs: &str) -> anyhow::Result<Self> {
+        let scratch = Scratch::below(&args.data)?;
+        let folder = scratch.path().join("specs");
+        fs::create_dir(&folder)?;
+        fs::write(folder.join("specs.yaml"), specs)?;
+        Self::start_in(scratch, args, Some(&folder)).await
+    }
+
+    async fn start_in(scratch: Scratch, args: &ClusterArgs, specs: Option<&Path>) -> anyhow::Result<Self> {
         let program = match &args.capstan {
             Some(program) => program.clone(),
             None => beside_this_program()?,
         };
-        let scratch = Scratch::below(&args.data)?;
         let ready_file = scratch.path().join("ready.json");
         let mut command = Command::new(program);
         command.arg("dev").args(["--log-level", "warn"]).args(["--nodes", &args.nodes.to_string()]);
         command.args(["--base-port", &args.base_port.to_string()]);
         command.arg("--data").arg(scratch.path().join("nodes")).arg("--ready-file").arg(&ready_file);
+        if let Some(specs) = specs {
+            command.arg("--specs").arg(specs);
+        }
         let mut supervisor = Process::start(&mut command, &scratch.path().join("log"))?;
         let begun = Instant::now();
         while !ready_file.exists() {

@@ -23,6 +23,8 @@ const HEADERS_MAX: usize = 32;
 pub(crate) struct HttpClient {
     address: SocketAddr,
     socket: Option<TcpStream>,
+    /// A header line of every call, with its end.
+    header: &'static str,
     sending: BytesMut,
     received: BytesMut,
 }
@@ -30,7 +32,12 @@ pub(crate) struct HttpClient {
 impl HttpClient {
     /// Connects to nobody yet.
     pub(crate) fn new(address: SocketAddr) -> Self {
-        Self { address, socket: None, sending: BytesMut::new(), received: BytesMut::new() }
+        Self { address, socket: None, header: "", sending: BytesMut::new(), received: BytesMut::new() }
+    }
+
+    /// One that says of every body that it is JSON.
+    pub(crate) fn json(address: SocketAddr) -> Self {
+        Self { header: "Content-Type: application/json\r\n", ..Self::new(address) }
     }
 
     /// Calls and returns status and body. After an error the connection is closed.
@@ -72,11 +79,11 @@ impl HttpClient {
                 closed.insert(socket)
             }
         };
-        let (address, bytes) = (self.address, body.len());
+        let (address, header, bytes) = (self.address, self.header, body.len());
         self.sending.clear();
         write!(
             self.sending,
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {bytes}\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\n{header}Content-Length: {bytes}\r\n\r\n"
         )?;
         self.sending.extend_from_slice(body);
         socket.write_all(&self.sending).await?;

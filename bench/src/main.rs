@@ -1,7 +1,7 @@
 //! `bench`: how fast Capstan is, beside what the disk can do and beside etcd.
 //!
 //! * [`load`]: closed loops of clients. [`workload`]: what they write and read. [`report`]: what comes out.
-//! * [`throughput`], [`failover`], [`raft`]: benchmarks of Capstan. [`calls`], [`cluster`]: its API, its processes.
+//! * [`throughput`], [`failover`], [`requests`], [`raft`]: benchmarks of Capstan. [`calls`], [`cluster`]: its API, its processes.
 //! * [`against_etcd`]: the same load on etcd, in turn; [`etcd`]: its API and processes.
 
 mod against_etcd;
@@ -16,6 +16,7 @@ mod load;
 mod process;
 mod raft;
 mod report;
+mod requests;
 mod scratch;
 mod throughput;
 mod workload;
@@ -43,6 +44,8 @@ enum Bench {
     Failover(failover::FailoverArgs),
     /// Committed writes per second without HTTP, three stores in this process
     Raft(raft::RaftArgs),
+    /// Requests created and finished per second
+    Requests(requests::RequestsArgs),
     /// Writes and reads of Capstan and of etcd, which must be installed, as a ratio
     AgainstEtcd(against_etcd::AgainstEtcdArgs),
 }
@@ -82,6 +85,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         Bench::Reads(args) => throughput::measure(Kind::Read, args).await,
         Bench::Failover(args) => failover::run(args).await,
         Bench::Raft(args) => raft::run(args).await,
+        Bench::Requests(args) => requests::run(args).await,
         Bench::AgainstEtcd(args) => against_etcd::run(args).await,
     }
 }
