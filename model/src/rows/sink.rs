@@ -1,5 +1,7 @@
 //! The sink: row changes of one entry, and what they change in the checksum.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -9,17 +11,28 @@ use super::{ARCHIVE_FROM, Archived, Key, Live, RowChange, Table, row_hash};
 #[derive(Debug)]
 pub struct RowSink {
     index: u64,
-    changes: Vec<RowChange>,
+    /// Keys and values one after the other: an allocation for each would cost more than encoding them.
+    bytes: Vec<u8>,
+    changes: Vec<Change>,
     /// To be added to the checksum, modulo 2^128.
     checksum: u128,
-    /// Buffers, kept so that encoding allocates only what it hands out.
+    /// Buffers for what is being encoded: a row that panics in this leaves `bytes` whole, and the sink can go back.
     old: Vec<u8>,
     new: Vec<u8>,
+}
+
+/// A row change, by where its parts are in the sink's bytes.
+#[derive(Debug)]
+struct Change {
+    key: Range<usize>,
+    /// `None` when the row is gone.
+    value: Option<Range<usize>>,
 }
 
 /// A point a [`RowSink`] can go back to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mark {
+    bytes: usize,
     changes: usize,
     checksum: u128,
 }
@@ -27,7 +40,7 @@ pub(crate) struct Mark {
 impl RowSink {
     /// An empty sink for the entry at `index`.
     pub fn new(index: u64) -> Self {
-        Self { index, changes: Vec::new(), checksum: 0, old: Vec::new(), new: Vec::new() }
+        Self { index, bytes: vec![], changes: vec![], checksum: 0, old: vec![], new: vec![] }
     }
 
     /// The index of the entry being applied.
@@ -50,12 +63,11 @@ impl RowSink {
         if old.is_some() {
             self.checksum = self.checksum.wrapping_sub(row_hash(key, &self.old));
         }
-        let key_bytes = Bytes::copy_from_slice(key);
         if new.is_some() {
             self.checksum = self.checksum.wrapping_add(row_hash(key, &self.new));
-            self.changes.push(RowChange::Put { key: key_bytes, value: Bytes::copy_from_slice(&self.new) });
+            self.put(key);
         } else {
-            self.changes.push(RowChange::Delete { key: key_bytes });
+            self.delete(key);
         }
     }
 
@@ -66,10 +78,7 @@ impl RowSink {
             "an archive row has an archive key"
         );
         encode_into(&mut self.new, &Archived::V1 { index: self.index, row });
-        self.changes.push(RowChange::Put {
-            key: Bytes::copy_from_slice(key),
-            value: Bytes::copy_from_slice(&self.new),
-        });
+        self.put(key);
     }
 
     /// Removes one archive row.
@@ -78,22 +87,46 @@ impl RowSink {
             Table::of(key).is_some_and(|t| t as u8 >= ARCHIVE_FROM),
             "an archive row has an archive key"
         );
-        self.changes.push(RowChange::Delete { key: Bytes::copy_from_slice(key) });
+        self.delete(key);
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark { changes: self.changes.len(), checksum: self.checksum }
+        Mark { bytes: self.bytes.len(), changes: self.changes.len(), checksum: self.checksum }
     }
 
     /// Forgets everything since the mark.
     pub(crate) fn rewind(&mut self, mark: Mark) {
+        self.bytes.truncate(mark.bytes);
         self.changes.truncate(mark.changes);
         self.checksum = mark.checksum;
     }
 
-    /// The changes, and what to add to the checksum.
+    /// The changes, and what to add to the checksum. The changes share one buffer.
     pub fn finish(self) -> (Vec<RowChange>, u128) {
-        (self.changes, self.checksum)
+        let bytes = Bytes::from(self.bytes);
+        let changes = self.changes.into_iter().map(|Change { key, value }| {
+            let key = bytes.slice(key);
+            match value {
+                Some(value) => RowChange::Put { key, value: bytes.slice(value) },
+                None => RowChange::Delete { key },
+            }
+        });
+        (changes.collect(), self.checksum)
+    }
+
+    /// Notes that the key has the value that was encoded last.
+    fn put(&mut self, key: &Key) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(&self.new);
+        self.changes.push(Change { key: start..middle, value: Some(middle..self.bytes.len()) });
+    }
+
+    fn delete(&mut self, key: &Key) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.changes.push(Change { key: start..self.bytes.len(), value: None });
     }
 }
 
