@@ -236,6 +236,8 @@ impl ApiError {
                 Rejection::NothingDue { .. } => (S::CONFLICT, "nothing_due"),
                 Rejection::TryOver { .. } => (S::CONFLICT, "try_over"),
                 Rejection::NotOwner { .. } => (S::CONFLICT, "not_owner"),
+                Rejection::NoSuchNode { .. } => (S::NOT_FOUND, "no_such_node"),
+                Rejection::MayWait { .. } => (S::CONFLICT, "may_wait"),
             },
             Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
                 ProposeError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),

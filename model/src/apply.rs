@@ -57,7 +57,7 @@ type Decision = Result<(Answer, Vec<Event>), Rejection>;
 fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
     match command {
         Command::FoundCluster { cluster } => cluster::found(state, at, *cluster),
-        Command::NodeJoined(joined) => nodes::join(state, joined).map(|events| (Answer::Done, events)),
+        Command::NodeJoined(joined) => done(nodes::join(state, joined)),
         Command::PutVariable { name, value, condition } => variables::put(state, name, value, *condition),
         Command::DeleteVariable { name, condition } => variables::delete(state, name, *condition),
         Command::SetSetting(setting) => settings::set(&state.settings, *setting),
@@ -67,7 +67,19 @@ fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
         Command::FinishTry(finish) => workflow::handle::finish_try(state, at, finish).map(of_workflow),
         Command::StartRetry(start) => workflow::handle::start_retry(state, at, start).map(of_workflow),
         Command::StopRequest(stop) => workflow::handle::stop_request(state, at, stop).map(of_workflow),
+        Command::NodeLost { incarnation } => done(nodes::lose(state, *incarnation)),
+        Command::TakeOver => Ok(of_workflow((Answer::Done, workflow::handle::take_over(state, at)))),
+        Command::DrainNode { node } => done(nodes::drain(state, *node, true)),
+        Command::UndrainNode { node } => done(nodes::drain(state, *node, false)),
+        Command::NodeLeaving { incarnation } => done(nodes::leave(state, *incarnation)),
+        Command::EndSuspended { request } => {
+            workflow::handle::end_suspended(state, at, *request).map(of_workflow)
+        }
     }
+}
+
+fn done(events: Result<Vec<Event>, Rejection>) -> Decision {
+    events.map(|events| (Answer::Done, events))
 }
 
 fn of_workflow((answer, events): (Answer, Vec<workflow::event::WorkflowEvent>)) -> (Answer, Vec<Event>) {
@@ -77,8 +89,14 @@ fn of_workflow((answer, events): (Answer, Vec<workflow::event::WorkflowEvent>)) 
 /// What an event has as its consequence elsewhere; `state` is as the event left it.
 fn consequences(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
     match event {
-        Event::NodeJoined(joined) => {
-            workflow::handle::node_joined(state, at, joined).into_iter().map(Event::Workflow).collect()
+        Event::NodeJoined(_)
+        | Event::NodeLost { .. }
+        | Event::NodeLeaving { .. }
+        | Event::NodeDrained { draining: true, .. } => {
+            workflow::handle::take_over(state, at).into_iter().map(Event::Workflow).collect()
+        }
+        Event::NodeDrained { node, draining: false } => {
+            workflow::handle::go_on(state, at, *node).into_iter().map(Event::Workflow).collect()
         }
         Event::ClusterFounded(_)
         | Event::SessionEnded { .. }

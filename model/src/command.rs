@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ids::{ClusterId, CommandId, DiskId, Incarnation, NodeId, VariableName},
+    ids::{ClusterId, CommandId, DiskId, Incarnation, NodeId, RequestId, VariableName},
     settings::Setting,
     time::Timestamp,
     workflow::command::{CreateRequest, FinishTry, StartRetry, StopRequest},
@@ -60,6 +60,35 @@ pub enum Command {
     StartRetry(StartRetry),
     /// Stops a request.
     StopRequest(StopRequest),
+    /// Declares a life lost, whose node was silent for too long: it owns nothing any more. Proposed by the leader; repeats
+    /// change nothing.
+    NodeLost {
+        /// The life.
+        incarnation: Incarnation,
+    },
+    /// Gives requests whose owners may not run them any more, or that wait for one, to nodes that can run them: at most
+    /// [`crate::workflow::TAKEN_OVER_MAX`] of them. Proposed by the leader as long as there are any.
+    TakeOver,
+    /// Lets a node take no new work and hand over what it has, over restarts too.
+    DrainNode {
+        /// Which.
+        node: NodeId,
+    },
+    /// Ends a drain.
+    UndrainNode {
+        /// Which.
+        node: NodeId,
+    },
+    /// Lets a node that is shutting down hand over what it has; its next life takes work again. Repeats change nothing.
+    NodeLeaving {
+        /// The life that is about to end.
+        incarnation: Incarnation,
+    },
+    /// Ends a request that has waited for an owner for longer than it may. Repeats change nothing.
+    EndSuspended {
+        /// Which.
+        request: RequestId,
+    },
 }
 
 /// What must hold of a variable for a write to happen.
@@ -198,14 +227,21 @@ impl Command {
     /// Whether the command has a natural key that makes repeats harmless, so that it needs no session.
     pub fn has_natural_key(&self) -> bool {
         match self {
-            Self::FoundCluster { .. } | Self::NodeJoined(_) | Self::FinishTry(_) | Self::StartRetry(_) => {
-                true
-            }
+            Self::FoundCluster { .. }
+            | Self::NodeJoined(_)
+            | Self::FinishTry(_)
+            | Self::StartRetry(_)
+            | Self::NodeLost { .. }
+            | Self::TakeOver
+            | Self::NodeLeaving { .. }
+            | Self::EndSuspended { .. } => true,
             Self::PutVariable { .. }
             | Self::DeleteVariable { .. }
             | Self::SetSetting(_)
             | Self::CreateRequest(_)
-            | Self::StopRequest(_) => false,
+            | Self::StopRequest(_)
+            | Self::DrainNode { .. }
+            | Self::UndrainNode { .. } => false,
         }
     }
 }

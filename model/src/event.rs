@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::{
     cluster::Cluster,
     command::NodeJoined,
-    ids::{Incarnation, VariableName},
+    ids::{Incarnation, NodeId, VariableName},
     settings::Setting,
     workflow::event::WorkflowEvent,
 };
@@ -19,7 +19,24 @@ pub enum Event {
     ClusterFounded(Cluster),
     /// A node began a new life, and its session opened.
     NodeJoined(NodeJoined),
-    /// The session of an earlier life ended; its commands are refused from here on.
+    /// A life was declared lost.
+    NodeLost {
+        /// The life, its node's newest.
+        incarnation: Incarnation,
+    },
+    /// A life is about to end in good order.
+    NodeLeaving {
+        /// The life, its node's newest.
+        incarnation: Incarnation,
+    },
+    /// A node was drained, or is no longer.
+    NodeDrained {
+        /// Which.
+        node: NodeId,
+        /// Whether it is.
+        draining: bool,
+    },
+    /// The session of an earlier life, or of a lost one, ended; its commands are refused from here on.
     SessionEnded {
         /// The life that is over.
         incarnation: Incarnation,

@@ -33,14 +33,16 @@ pub struct NodeRecord {
     pub job_types: Vec<Arc<str>>,
     /// Whether its newest life was declared lost; the next one is not.
     pub lost: bool,
-    /// Whether it takes no new work; kept over restarts.
+    /// Whether it takes no new work and hands over what it has; kept over restarts.
     pub draining: bool,
+    /// Whether its newest life is shutting down, which is the same but for the next life.
+    pub leaving: bool,
 }
 
 impl NodeRecord {
     /// Whether the node can be given work.
     pub fn is_available(&self) -> bool {
-        !self.lost && !self.draining
+        !self.lost && !self.draining && !self.leaving
     }
 
     /// Whether it offers a job type.
@@ -69,6 +71,55 @@ pub(crate) fn join(state: &State, joined: &NodeJoined) -> Result<Vec<Event>, Rej
     Ok(ended.into_iter().chain([Event::NodeJoined(joined.clone())]).collect())
 }
 
+/// Decides on `NodeLost`; an older life, or one that is lost already, changes nothing.
+pub(crate) fn lose(state: &State, incarnation: Incarnation) -> Result<Vec<Event>, Rejection> {
+    let known = newest_life(state, incarnation)?;
+    if known.is_none_or(|record| record.lost) {
+        return Ok(vec![]);
+    }
+    let ended = state.sessions.of(incarnation).map(|_| Event::SessionEnded { incarnation });
+    Ok(ended.into_iter().chain([Event::NodeLost { incarnation }]).collect())
+}
+
+/// Decides on `NodeLeaving`; a life that is over changes nothing.
+pub(crate) fn leave(state: &State, incarnation: Incarnation) -> Result<Vec<Event>, Rejection> {
+    let known = newest_life(state, incarnation)?;
+    let is_news = known.is_some_and(|record| !record.lost && !record.leaving);
+    Ok(if is_news { vec![Event::NodeLeaving { incarnation }] } else { vec![] })
+}
+
+/// Decides on `DrainNode` and `UndrainNode`; what is so already changes nothing.
+pub(crate) fn drain(state: &State, node: NodeId, draining: bool) -> Result<Vec<Event>, Rejection> {
+    let known = state.nodes.get(&node).ok_or(Rejection::NoSuchNode { node })?;
+    Ok(if known.draining == draining { vec![] } else { vec![Event::NodeDrained { node, draining }] })
+}
+
+/// The record of a life's node, if the life is its newest.
+fn newest_life(state: &State, incarnation: Incarnation) -> Result<Option<&NodeRecord>, Rejection> {
+    let node = incarnation.node;
+    let known = state.nodes.get(&node).ok_or(Rejection::NoSuchNode { node })?;
+    Ok(Some(&**known).filter(|record| record.incarnation == incarnation))
+}
+
+pub(crate) fn evolve_lost(nodes: &mut Nodes, incarnation: Incarnation, sink: &mut RowSink) {
+    change(nodes, incarnation.node, sink, |record| record.lost = true);
+}
+
+pub(crate) fn evolve_leaving(nodes: &mut Nodes, incarnation: Incarnation, sink: &mut RowSink) {
+    change(nodes, incarnation.node, sink, |record| record.leaving = true);
+}
+
+pub(crate) fn evolve_drained(nodes: &mut Nodes, node: NodeId, draining: bool, sink: &mut RowSink) {
+    change(nodes, node, sink, |record| record.draining = draining);
+}
+
+fn change(nodes: &mut Nodes, node: NodeId, sink: &mut RowSink, change: impl FnOnce(&mut NodeRecord)) {
+    let record = nodes.get_mut(&node).expect("only a known node changes");
+    let before = record.clone();
+    change(Arc::make_mut(record));
+    sink.replace(&key(node), Some(&*before), Some(&**record));
+}
+
 pub(crate) fn evolve_joined(nodes: &mut Nodes, joined: &NodeJoined, sink: &mut RowSink) {
     let known = nodes.get(&joined.node());
     let record = NodeRecord {
@@ -79,6 +130,7 @@ pub(crate) fn evolve_joined(nodes: &mut Nodes, joined: &NodeJoined, sink: &mut R
         slots: joined.slots,
         job_types: joined.job_types.clone(),
         lost: false,
+        leaving: false,
         draining: known.is_some_and(|known| known.draining),
     };
     sink.replace(&key(joined.node()), known.map(|known| &**known), Some(&record));

@@ -161,6 +161,18 @@ pub enum Rejection {
         /// Who took itself for its owner.
         incarnation: Incarnation,
     },
+    /// No such node ever joined.
+    #[error("there is no node {node}")]
+    NoSuchNode {
+        /// The node asked for.
+        node: NodeId,
+    },
+    /// A request may wait for an owner for as long as it does.
+    #[error("request {request} may wait for an owner")]
+    MayWait {
+        /// The request.
+        request: RequestId,
+    },
 }
 
 fn as_revision(current: Option<u64>) -> String {

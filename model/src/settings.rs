@@ -43,6 +43,8 @@ pub enum Setting {
     IdempotencyHours(u32),
     /// How many variables there may be.
     VariablesMax(u64),
+    /// How long a request may wait for a node that can go on with it, in hours of log time; zero is for ever.
+    SuspendedHours(u32),
 }
 
 /// All settings, each at its default or as last changed.
@@ -55,6 +57,7 @@ pub struct Settings {
     read_consistency: ReadConsistency,
     idempotency_hours: u32,
     variables_max: u64,
+    suspended_hours: u32,
 }
 
 impl Default for Settings {
@@ -67,6 +70,7 @@ impl Default for Settings {
             read_consistency: ReadConsistency::Linearizable,
             idempotency_hours: 24,
             variables_max: 1_000_000,
+            suspended_hours: 0,
         }
     }
 }
@@ -107,8 +111,13 @@ impl Settings {
         self.variables_max
     }
 
+    /// How long a request may wait for a node that can go on with it, in log time; `None` is for ever.
+    pub fn suspended_max(&self) -> Option<Duration> {
+        (self.suspended_hours > 0).then(|| HOUR * self.suspended_hours)
+    }
+
     /// Every setting as it is now, in the order of their numbers.
-    pub fn all(&self) -> [Setting; 7] {
+    pub fn all(&self) -> [Setting; 8] {
         [
             Setting::ArchiveDays(self.archive_days),
             Setting::ArchiveRequestsMax(self.archive_requests_max),
@@ -117,6 +126,7 @@ impl Settings {
             Setting::ReadConsistency(self.read_consistency),
             Setting::IdempotencyHours(self.idempotency_hours),
             Setting::VariablesMax(self.variables_max),
+            Setting::SuspendedHours(self.suspended_hours),
         ]
     }
 
@@ -130,6 +140,7 @@ impl Settings {
             Setting::ReadConsistency(_) => Setting::ReadConsistency(self.read_consistency),
             Setting::IdempotencyHours(_) => Setting::IdempotencyHours(self.idempotency_hours),
             Setting::VariablesMax(_) => Setting::VariablesMax(self.variables_max),
+            Setting::SuspendedHours(_) => Setting::SuspendedHours(self.suspended_hours),
         }
     }
 
@@ -142,6 +153,7 @@ impl Settings {
             Setting::ReadConsistency(consistency) => self.read_consistency = consistency,
             Setting::IdempotencyHours(hours) => self.idempotency_hours = hours,
             Setting::VariablesMax(count) => self.variables_max = count,
+            Setting::SuspendedHours(hours) => self.suspended_hours = hours,
         }
     }
 
@@ -183,13 +195,15 @@ impl Setting {
             Self::ReadConsistency(_) => "read_consistency",
             Self::IdempotencyHours(_) => "idempotency_hours",
             Self::VariablesMax(_) => "variables_max",
+            Self::SuspendedHours(_) => "suspended_hours",
         }
     }
 
     /// The value as text, as [`Setting::parse`] reads it.
     pub fn value(&self) -> String {
         match self {
-            Self::ArchiveDays(n) | Self::EventDays(n) | Self::IdempotencyHours(n) => n.to_string(),
+            Self::ArchiveDays(n) | Self::EventDays(n) => n.to_string(),
+            Self::IdempotencyHours(n) | Self::SuspendedHours(n) => n.to_string(),
             Self::ArchiveRequestsMax(n) | Self::EventsMax(n) | Self::VariablesMax(n) => n.to_string(),
             Self::ReadConsistency(ReadConsistency::Linearizable) => "linearizable".to_owned(),
             Self::ReadConsistency(ReadConsistency::Stale) => "stale".to_owned(),
@@ -220,6 +234,7 @@ impl Setting {
             }),
             Self::IdempotencyHours(_) => Self::IdempotencyHours(small()?),
             Self::VariablesMax(_) => Self::VariablesMax(count()?),
+            Self::SuspendedHours(_) => Self::SuspendedHours(small()?),
         };
         setting.check()?;
         Ok(setting)
@@ -231,6 +246,7 @@ impl Setting {
             Self::ArchiveRequestsMax(count) | Self::EventsMax(count) => (count, 1_000..=100_000_000),
             Self::IdempotencyHours(hours) => (u64::from(hours), 1..=168),
             Self::VariablesMax(count) => (count, 1..=10_000_000),
+            Self::SuspendedHours(hours) => (u64::from(hours), 0..=8_760),
             Self::ReadConsistency(_) => return Ok(()),
         };
         if bounds.contains(&value) {

@@ -126,6 +126,11 @@ impl State {
                 nodes::evolve_joined(&mut self.nodes, joined, sink);
                 self.sessions.evolve_opened(joined.incarnation, sink);
             }
+            Event::NodeLost { incarnation } => nodes::evolve_lost(&mut self.nodes, *incarnation, sink),
+            Event::NodeLeaving { incarnation } => nodes::evolve_leaving(&mut self.nodes, *incarnation, sink),
+            Event::NodeDrained { node, draining } => {
+                nodes::evolve_drained(&mut self.nodes, *node, *draining, sink);
+            }
             Event::SessionEnded { incarnation } => self.sessions.evolve_ended(*incarnation, sink),
             Event::VariablePut { name, value, revision } => {
                 self.variables.evolve_put(name, value, *revision, sink);

@@ -94,11 +94,17 @@ fn command_after(command: &Command) -> Option<Command> {
         Command::DeleteVariable { .. } => {
             Some(Command::SetSetting(Setting::ReadConsistency(ReadConsistency::Stale)))
         }
-        Command::SetSetting(_)
-        | Command::CreateRequest(_)
+        Command::SetSetting(_) => Some(Command::NodeLost { incarnation: incarnation(1, 2) }),
+        Command::CreateRequest(_)
         | Command::FinishTry(_)
         | Command::StartRetry(_)
         | Command::StopRequest(_) => None,
+        Command::NodeLost { .. } => Some(Command::TakeOver),
+        Command::TakeOver => Some(Command::DrainNode { node: NodeId(300) }),
+        Command::DrainNode { .. } => Some(Command::UndrainNode { node: NodeId(300) }),
+        Command::UndrainNode { .. } => Some(Command::NodeLeaving { incarnation: incarnation(1, 2) }),
+        Command::NodeLeaving { .. } => Some(Command::EndSuspended { request: RequestId([0xab; 12]) }),
+        Command::EndSuspended { .. } => None,
     }
 }
 
@@ -152,7 +158,9 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         Rejection::StaleTry { .. } => Rejection::NothingDue { job },
         Rejection::NothingDue { .. } => Rejection::TryOver { job, try_no: TryNo(300) },
         Rejection::TryOver { .. } => Rejection::NotOwner { request, incarnation },
-        Rejection::NotOwner { .. } => return None,
+        Rejection::NotOwner { .. } => Rejection::NoSuchNode { node: NodeId(300) },
+        Rejection::NoSuchNode { .. } => Rejection::MayWait { request },
+        Rejection::MayWait { .. } => return None,
     })
 }
 
@@ -164,7 +172,8 @@ fn setting_after(setting: &Setting) -> Option<Setting> {
         Setting::EventsMax(_) => Some(Setting::ReadConsistency(ReadConsistency::Linearizable)),
         Setting::ReadConsistency(_) => Some(Setting::IdempotencyHours(300)),
         Setting::IdempotencyHours(_) => Some(Setting::VariablesMax(300)),
-        Setting::VariablesMax(_) => None,
+        Setting::VariablesMax(_) => Some(Setting::SuspendedHours(300)),
+        Setting::SuspendedHours(_) => None,
     }
 }
 

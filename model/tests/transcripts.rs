@@ -35,6 +35,8 @@ enum Command {
         #[arg(key)]
         nonce: Option<u64>,
     },
+    /// A life is declared lost.
+    Lose(Life),
     /// Sets a variable; `if` is a revision or `absent`, `key` an idempotency key.
     Put {
         id: Id,
@@ -149,6 +151,11 @@ impl goldenscript::Runner for Runner {
                 joined.disk = disk.map_or(joined.disk, DiskId);
                 joined.incarnation.nonce = nonce.unwrap_or(0);
                 self.push_natural(command::Command::NodeJoined(joined));
+            }
+            Command::Lose(life) => {
+                self.push_natural(command::Command::NodeLost {
+                    incarnation: incarnation(life.node, life.boot),
+                });
             }
             Command::Put { id, name, value, condition, key } => {
                 let call = key.as_ref().map(|key| call(key, name, value));
@@ -307,6 +314,11 @@ fn describe_event(event: &Event) -> String {
         Event::NodeJoined(joined) => {
             format!("node {} joined, boot {}", joined.node(), joined.incarnation.boot)
         }
+        Event::NodeLost { incarnation } => {
+            format!("node {} lost, boot {}", incarnation.node, incarnation.boot)
+        }
+        Event::NodeLeaving { incarnation } => format!("node {} leaving", incarnation.node),
+        Event::NodeDrained { node, draining } => format!("node {node} draining: {draining}"),
         Event::SessionEnded { incarnation } => format!("session of boot {} ended", incarnation.boot),
         Event::VariablePut { name, revision, .. } => format!("variable {name} put, revision {revision}"),
         Event::VariableDeleted { name } => format!("variable {name} deleted"),

@@ -14,8 +14,10 @@ use capstan_model::{
     apply::Applied,
     archive,
     command::{Command, NodeJoined},
-    ids::{JobId, NodeId, RequestId},
+    ids::{Incarnation, JobId, NodeId, RequestId},
+    rejection::Rejection,
     reply::Reply,
+    rows::RowChange,
     spec::{Specs, Wait},
     time::Timestamp,
     workflow::{
@@ -43,7 +45,9 @@ struct AnyJob {
 }
 
 fn any_job() -> impl Strategy<Value = AnyJob> {
-    let job_type = prop_oneof![2 => Just("noop"), 2 => Just("shell-command"), 1 => Just("sleep")];
+    let job_type = prop_oneof![
+        2 => Just("noop"), 2 => Just("shell-command"), 1 => Just("sleep"), 1 => Just("idempotent/x")
+    ];
     (job_type, 0..3_u32, any::<bool>(), vec(any::<Index>(), 0..4))
         .prop_map(|(job_type, retry, waits, deps)| AnyJob { job_type, retry, waits, deps })
 }
@@ -91,7 +95,7 @@ fn chain(jobs: &[AnyJob], places: &[u32]) -> ValidChain {
                 bytes: Bytes::new(),
                 retry: job.retry,
                 retry_wait: job.waits.then(|| Wait::try_from(Arc::from("5s")).unwrap()),
-                idempotent: false,
+                idempotent: job.job_type.starts_with("idempotent/"),
                 sequence: SequencePlace(0),
                 successors: after,
             }
@@ -125,7 +129,9 @@ fn any_placed(node: impl Strategy<Value = AnyNode>) -> impl Strategy<Value = Any
 }
 
 fn any_node() -> impl Strategy<Value = AnyNode> {
-    let job_type = prop_oneof![3 => Just("shell-command"), 1 => Just("sleep"), 1 => Just("noop")];
+    let job_type = prop_oneof![
+        3 => Just("shell-command"), 1 => Just("sleep"), 1 => Just("noop"), 1 => Just("idempotent/x")
+    ];
     let job = (job_type, 0..2_u32, any::<bool>()).prop_map(|(job_type, retry, waits)| AnyNode::Job {
         job_type,
         retry,
@@ -182,10 +188,12 @@ fn write_sequence(name: &str, nodes: &[AnyPlaced], text: &mut String) {
     }
 }
 
-/// How often a job may fail: its tries in each try of each sequence around it.
+/// How often a job may fail: its tries in each try of each sequence around it; and three times with its node, if it may be run
+/// again.
 fn failures_max(chain: &ValidChain, job: JobPlace) -> u32 {
     let sequences = chain.enclosing(job).map(|sequence| chain.sequence(sequence).retry);
-    sequences.chain([chain.job(job).retry]).map(|retry| retry + 1).product()
+    let budget: u32 = sequences.chain([chain.job(job).retry]).map(|retry| retry + 1).product();
+    budget + if chain.job(job).idempotent { 3 } else { 0 }
 }
 
 /// Something that happens; what it picks from is what there is at that moment.
@@ -204,6 +212,19 @@ enum Happening {
     Rejoin {
         node: u64,
         able: bool,
+    },
+    /// A node is declared lost.
+    Lose {
+        node: u64,
+    },
+    /// A node is drained, or no longer.
+    Drain {
+        node: u64,
+        draining: bool,
+    },
+    /// A node shuts down.
+    Leave {
+        node: u64,
     },
     /// An earlier report or wake comes again.
     Replay {
@@ -230,6 +251,9 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         4 => any::<Index>().prop_map(|pick| Happening::Wake { pick }),
         1 => any::<Index>().prop_map(|pick| Happening::Stop { pick }),
         2 => (2..4_u64, prop::bool::weighted(0.8)).prop_map(|(node, able)| Happening::Rejoin { node, able }),
+        1 => (2..4_u64).prop_map(|node| Happening::Lose { node }),
+        2 => (2..4_u64, any::<bool>()).prop_map(|(node, draining)| Happening::Drain { node, draining }),
+        1 => (2..4_u64).prop_map(|node| Happening::Leave { node }),
         4 => any::<Index>().prop_map(|pick| Happening::Replay { pick }),
         3 => (1..8_u64).prop_map(|secs| Happening::TimePasses { secs }),
     ]
@@ -262,6 +286,19 @@ impl World {
         world
     }
 
+    /// Applies commands as one entry; all of them must be accepted.
+    fn apply_all(&mut self, commands: impl Iterator<Item = Command>) {
+        let sealed: Vec<_> = commands
+            .map(|command| {
+                self.seq += 1;
+                sealed(command_id(1, 1, self.seq), None, command)
+            })
+            .collect();
+        let index = self.replica.state.index() + 1;
+        let applied = self.replica.apply(index, &entry(self.secs, vec![], sealed));
+        assert!(applied.replies.iter().all(|(_, reply)| reply.is_ok()));
+    }
+
     fn apply(&mut self, command: Command) -> (Reply, Applied) {
         self.seq += 1;
         let sealed = sealed(command_id(1, 1, self.seq), None, command.clone());
@@ -279,15 +316,20 @@ impl World {
         let boot = self.replica.state.nodes.get(&NodeId(node)).map_or(1, |node| node.incarnation.boot + 1);
         let mut joined: NodeJoined = joined(node, boot);
         joined.slots = 2;
+        joined.job_types = ["idempotent/x", "noop", "shell-command", "sleep"].map(Arc::from).to_vec();
         if !able {
             joined.job_types.clear();
         }
         self.apply(Command::NodeJoined(joined)).0.unwrap();
     }
 
+    fn life(&self, node: u64) -> Incarnation {
+        self.replica.state.nodes[&NodeId(node)].incarnation
+    }
+
     fn reportable(&self) -> Vec<FinishTry> {
         let state = &self.replica.state;
-        let running = state.nodes.values().flat_map(|node| state.requests.running_under(node.incarnation));
+        let running = state.nodes.values().flat_map(|node| state.running_under(node.incarnation));
         let done = |end| report(end, Timestamp(self.secs * 1_000_000_000));
         running.map(|running| FinishTry { id: running.id, report: done(TryEnd::Complete) }).collect()
     }
@@ -323,6 +365,20 @@ impl World {
                 let _ = self.apply(Command::StopRequest(StopRequest { request }));
             }
             Happening::Rejoin { node, able } => self.join(node, able),
+            Happening::Lose { node } => {
+                let incarnation = self.life(node);
+                self.apply(Command::NodeLost { incarnation }).0.unwrap();
+            }
+            Happening::Drain { node, draining } => {
+                let node = NodeId(node);
+                let command =
+                    if draining { Command::DrainNode { node } } else { Command::UndrainNode { node } };
+                self.apply(command).0.unwrap();
+            }
+            Happening::Leave { node } => {
+                let incarnation = self.life(node);
+                self.apply(Command::NodeLeaving { incarnation }).0.unwrap();
+            }
             Happening::Replay { pick } => {
                 if !self.reports.is_empty() {
                     let again = pick.get(&self.reports).clone();
@@ -339,6 +395,7 @@ impl World {
 
     /// Lets everything that runs complete, until nothing runs any more.
     fn finish(&mut self) {
+        self.apply(Command::UndrainNode { node: NodeId(2) }).0.unwrap();
         self.join(2, true);
         for _ in 0..1_000 {
             self.secs += 10;
@@ -350,7 +407,8 @@ impl World {
                 self.apply(Command::FinishTry(Box::new(finish))).0.unwrap();
             }
             for wake in waits {
-                self.apply(Command::StartRetry(wake)).0.unwrap();
+                // A report before it may have let the request change hands; its new owner is woken the next time.
+                let _ = self.apply(Command::StartRetry(wake));
             }
         }
         panic!("requests do not end");
@@ -535,4 +593,99 @@ fn parts_that_are_no_chain_are_refused() {
             ValidChain::try_from(ChainParts { jobs, sequences, parallels: vec![] }).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
     }
+}
+
+/// A chain of one job after the other, between two noops.
+fn chain_of(count: u32, job_type: &str, retry_wait: Option<Wait>) -> ValidChain {
+    let jobs = (0..count).map(|at| JobSpec {
+        id: format!("{at:04}").parse().unwrap(),
+        name: "job".into(),
+        job_type: if at == 0 || at + 1 == count { "noop" } else { job_type }.into(),
+        args: JsonMap::new(),
+        bytes: Bytes::new(),
+        retry: 1,
+        retry_wait: retry_wait.clone(),
+        idempotent: false,
+        sequence: SequencePlace(0),
+        successors: if at + 1 < count { vec![JobPlace(at + 1)] } else { vec![] },
+    });
+    let sequences = vec![SequenceSpec { begin: JobPlace(0), parent: None, retry: 0, retry_wait: None }];
+    ChainParts { jobs: jobs.collect(), sequences, parallels: vec![] }.try_into().unwrap()
+}
+
+/// Finishing a job writes as much in a chain of ten jobs as in one of five thousand.
+#[test]
+fn what_a_finished_job_writes_does_not_depend_on_the_chain() {
+    let written = [10, 5_000].map(|count| {
+        let mut world = World::new(vec![chain_of(count, "shell-command", None)]);
+        let mut bytes = Vec::new();
+        for _ in 0..3 {
+            let finish = world.reportable().swap_remove(0);
+            let (reply, applied) = world.apply(Command::FinishTry(Box::new(finish)));
+            reply.unwrap();
+            let size = |change: &RowChange| match change {
+                RowChange::Put { key, value } => key.len() + value.len(),
+                RowChange::Delete { key } => key.len(),
+            };
+            bytes.push(applied.rows.iter().map(size).sum::<usize>());
+        }
+        bytes
+    });
+    assert_eq!(written[0], written[1]);
+    assert!(written[0].iter().all(|bytes| *bytes < 512), "{written:?}");
+}
+
+/// However many requests a node had, one command takes over no more than it may, and some commands take over all.
+#[test]
+fn requests_are_taken_over_256_at_a_time() {
+    let count: u16 = 600;
+    let mut world = World::new(vec![]);
+    world.apply(Command::DrainNode { node: NodeId(3) }).0.unwrap();
+    let wait = Wait::try_from(Arc::from("1h")).unwrap();
+    let chain = chain_of(3, "sleep", Some(wait));
+    let ids: Vec<RequestId> = (0..count)
+        .map(|number| {
+            let mut id = [0; 12];
+            id[..2].copy_from_slice(&number.to_be_bytes());
+            RequestId(id)
+        })
+        .collect();
+    world.apply_all(ids.iter().map(|id| {
+        let (id, chain) = (*id, chain.clone());
+        let create = CreateRequest { id, request_type: "any".into(), user: "".into(), args: vec![], chain };
+        Command::CreateRequest(Arc::new(create))
+    }));
+    let owned = |world: &World, node: u64| world.replica.state.requests.owned_by(world.life(node)).count();
+    let left = |world: &World| {
+        let state = &world.replica.state;
+        state.requests.to_take_over(&state.nodes).count()
+    };
+    assert_eq!((owned(&world, 2), left(&world)), (600, 0));
+
+    // The node is lost: its tries end, and their requests go on elsewhere.
+    world.apply(Command::UndrainNode { node: NodeId(3) }).0.unwrap();
+    let incarnation = world.life(2);
+    world.apply(Command::NodeLost { incarnation }).0.unwrap();
+    for (taken, untaken) in [(256, 344), (512, 88), (600, 0), (600, 0)] {
+        assert_eq!((owned(&world, 3), left(&world)), (taken, untaken));
+        // A report from the life that is over counts for nothing, also before its request is taken over.
+        let late = world.replica.state.running_under(incarnation).next().map(|running| running.id);
+        if let Some(id) = late {
+            let report = report(TryEnd::Complete, Timestamp(0));
+            let (reply, _) = world.apply(Command::FinishTry(Box::new(FinishTry { id, report })));
+            assert!(matches!(reply, Err(Rejection::NotOwner { .. })), "{reply:?}");
+        }
+        world.apply(Command::TakeOver).0.unwrap();
+    }
+
+    // All of them wait for a retry when their node is drained: they are handed over.
+    let failed = world.reportable();
+    assert_eq!(failed.len(), 0, "every try was lost, and waits for its retry");
+    world.join(2, true);
+    world.apply(Command::DrainNode { node: NodeId(3) }).0.unwrap();
+    for (taken, untaken) in [(256, 344), (512, 88), (600, 0)] {
+        assert_eq!((owned(&world, 2), left(&world)), (taken, untaken));
+        world.apply(Command::TakeOver).0.unwrap();
+    }
+    assert_eq!(world.wakeable().len(), 600);
 }

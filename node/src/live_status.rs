@@ -51,12 +51,12 @@ impl Statuses {
     /// What the tries say that run under this node's present life.
     fn of_this_node(&self, request: Option<RequestId>) -> BoxFuture<'static, Vec<TryStatus>> {
         let view = self.cluster.view();
-        let (requests, me) = (&view.state().requests, self.cluster.incarnation());
+        let (state, me) = (view.state(), self.cluster.incarnation());
         let sources: Vec<(TryKey, Words)> = match request {
             Some(request) => {
-                requests.running_of(me, request).filter_map(|r| self.source(&r)).take(TRIES_MAX).collect()
+                state.running_of(me, request).filter_map(|r| self.source(&r)).take(TRIES_MAX).collect()
             }
-            None => requests.running_under(me).filter_map(|r| self.source(&r)).take(TRIES_MAX).collect(),
+            None => state.running_under(me).filter_map(|r| self.source(&r)).take(TRIES_MAX).collect(),
         };
         let executor = Arc::clone(&self.executor);
         let ask = move |(key, words): (TryKey, Words)| {

@@ -108,7 +108,7 @@ impl LiveStatus for Talkative {
     fn statuses(&self, owners: Vec<NodeId>, _: Option<RequestId>) -> BoxFuture<'static, Vec<TryStatus>> {
         assert_eq!(owners, [NodeId(1)], "only owners are asked");
         let view = self.0.view();
-        let running = view.state().requests.running_under(self.0.incarnation());
+        let running = view.state().running_under(self.0.incarnation());
         let told = running.map(|running| TryStatus {
             request: running.id.request,
             job: running.id.job,

@@ -70,7 +70,7 @@ async fn start_sleeper(node: &TestNode) -> RequestId {
 /// Reports, as the owner would, that the one running try was stopped.
 async fn end_as_stopped(node: &TestNode) {
     let view = node.cluster.view();
-    let running = view.state().requests.running_under(node.cluster.incarnation()).next().unwrap();
+    let running = view.state().running_under(node.cluster.incarnation()).next().unwrap();
     assert!(running.stop_requested);
     let report = TryReport {
         end: TryEnd::Stopped,

@@ -130,7 +130,7 @@ impl Script {
         };
         args.reject_next()?;
         let view = self.node.cluster.view();
-        let mut running = view.state().requests.running_under(self.node.cluster.incarnation());
+        let mut running = view.state().running_under(self.node.cluster.incarnation());
         let id = running.find(|running| *running.spec.name == *job).map(|running| running.id);
         let failed = end == TryEnd::Failed;
         let report = TryReport {

@@ -30,8 +30,11 @@ pub struct ValidChain {
     nesting: Nesting,
     parallels: parallel::Parallels,
     /// Sorted; without `noop`, which every node can run.
-    job_types: Vec<Arc<str>>,
+    job_types: JobTypes,
 }
+
+/// The job types of a chain, sorted; shared, since they are also what waiting requests are found by.
+pub(super) type JobTypes = Arc<[Arc<str>]>;
 
 /// What a chain is made of, checked or not.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -231,6 +234,10 @@ impl ValidChain {
 
     /// The job types a node must offer to own the chain, sorted; `noop` is not among them.
     pub fn job_types(&self) -> &[Arc<str>] {
+        &self.job_types
+    }
+
+    pub(super) fn shared_job_types(&self) -> &JobTypes {
         &self.job_types
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     LiveRequests,
-    chain::JobPlace,
+    chain::{JobPlace, SequencePlace},
     job::{Phase, takes_slot},
     live, ownership,
     request::{LiveRequest, RequestState},
@@ -38,10 +38,11 @@ fn check_request(live: &LiveRequest, nodes: &Nodes) -> Result<(), String> {
     if live.failing != sequence::failing(live) {
         return Err("the failing sequences do not follow from the jobs".into());
     }
-    if let Some((sequence, _)) = live.failing.iter().find(|(_, running)| **running == 0)
-        && live.progress.stopped_at.is_none()
-        && live.chain().members(*sequence).iter().all(|job| live.outermost_running(*job) == 0)
-    {
+    let is_due = |sequence: &&SequencePlace| {
+        live.outermost_running(live.chain().sequence(**sequence).begin) == 0
+            && live.progress.stopped_at.is_none()
+    };
+    if let Some(sequence) = live.failing.keys().find(is_due) {
         return Err(format!("sequence {} is to be reset, and nothing of it runs", sequence.0));
     }
     check_parallels(live)?;
@@ -57,16 +58,19 @@ fn check_request(live: &LiveRequest, nodes: &Nodes) -> Result<(), String> {
             complete_parents[successor.0 as usize] += 1;
         }
     }
+    let may_start = live.progress.owner.is_some_and(|owner| ownership::may_start(nodes, owner));
     for (place, (spec, job)) in live.chain().places().zip(live.jobs()) {
         if job.parents_left + complete_parents[place.0 as usize] != live.chain().parents(place) {
             return Err(format!("job {} waits for {} parents", spec.id, job.parents_left));
         }
-        check_phase(live, &spec.job_type, job.phase)
+        if matches!(job.phase, Phase::Ready | Phase::RetryWait { .. }) && live.is_failing(place) {
+            return Err(format!("job {} is to start although its sequence is failing", spec.id));
+        }
+        check_phase(live, may_start, &spec.job_type, job.phase)
             .map_err(|reason| format!("job {}: {:?}: {reason}", spec.id, job.phase))?;
         if job.parents_left > 0 && job.phase != Phase::Pending {
             return Err(format!("job {} is {:?} before its parents are complete", spec.id, job.phase));
         }
-        let may_start = live.progress.owner.is_some_and(|owner| ownership::may_start(nodes, owner));
         let may_rest = !may_start || live.progress.stopped_at.is_some() || !live.may_launch(place);
         if job.parents_left == 0 && job.phase == Phase::Pending && !may_rest {
             return Err(format!("job {} could start and does not", spec.id));
@@ -94,7 +98,12 @@ fn check_parallels(live: &LiveRequest) -> Result<(), String> {
     Ok(())
 }
 
-fn check_phase(live: &LiveRequest, job_type: &str, phase: Phase) -> Result<(), &'static str> {
+fn check_phase(
+    live: &LiveRequest,
+    may_start: bool,
+    job_type: &str,
+    phase: Phase,
+) -> Result<(), &'static str> {
     let stopped = live.progress.stopped_at.is_some();
     let owned = live.progress.owner.is_some();
     match phase {
@@ -102,7 +111,7 @@ fn check_phase(live: &LiveRequest, job_type: &str, phase: Phase) -> Result<(), &
         Phase::Ready | Phase::RetryWait { .. } if stopped => {
             Err("it is to start although the request is stopped")
         }
-        Phase::Ready if owned && !takes_slot(job_type) => Err("it waits for a slot and takes none"),
+        Phase::Ready if may_start && !takes_slot(job_type) => Err("it waits for a slot and takes none"),
         _ => Ok(()),
     }
 }

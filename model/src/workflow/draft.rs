@@ -134,6 +134,21 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Takes back what of a request waits to start: it will not.
+    pub(super) fn withdraw_all(&mut self, request: RequestId) {
+        let live = self.request(request);
+        let is_withdrawn = |job: &JobPlace| match live.job_at(*job).phase {
+            Phase::Ready | Phase::RetryWait { .. } => true,
+            // Its sequence was about to be tried again, so this failure does not count.
+            Phase::Failed => live.is_failing(*job),
+            Phase::Pending | Phase::Running { .. } | Phase::Complete | Phase::Stopped => false,
+        };
+        let withdrawn: Vec<JobPlace> = live.chain().places().filter(is_withdrawn).collect();
+        for job in withdrawn {
+            self.record(WorkflowEvent::JobWithdrawn { request, job });
+        }
+    }
+
     /// Ends a request of which nothing is left to do.
     pub(super) fn end(&mut self, request: RequestId) {
         let state = self.request(request).end_state();

@@ -33,10 +33,12 @@ pub enum WorkflowEvent {
         /// When.
         at: Timestamp,
     },
-    /// Its owner is gone, and no node can go on.
+    /// Its owner is gone or hands it over; until another goes on it has none.
     RequestSuspended {
         /// Which.
         request: RequestId,
+        /// When.
+        at: Timestamp,
     },
     /// A job is runnable, and waits for a free slot of the owner.
     JobReady {
@@ -156,7 +158,7 @@ impl WorkflowEvent {
         match self {
             Self::RequestCreated { request, .. } => request.id,
             Self::RequestOwned { request, .. }
-            | Self::RequestSuspended { request }
+            | Self::RequestSuspended { request, .. }
             | Self::JobReady { request, .. }
             | Self::TryStarted { request, .. }
             | Self::ExpansionsAdmitted { request, .. }

@@ -10,10 +10,16 @@ use super::{
     job::{ERROR_BYTES_MAX, Phase},
     output::{self, Output},
     ownership,
-    request::LiveRequest,
+    request::{LiveRequest, RequestState},
     retry::Cause,
 };
-use crate::{command::NodeJoined, rejection::Rejection, reply::Answer, state::State, time::Timestamp};
+use crate::{
+    ids::{NodeId, RequestId},
+    rejection::Rejection,
+    reply::Answer,
+    state::State,
+    time::Timestamp,
+};
 
 /// What a handler decided.
 type Decision = Result<(Answer, Vec<WorkflowEvent>), Rejection>;
@@ -53,8 +59,10 @@ pub(crate) fn finish_try(state: &State, at: Timestamp, finish: &FinishTry) -> De
 /// Starts the next try of a job, once its wait is over.
 pub(crate) fn start_retry(state: &State, at: Timestamp, start: &StartRetry) -> Decision {
     let (live, place) = find_try(state, &start.id)?;
+    // An owner that is drained starts nothing; the next one will be woken.
+    let may_start = ownership::may_start(&state.nodes, start.id.incarnation);
     match live.job_at(place).phase {
-        Phase::RetryWait { until } if until <= at => {
+        Phase::RetryWait { until } if until <= at && may_start => {
             let mut draft = Draft::new(state, at);
             draft.make_runnable(start.id.request, place);
             draft.settle(start.id.request);
@@ -73,31 +81,43 @@ pub(crate) fn stop_request(state: &State, at: Timestamp, stop: &StopRequest) -> 
     }
     let mut draft = Draft::new(state, at);
     draft.record(WorkflowEvent::RequestStopped { request, at });
-    for job in live.chain().places() {
-        let is_withdrawn = match live.job_at(job).phase {
-            Phase::Ready | Phase::RetryWait { .. } => true,
-            // Its sequence was about to be tried again, so this failure does not count.
-            Phase::Failed => live.is_failing(job),
-            Phase::Pending | Phase::Running { .. } | Phase::Complete | Phase::Stopped => false,
-        };
-        if is_withdrawn {
-            draft.record(WorkflowEvent::JobWithdrawn { request, job });
-        }
-    }
+    draft.withdraw_all(request);
     draft.settle(request);
     let ended = draft.live.get(&request).is_none();
     Ok((Answer::RequestStopping { ended }, draft.into_events()))
 }
 
-/// What a new life of a node means for requests: its former lives' are taken over, and those without an owner
-/// may get one. State has the node, with its new life, already.
-pub(crate) fn node_joined(state: &State, at: Timestamp, joined: &NodeJoined) -> Vec<WorkflowEvent> {
+/// Gives requests whose owners may not run them any more, or that wait for one, to nodes that can run them; as many
+/// as one command may.
+pub(crate) fn take_over(state: &State, at: Timestamp) -> Vec<WorkflowEvent> {
     let mut draft = Draft::new(state, at);
-    draft.node_joined(joined);
+    draft.take_over_some();
     draft.into_events()
 }
 
-fn find(state: &State, request: crate::ids::RequestId) -> Result<&LiveRequest, Rejection> {
+/// Lets a node that is drained no longer go on with what it still has, and take what waits.
+pub(crate) fn go_on(state: &State, at: Timestamp, node: NodeId) -> Vec<WorkflowEvent> {
+    let mut draft = Draft::new(state, at);
+    draft.go_on(node);
+    draft.take_over_some();
+    draft.into_events()
+}
+
+/// Ends a request that has been suspended for longer than the setting allows.
+pub(crate) fn end_suspended(state: &State, at: Timestamp, request: RequestId) -> Decision {
+    let live = find(state, request)?;
+    let wait_max = state.settings.suspended_max();
+    if !wait_max.is_some_and(|max| live.progress.is_overdue(max, at)) {
+        return Err(Rejection::MayWait { request });
+    }
+    let event = WorkflowEvent::RequestEnded { request, state: RequestState::Failed, at };
+    let mut draft = Draft::new(state, at);
+    draft.withdraw_all(request);
+    draft.record(event);
+    Ok((Answer::Done, draft.into_events()))
+}
+
+fn find(state: &State, request: RequestId) -> Result<&LiveRequest, Rejection> {
     state.requests.get(&request).ok_or(Rejection::NotLive { request })
 }
 

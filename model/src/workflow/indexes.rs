@@ -2,11 +2,13 @@
 //!
 //! Everything here can be rebuilt from requests and jobs; no row holds it.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, ops::Bound, sync::Arc};
 
 use imbl::{OrdMap, OrdSet};
 
 use super::{
+    chain::JobTypes,
+    command::CreateRequest,
     job::{Job, Phase, takes_slot},
     request::{LiveRequest, Progress, RequestState},
 };
@@ -17,6 +19,8 @@ use crate::{
 
 /// Not above any request's id, for ranges.
 pub(super) const FIRST_REQUEST: RequestId = RequestId([0; 12]);
+/// Not below any request's id, for ranges.
+const LAST_REQUEST: RequestId = RequestId([0xff; 12]);
 /// Not above any job's id, for ranges.
 pub(super) const FIRST_JOB: JobId = JobId([0; 4]);
 
@@ -27,6 +31,8 @@ pub(super) struct Indexes {
     pub(super) by_creation: OrdSet<(Reverse<Timestamp>, RequestId)>,
     pub(super) by_state: OrdSet<(RequestState, RequestId)>,
     pub(super) by_owner: OrdSet<(Incarnation, RequestId)>,
+    /// Requests that wait for an owner, by the job types it must offer.
+    pub(super) unowned: OrdSet<(JobTypes, RequestId)>,
     /// Running tries.
     pub(super) running: OrdSet<OwnedJob>,
     /// Runnable jobs that wait for a slot, in the order in which they get one.
@@ -50,20 +56,45 @@ pub(super) struct JobKey<'a> {
 }
 
 impl Indexes {
-    pub(super) fn add_request(&mut self, id: RequestId, progress: &Progress) {
+    pub(super) fn add_request(&mut self, created: &CreateRequest, progress: &Progress) {
+        let id = created.id;
         self.by_creation.insert((Reverse(progress.created_at), id));
         self.by_state.insert((progress.state(), id));
         if let Some(owner) = progress.owner {
             self.by_owner.insert((owner, id));
+        } else {
+            self.unowned.insert((created.chain.shared_job_types().clone(), id));
         }
     }
 
-    pub(super) fn remove_request(&mut self, id: RequestId, progress: &Progress) {
+    pub(super) fn remove_request(&mut self, created: &CreateRequest, progress: &Progress) {
+        let id = created.id;
         self.by_creation.remove(&(Reverse(progress.created_at), id));
         self.by_state.remove(&(progress.state(), id));
         if let Some(owner) = progress.owner {
             self.by_owner.remove(&(owner, id));
+        } else {
+            self.unowned.remove(&(created.chain.shared_job_types().clone(), id));
         }
+    }
+
+    /// The requests that wait for an owner of job types that a node could be found for. The types of many are asked
+    /// about once.
+    pub(super) fn unowned_with<'a>(
+        &'a self,
+        is_offered: impl Fn(&[Arc<str>]) -> bool + 'a,
+    ) -> impl Iterator<Item = RequestId> + 'a {
+        let group_after = |types: &JobTypes| {
+            let behind = (Bound::Excluded((types.clone(), LAST_REQUEST)), Bound::Unbounded);
+            self.unowned.range(behind).next().map(|(types, _)| types)
+        };
+        let first = self.unowned.get_min().map(|(types, _)| types);
+        std::iter::successors(first, move |types| group_after(types))
+            .filter(move |types| is_offered(types))
+            .flat_map(|types| {
+                let group = self.unowned.range((types.clone(), FIRST_REQUEST)..);
+                group.take_while(move |(of, _)| of == types).map(|(_, id)| *id)
+            })
     }
 
     pub(super) fn add_job(&mut self, key: JobKey<'_>, job: &Job) {
@@ -114,7 +145,7 @@ impl Indexes {
 
     /// Adds a request with all its jobs.
     pub(super) fn add_all(&mut self, live: &LiveRequest) {
-        self.add_request(live.id(), &live.progress);
+        self.add_request(&live.created, &live.progress);
         for (spec, job) in live.jobs() {
             self.add_job(JobKey::new(live, spec.id, &spec.job_type), job);
         }

@@ -115,10 +115,14 @@ impl LiveRequests {
                     progress.owner = Some(*owner);
                     progress.epoch = Epoch(progress.epoch.0 + 1);
                     progress.started_at.get_or_insert(*at);
+                    progress.suspended_at = None;
                 });
             }
-            WorkflowEvent::RequestSuspended { request } => {
-                self.change_progress(*request, sink, |progress| progress.owner = None);
+            WorkflowEvent::RequestSuspended { request, at } => {
+                self.change_progress(*request, sink, |progress| {
+                    progress.owner = None;
+                    progress.suspended_at = Some(*at);
+                });
             }
             WorkflowEvent::RequestStopped { request, at } => {
                 self.change_progress(*request, sink, |progress| {
@@ -189,8 +193,8 @@ impl LiveRequests {
         if let Some(sink) = sink {
             sink.replace(&request_key(request), Some(&before), Some(&live.progress));
         }
-        self.indexes.remove_request(request, &before);
-        self.indexes.add_request(request, &live.progress);
+        self.indexes.remove_request(&live.created, &before);
+        self.indexes.add_request(&live.created, &live.progress);
         if before.owner != live.progress.owner {
             for (spec, job) in live.jobs().filter(|(_, job)| job.phase.is_active()) {
                 let key = JobKey::new(live, spec.id, &spec.job_type);
@@ -282,7 +286,7 @@ impl LiveRequests {
             "request {request} ended from {from:?} as {state:?}"
         );
         assert_eq!(live.tally.active, 0, "request {request} ended with active jobs");
-        self.indexes.remove_request(request, &live.progress);
+        self.indexes.remove_request(&live.created, &live.progress);
         let Some(sink) = sink else { return };
         sink.replace(&request_key(request), Some(&live.progress), None);
         sink.replace(&chain_key(request), Some(&*live.created), None);

@@ -29,7 +29,7 @@ pub mod parallel;
 pub mod request;
 pub mod view;
 
-pub use self::{archive_rows::FinishedJob, live::LiveRequests};
+pub use self::{archive_rows::FinishedJob, live::LiveRequests, ownership::TAKEN_OVER_MAX};
 pub(crate) use self::{
     archive_rows::{FinishedRow, Index, JobLogRow, finished_key, job_log_key, newest_first},
     check::check,

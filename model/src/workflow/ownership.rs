@@ -1,22 +1,26 @@
 //! Which node runs a request.
 
+use std::sync::Arc;
+
 use super::{
     LiveRequests,
-    chain::ValidChain,
+    chain::{JobPlace, ValidChain},
     command::{TryEnd, TryReport},
     draft::{Draft, EndOfTry},
     event::WorkflowEvent,
     job::{Phase, takes_slot},
     output::Output,
-    request::{LiveRequest, RequestState},
+    request::LiveRequest,
     retry::Cause,
 };
 use crate::{
-    command::NodeJoined,
     ids::{Incarnation, NodeId, RequestId},
     nodes::{NodeRecord, Nodes},
     time::Timestamp,
 };
+
+/// The most requests that one command takes over.
+pub const TAKEN_OVER_MAX: usize = 256;
 
 /// Whether a life is its node's newest and not lost: whether it still owns anything.
 pub(super) fn is_current(nodes: &Nodes, owner: Incarnation) -> bool {
@@ -37,18 +41,38 @@ pub(super) fn free_slots(nodes: &Nodes, live: &LiveRequests, owner: Incarnation)
 /// The owner of a chain: of the live nodes that offer every job type of it, the one with the most free slots,
 /// then the lowest id.
 pub(super) fn choose(nodes: &Nodes, live: &LiveRequests, chain: &ValidChain) -> Option<Incarnation> {
-    nodes
-        .values()
-        .filter(|record| record.is_available() && can_run(record, chain))
+    able(nodes, chain.job_types())
         .min_by_key(|record| {
             (u32::MAX - free_slots(nodes, live, record.incarnation), record.incarnation.node)
         })
         .map(|record| record.incarnation)
 }
 
-fn can_run(record: &NodeRecord, chain: &ValidChain) -> bool {
-    let needs_slots = chain.job_types().iter().any(|kind| takes_slot(kind));
-    (record.slots > 0 || !needs_slots) && chain.job_types().iter().all(|kind| record.offers(kind))
+/// The live nodes that could run jobs of these types.
+fn able<'a>(nodes: &'a Nodes, job_types: &'a [Arc<str>]) -> impl Iterator<Item = &'a NodeRecord> {
+    let needs_slots = job_types.iter().any(|kind| takes_slot(kind));
+    let can_run = move |record: &&NodeRecord| {
+        (record.slots > 0 || !needs_slots) && job_types.iter().all(|kind| record.offers(kind))
+    };
+    nodes.values().map(|record| &**record).filter(|record| record.is_available()).filter(can_run)
+}
+
+impl LiveRequests {
+    /// The requests that are for others to run: of lives that are over, of owners that are drained once nothing of the
+    /// request runs any more, and those without an owner that some node can run.
+    pub fn to_take_over<'a>(&'a self, nodes: &'a Nodes) -> impl Iterator<Item = RequestId> + 'a {
+        let of_node = move |record: &'a Arc<NodeRecord>| {
+            let life = record.incarnation;
+            let gone = self.owned_by_former(life);
+            let newest = self
+                .owned_by(life)
+                .filter(move |live| record.lost || !record.is_available() && live.tally().running == 0);
+            // A node that can be given work keeps what it has, and need not be looked through.
+            gone.chain(newest.take(if record.is_available() { 0 } else { usize::MAX }))
+        };
+        let unowned = self.indexes.unowned_with(|job_types| able(nodes, job_types).next().is_some());
+        nodes.values().flat_map(of_node).map(LiveRequest::id).chain(unowned)
+    }
 }
 
 impl Draft<'_> {
@@ -60,20 +84,26 @@ impl Draft<'_> {
         }
     }
 
-    /// Takes a node's former lives' requests over, then gives those that wait for a node to it or another.
-    pub(super) fn node_joined(&mut self, joined: &NodeJoined) {
-        let former: Vec<RequestId> =
-            self.live.owned_by_former(joined.incarnation).map(LiveRequest::id).collect();
-        for request in former {
-            self.take_over(request, joined.node());
+    /// Takes over as many requests as one command may.
+    pub(super) fn take_over_some(&mut self) {
+        let requests: Vec<RequestId> = self.live.to_take_over(self.nodes).take(TAKEN_OVER_MAX).collect();
+        for request in requests {
+            match self.request(request).progress.owner {
+                None => self.find_owner(request),
+                Some(owner) if is_current(self.nodes, owner) => self.hand_over(request),
+                Some(owner) => self.take_over(request, owner.node),
+            }
         }
-        let waiting: Vec<RequestId> = [RequestState::Suspended, RequestState::Pending]
-            .into_iter()
-            .flat_map(|state| self.live.in_state(state))
-            .map(LiveRequest::id)
-            .collect();
-        for request in waiting {
-            self.find_owner(request);
+    }
+
+    /// Starts what could not start while a node was drained, of the requests it still has.
+    pub(super) fn go_on(&mut self, node: NodeId) {
+        let Some(owner) = self.nodes.get(&node).map(|record| record.incarnation) else { return };
+        let owned: Vec<RequestId> = self.live.owned_by(owner).map(LiveRequest::id).collect();
+        for request in owned {
+            let frontier: Vec<JobPlace> = self.request(request).frontier().collect();
+            frontier.into_iter().for_each(|job| self.make_runnable(request, job));
+            self.settle(request);
         }
     }
 
@@ -97,7 +127,7 @@ impl Draft<'_> {
 
     /// Takes a request of which nothing runs from its owner, and gives it to another or lets it wait for one.
     pub(super) fn hand_over(&mut self, request: RequestId) {
-        self.record(WorkflowEvent::RequestSuspended { request });
+        self.record(WorkflowEvent::RequestSuspended { request, at: self.at });
         let live = self.request(request);
         let stopped = live.progress.stopped_at.is_some();
         if live.tally().active == 0 && (stopped || live.frontier().next().is_none()) {

@@ -1,6 +1,6 @@
 //! A live request: its immutable part, its own mutable row, and its jobs.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
@@ -100,11 +100,19 @@ pub struct Progress {
     pub epoch: Epoch,
     /// When a user stopped it; from then on nothing of it starts.
     pub stopped_at: Option<Timestamp>,
+    /// Since when it waits for a node that can go on.
+    pub suspended_at: Option<Timestamp>,
 }
 
 impl Progress {
     pub(super) fn new(created_at: Timestamp) -> Self {
-        Self { created_at, started_at: None, owner: None, epoch: Epoch(0), stopped_at: None }
+        let (started_at, owner, stopped_at, suspended_at) = (None, None, None, None);
+        Self { created_at, started_at, owner, epoch: Epoch(0), stopped_at, suspended_at }
+    }
+
+    /// Whether it has been suspended for longer than it may be.
+    pub(super) fn is_overdue(&self, wait_max: Duration, now: Timestamp) -> bool {
+        self.suspended_at.is_some_and(|since| since.after(wait_max) <= now)
     }
 
     /// Its state while it is live.

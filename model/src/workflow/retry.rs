@@ -36,8 +36,11 @@ pub(super) fn after_try(
     at: Timestamp,
 ) -> AfterTry {
     let stopped = live.progress.stopped_at.is_some();
-    let cut_short = stopped || cause == Cause::Drained;
-    if cut_short && matches!(report.end, TryEnd::Failed | TryEnd::Unknown) {
+    let drained = cause == Cause::Drained && !stopped;
+    // A job that has to be killed for a user's stop has failed; a drain is none of its doing.
+    if drained && report.end == TryEnd::KilledStopping
+        || (drained || stopped) && matches!(report.end, TryEnd::Failed | TryEnd::Unknown)
+    {
         report.end = TryEnd::Stopped;
     }
     let (spec, current) = (live.chain().job(job), live.job_at(job));
@@ -47,7 +50,7 @@ pub(super) fn after_try(
         // In a sequence that is to be reset nothing starts, so the job waits for that.
         TryEnd::Failed | TryEnd::Unknown | TryEnd::KilledStopping if live.is_failing(job) => AfterTry::Failed,
         TryEnd::Stopped if live.is_failing(job) => AfterTry::Stopped,
-        TryEnd::Stopped | TryEnd::KilledStopping if !stopped && cause == Cause::Drained => AfterTry::Resumed,
+        TryEnd::Stopped if drained => AfterTry::Resumed,
         TryEnd::Stopped => AfterTry::Stopped,
         TryEnd::KilledStopping => AfterTry::Failed,
         TryEnd::Failed | TryEnd::Unknown if runs_again => AfterTry::RunAgain,

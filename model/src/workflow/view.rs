@@ -9,11 +9,12 @@ use super::{
     command::{CreateRequest, TryId},
     indexes::{FIRST_JOB, FIRST_REQUEST},
     job::{Job, Phase},
-    output,
+    output, ownership,
     request::{LiveRequest, RequestState},
 };
 use crate::{
     ids::{Incarnation, JobId, RequestId},
+    state::State,
     time::Timestamp,
 };
 
@@ -62,7 +63,7 @@ pub struct RunningTry<'a> {
     pub spec: &'a JobSpec,
     /// The job's row: its data, and since when it runs.
     pub job: &'a Job,
-    /// Whether it is to be stopped.
+    /// Whether it is to be stopped: for its request, or because its owner hands over what it has.
     pub stop_requested: bool,
     /// How many bytes of each of its streams may be kept.
     pub stream_bytes_max: usize,
@@ -114,26 +115,10 @@ impl LiveRequest {
     }
 }
 
-impl LiveRequests {
+impl State {
     /// The tries a life is to run, in the order of request and job.
     pub fn running_under(&self, owner: Incarnation) -> impl Iterator<Item = RunningTry<'_>> {
         self.running_from(owner, FIRST_REQUEST)
-    }
-
-    fn running_from(&self, owner: Incarnation, first: RequestId) -> impl Iterator<Item = RunningTry<'_>> {
-        self.indexes.running.range((owner, first, FIRST_JOB)..).take_while(move |(of, ..)| *of == owner).map(
-            move |(_, request, job)| {
-                let live = self.indexed(request);
-                let (spec, row) = live.job(*job).expect("indexes name jobs of their request's chain");
-                RunningTry {
-                    id: live.try_id(owner, *job),
-                    spec,
-                    job: row,
-                    stop_requested: live.progress.stopped_at.is_some(),
-                    stream_bytes_max: output::stream_bytes_max(live.tally().output_bytes),
-                }
-            },
-        )
     }
 
     /// The tries a life is to run of one request, in the order of their jobs.
@@ -141,6 +126,25 @@ impl LiveRequests {
         self.running_from(owner, request).take_while(move |running| running.id.request == request)
     }
 
+    fn running_from(&self, owner: Incarnation, first: RequestId) -> impl Iterator<Item = RunningTry<'_>> {
+        let rests = !ownership::may_start(&self.nodes, owner);
+        let requests = &self.requests;
+        let running = requests.indexes.running.range((owner, first, FIRST_JOB)..);
+        running.take_while(move |(of, ..)| *of == owner).map(move |(_, request, job)| {
+            let live = requests.indexed(request);
+            let (spec, row) = live.job(*job).expect("indexes name jobs of their request's chain");
+            RunningTry {
+                id: live.try_id(owner, *job),
+                spec,
+                job: row,
+                stop_requested: rests || live.progress.stopped_at.is_some(),
+                stream_bytes_max: output::stream_bytes_max(live.tally().output_bytes),
+            }
+        })
+    }
+}
+
+impl LiveRequests {
     /// The jobs of a life's requests that wait between two tries, the earliest first.
     pub fn retries_under(&self, owner: Incarnation) -> impl Iterator<Item = RetryWait> {
         self.indexes

@@ -1,4 +1,5 @@
-//! The leader's liveness actor: admits the nodes that report, each life once.
+//! The leader's liveness actor: admits the nodes that report, each life once, and has requests taken over whose owners may not
+//! run them any more.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,12 +15,14 @@ use capstan_raft_store::handle::{ClusterHandle, ProposeOptions, SeenNode};
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Everything that can wake the liveness actor. Its mailbox holds actix's default of 16: it sends itself at most one message for each
-/// proposal under way, and hears one other.
+/// proposal under way, of which a node has one and taking over has one, and hears one other.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum LivenessMessage {
     /// A proposal about this life has ended, well or not.
     Proposed(Incarnation),
+    /// Some requests were taken over, or the proposal failed.
+    TakenOver,
     /// This node leads no longer.
     TermEnded,
 }
@@ -28,20 +31,39 @@ pub enum LivenessMessage {
 pub struct Liveness {
     cluster: ClusterHandle,
     proposed: BTreeSet<Incarnation>,
+    taking_over: bool,
 }
 
 impl Liveness {
     /// An actor for the present term.
     pub fn new(cluster: ClusterHandle) -> Self {
-        Self { cluster, proposed: BTreeSet::new() }
+        Self { cluster, proposed: BTreeSet::new(), taking_over: false }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
-        for joined in plan(&self.cluster.heartbeats(), self.cluster.view().state()) {
+        let view = self.cluster.view();
+        let state = view.state();
+        for joined in plan(&self.cluster.heartbeats(), state) {
             if self.proposed.insert(joined.incarnation) {
                 self.propose(joined, ctx);
             }
         }
+        if !self.taking_over && state.requests.to_take_over(&state.nodes).next().is_some() {
+            self.take_over(ctx);
+        }
+    }
+
+    /// Proposes one bounded takeover; what is left is for the next look.
+    fn take_over(&mut self, ctx: &mut Context<Self>) {
+        self.taking_over = true;
+        let (cluster, actor) = (self.cluster.clone(), ctx.address());
+        actix::spawn(async move {
+            if let Err(error) = cluster.propose(Command::TakeOver, ProposeOptions::progress()).await {
+                tracing::debug!(%error, "a takeover is not committed yet");
+            }
+            // Waits for room, as below; a stopped actor needs no answer.
+            let _ = actor.send(LivenessMessage::TakenOver).await;
+        });
     }
 
     fn propose(&self, joined: NodeJoined, ctx: &mut Context<Self>) {
@@ -100,6 +122,7 @@ impl Handler<LivenessMessage> for Liveness {
             LivenessMessage::Proposed(incarnation) => {
                 self.proposed.remove(&incarnation);
             }
+            LivenessMessage::TakenOver => self.taking_over = false,
             LivenessMessage::TermEnded => ctx.stop(),
         }
     }

@@ -88,12 +88,10 @@ fn requests_with_work(state: &State, me: Incarnation, touched: &Touched) -> BTre
     let waiting = waiting.filter(|request| touched.contains(request));
     match touched {
         Touched::Some(requests) => {
-            let is_running = |request: &RequestId| state.requests.running_of(me, *request).next().is_some();
+            let is_running = |request: &RequestId| state.running_of(me, *request).next().is_some();
             requests.iter().copied().filter(is_running).chain(waiting).collect()
         }
-        Touched::All => {
-            state.requests.running_under(me).map(|running| running.id.request).chain(waiting).collect()
-        }
+        Touched::All => state.running_under(me).map(|running| running.id.request).chain(waiting).collect(),
     }
 }
 

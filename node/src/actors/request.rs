@@ -40,7 +40,7 @@ pub struct Request {
 /// The sequences of a request in which a life has tries to run or retries to wake.
 fn sequences_with_work(state: &State, me: Incarnation, request: RequestId) -> BTreeSet<JobId> {
     let Some(live) = state.requests.get(&request) else { return BTreeSet::new() };
-    let running = state.requests.running_of(me, request).map(|running| running.id.job);
+    let running = state.running_of(me, request).map(|running| running.id.job);
     let waiting = state.requests.retries_under(me).filter(|w| w.id.request == request).map(|w| w.id.job);
     let sequence = |job| live.job(job).map(|(spec, _)| live.chain().sequence_id(spec));
     running.chain(waiting).filter_map(sequence).collect()

@@ -324,7 +324,6 @@ fn running_in(
 ) -> impl Iterator<Item = RunningTry<'_>> {
     let live = state.requests.get(&request);
     state
-        .requests
         .running_of(me, request)
         .filter(move |running| live.is_some_and(|live| live.chain().sequence_id(running.spec) == sequence))
 }
