@@ -40,6 +40,12 @@ sequences:
       c: {category: job, type: shell-command}
       d: {category: job, type: shell-command}
   S: {nodes: {e: {category: job, type: sleep}}}
+  P:
+    request: true
+    args: {required: [{name: l}]}
+    nodes:
+      p: {category: sequence, type: T, each: ['l:x'], parallel: 1, retry: 2}
+  T: {nodes: {f: {category: job, type: sleep}, g: {category: job, type: sleep}}}
 ";
 
 #[test]
@@ -68,8 +74,8 @@ fn commands() -> Vec<Command> {
     ]
 }
 
-/// Requests with jobs in every phase, one that is stopped and one that has ended; then what changes when
-/// their owner is gone.
+/// Requests with jobs in every phase, one that is stopped, one that has ended, and one with a failing sequence among expansions;
+/// then what changes when their owner is gone.
 fn rows() -> Vec<(Bytes, Bytes)> {
     let mut replica = Replica::default();
     let mut seq = 0;
@@ -82,6 +88,10 @@ fn rows() -> Vec<(Bytes, Bytes)> {
     };
     let finish = |request, job: &str, report| {
         Command::FinishTry(Box::new(FinishTry { id: try_id(request, job), report }))
+    };
+    let finish_second = |request, job: &str, report| {
+        let id = TryId { try_no: TryNo(2), ..try_id(request, job) };
+        Command::FinishTry(Box::new(FinishTry { id, report }))
     };
     let mut node = joined(1, 1);
     node.slots = 3;
@@ -96,6 +106,10 @@ fn rows() -> Vec<(Bytes, Bytes)> {
     apply(finish(2, "0004", report(TryEnd::Stopped)));
     apply(Command::CreateRequest(create(4)));
     apply(Command::StopRequest(StopRequest { request: request(4) }));
+    apply(Command::CreateRequest(create_expanded(5)));
+    apply(finish(5, "0016", report(TryEnd::Failed)));
+    apply(finish(5, "0017", report(TryEnd::Complete)));
+    apply(finish_second(5, "0016", report(TryEnd::Failed)));
     let mut unable = joined(1, 2);
     unable.job_types.clear();
     let owned = of_requests(&replica);
@@ -120,6 +134,14 @@ fn create(number: u8) -> Arc<CreateRequest> {
     let specs = Arc::new(Specs::load([("specs.yaml", SPECS)]).unwrap());
     let args = JsonMap::from([("host".into(), JsonText::string("db7")), ("n".into(), JsonText::string("5"))]);
     let built = build(&specs, "R", &args, |calls| calls.drain(..).collect()).unwrap();
+    Arc::new(built.into_request(request(number), "Ann".into()))
+}
+
+/// Two expansions, one at a time.
+fn create_expanded(number: u8) -> Arc<CreateRequest> {
+    let specs = Arc::new(Specs::load([("specs.yaml", SPECS)]).unwrap());
+    let args = JsonMap::from([("l".into(), JsonText::try_from(Arc::from("[1,2]")).unwrap())]);
+    let built = build(&specs, "P", &args, |calls| calls.drain(..).collect()).unwrap();
     Arc::new(built.into_request(request(number), "Ann".into()))
 }
 

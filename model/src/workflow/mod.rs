@@ -2,10 +2,12 @@
 //!
 //! [`graph`] expands a request into its chain before anything is stored. A [`command`] leads to [`event`]s in
 //! `handle`; the events change [`LiveRequests`]. The rules are one subject a file: `draft` works off what
-//! follows from a command, `ownership` says which node runs a request, `retry` what becomes of a job when a
-//! try of it ends. Actors and the API read through [`LiveRequests`] and [`view`].
+//! follows from a command, `ownership` says which node runs a request and when it changes hands, `retry` what
+//! becomes of a job when a try of it ends, `sequence` what becomes of the sequences around one that failed,
+//! `pacing` which expansions may start. Actors and the API read through [`LiveRequests`] and [`view`].
 
 mod archive_rows;
+mod chain_checks;
 mod check;
 mod draft;
 mod indexes;

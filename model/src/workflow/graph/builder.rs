@@ -6,19 +6,19 @@ use std::{
 };
 
 use super::{
-    BuildError, Built, CreateCall, Created, EachError, NodePath, Step,
+    BuildError, Built, CreateCall, Created, Step,
     args::{fill_in, record_args},
-    each::Elements,
+    calls::{Around, Call, Calls, ExpansionAt, NodeAt, NodeProgress},
     plan::{Plan, Span, unordered},
 };
 use crate::{
     ids::JobId,
-    spec::{Condition, Node, Rename, Sequence, Specs, Wait, Work},
+    spec::{Node, Sequence, Specs, Wait, Work},
     workflow::{
-        chain::{JOBS_MAX, SequencePlace, SequenceSpec},
+        chain::{SequencePlace, SequenceSpec},
         command::RequestArg,
         job::is_noop,
-        json::{self, JsonMap, JsonText},
+        json::{self, JsonMap},
     },
 };
 
@@ -27,67 +27,15 @@ const JOBS_PER_CALL: usize = 4;
 
 /// Builds one request.
 pub struct Builder<D> {
-    specs: Arc<Specs>,
     args: Vec<RequestArg>,
     /// `None` once the chain is made of it.
     plan: Option<Plan<D>>,
-    calls: Vec<Call>,
+    calls: Calls,
     /// Nodes that can be built, in the order in which that came about.
     ready: VecDeque<NodeAt>,
     /// Jobs that are being created.
     creating: BTreeMap<JobId, Creating>,
     refused: Option<BuildError>,
-}
-
-/// A sequence in the making.
-struct Call {
-    name: Arc<str>,
-    /// What calls it; `None` for the request's own.
-    caller: Option<ExpansionAt>,
-    sequence: SequencePlace,
-    /// The jobs around all of it.
-    outer: Span,
-    /// The jobs around its nodes.
-    inner: Span,
-    /// The args it began with.
-    args: JsonMap,
-    nodes: Vec<NodeProgress>,
-    nodes_left: usize,
-}
-
-#[derive(Default)]
-struct NodeProgress {
-    deps_left: usize,
-    /// What its expansions were built as, in the order of their list.
-    expansions: Vec<Option<Span>>,
-    expansions_left: usize,
-    /// The jobs around all expansions, when there are several.
-    around: Option<Around>,
-    /// What it was built as.
-    span: Option<Span>,
-    /// What it handed back, under the sequence's names.
-    exports: JsonMap,
-}
-
-/// The two pairs of jobs around expansions.
-#[derive(Debug, Clone, Copy)]
-struct Around {
-    outer: Span,
-    inner: Span,
-}
-
-/// A node of a sequence in the making.
-#[derive(Debug, Clone, Copy)]
-struct NodeAt {
-    call: usize,
-    node: usize,
-}
-
-/// One of the things a node is expanded into; without `each` the only one.
-#[derive(Debug, Clone, Copy)]
-struct ExpansionAt {
-    node: NodeAt,
-    number: usize,
 }
 
 struct Creating {
@@ -109,10 +57,9 @@ impl<D: FnMut() -> JobId> Builder<D> {
     /// asks again when it is taken.
     pub fn new(specs: Arc<Specs>, request_type: &str, args: &JsonMap, draw_id: D) -> Self {
         let mut builder = Self {
-            specs,
             args: Vec::new(),
             plan: Some(Plan::new(draw_id)),
-            calls: Vec::new(),
+            calls: Calls { specs, list: Vec::new() },
             ready: VecDeque::new(),
             creating: BTreeMap::new(),
             refused: None,
@@ -137,7 +84,7 @@ impl<D: FnMut() -> JobId> Builder<D> {
         if request_type.is_empty() {
             return Err(BuildError::EmptyType);
         }
-        let specs = self.specs.clone();
+        let specs = self.calls.specs.clone();
         let sequence =
             specs.sequence(request_type).ok_or_else(|| BuildError::UnknownType(request_type.to_owned()))?;
         if !sequence.is_request {
@@ -182,7 +129,7 @@ impl<D: FnMut() -> JobId> Builder<D> {
             Err(error) => {
                 let spec = self.plan().spec(job);
                 let (job_type, name) = (spec.job_type.clone(), spec.name.clone());
-                Err(BuildError::NotCreated { path: self.path(Some(at.node)), job_type, name, error })
+                Err(BuildError::NotCreated { path: self.calls.path(Some(at.node)), job_type, name, error })
             }
         }
     }
@@ -194,7 +141,7 @@ impl<D: FnMut() -> JobId> Builder<D> {
         mut args: JsonMap,
         CallAs { graph_name, retry, wait, caller }: CallAs<'_>,
     ) -> Result<(), BuildError> {
-        let specs = self.specs.clone();
+        let specs = self.calls.specs.clone();
         let spec = specs.callee(name).expect("loaded specs call only sequences that exist");
         fill_in(spec, &mut args);
         let sequence = self.plan().next_sequence();
@@ -202,10 +149,10 @@ impl<D: FnMut() -> JobId> Builder<D> {
         let inner = self.plan().add_wrappers(name, sequence)?;
         self.plan().link(outer.first, inner.first);
         self.plan().link(inner.last, outer.last);
-        let parent = caller.map(|at| self.calls[at.node.call].sequence);
+        let parent = caller.map(|at| self.calls.list[at.node.call].sequence);
         let begin = unordered(outer.first);
         self.plan().add_sequence(SequenceSpec { begin, parent, retry, retry_wait: wait });
-        let call = self.calls.len();
+        let call = self.calls.list.len();
         let nodes: Vec<NodeProgress> = spec
             .nodes
             .iter()
@@ -214,10 +161,19 @@ impl<D: FnMut() -> JobId> Builder<D> {
         let free = nodes.iter().enumerate().filter(|(_, progress)| progress.deps_left == 0);
         self.ready.extend(free.map(|(node, _)| NodeAt { call, node }));
         let nodes_left = nodes.len();
-        self.calls.push(Call { name: name.clone(), caller, sequence, outer, inner, args, nodes, nodes_left });
+        self.calls.list.push(Call {
+            name: name.clone(),
+            caller,
+            sequence,
+            outer,
+            inner,
+            args,
+            nodes,
+            nodes_left,
+        });
         if nodes_left == 0 {
             self.plan().link(inner.first, inner.last);
-            let args = std::mem::take(&mut self.calls[call].args);
+            let args = std::mem::take(&mut self.calls.list[call].args);
             if let Some(caller) = caller {
                 self.end_expansion(caller, outer, args)?;
             }
@@ -227,10 +183,10 @@ impl<D: FnMut() -> JobId> Builder<D> {
 
     /// Builds a node all of whose dependencies are built: every expansion of it.
     fn build_node(&mut self, at: NodeAt, calls: &mut Vec<CreateCall>) -> Result<(), BuildError> {
-        let specs = self.specs.clone();
-        let node = self.spec_of(&specs, at);
-        let elements = self.elements(at, node)?;
-        let sequence = self.calls[at.call].sequence;
+        let specs = self.calls.specs.clone();
+        let node = self.calls.spec_of(&specs, at);
+        let elements = self.calls.elements(at, node)?;
+        let sequence = self.calls.list[at.call].sequence;
         if elements.len() == 0 {
             let span = self.plan().add_wrappers(&format!("noop_{}", node.name), sequence)?;
             self.plan().link(span.first, span.last);
@@ -239,8 +195,8 @@ impl<D: FnMut() -> JobId> Builder<D> {
         let jobs_each = if matches!(node.work, Work::Job(_)) { 1 } else { JOBS_PER_CALL };
         self.plan().reserve(elements.len().saturating_mul(jobs_each))?;
         let around = if elements.len() > 1 { Some(self.add_around(node, sequence)?) } else { None };
-        let args = self.args_of(at, node)?;
-        let progress = &mut self.calls[at.call].nodes[at.node];
+        let args = self.calls.args_of(at, node)?;
+        let progress = &mut self.calls.list[at.call].nodes[at.node];
         progress.around = around;
         progress.expansions = vec![None; elements.len()];
         progress.expansions_left = elements.len();
@@ -249,18 +205,6 @@ impl<D: FnMut() -> JobId> Builder<D> {
             calls.extend(self.build_expansion(at, node, elements.args(number, &args))?);
         }
         Ok(())
-    }
-
-    /// The lists of a node, read; too long ones are refused before anything is made of them.
-    fn elements(&self, at: NodeAt, node: &Node) -> Result<Elements, BuildError> {
-        let list = |arg: &Arc<str>| {
-            self.arg_of(at, node, arg).cloned().ok_or_else(|| EachFault::Build(self.not_set(at, node, arg)))
-        };
-        let elements = Elements::read(&node.each, list).map_err(|fault| match fault {
-            EachFault::Each(reason) => BuildError::Each { path: self.path(Some(at)), reason },
-            EachFault::Build(error) => error,
-        })?;
-        if elements.len() > JOBS_MAX { Err(BuildError::TooManyJobs) } else { Ok(elements) }
     }
 
     fn add_around(&mut self, node: &Node, sequence: SequencePlace) -> Result<Around, BuildError> {
@@ -285,9 +229,10 @@ impl<D: FnMut() -> JobId> Builder<D> {
                 Ok(None)
             }
             Work::Conditional(condition) => {
-                let value = self.arg_of(at.node, node, &condition.arg);
-                let value = value.cloned().ok_or_else(|| self.not_set(at.node, node, &condition.arg))?;
-                let called = self.choose(at.node, condition, &value)?;
+                let value = self.calls.arg_of(at.node, node, &condition.arg);
+                let value =
+                    value.cloned().ok_or_else(|| self.calls.not_set(at.node, node, &condition.arg))?;
+                let called = self.calls.choose(at.node, condition, &value)?;
                 // The chosen sequence gets the value too, as in Spin Cycle.
                 args.insert(condition.arg.clone(), value);
                 self.call(&called, args, &format!("conditional_{}", node.name), node, at)?;
@@ -308,17 +253,6 @@ impl<D: FnMut() -> JobId> Builder<D> {
         self.begin_call(called, args, CallAs { graph_name, retry, wait, caller: Some(at) })
     }
 
-    fn choose(&self, at: NodeAt, condition: &Condition, value: &JsonText) -> Result<Arc<str>, BuildError> {
-        let arg = condition.arg.clone();
-        let Some(value) = value.to_text() else {
-            return Err(BuildError::ConditionNotText { path: self.path(Some(at)), arg });
-        };
-        condition.choose(&value).cloned().ok_or_else(|| {
-            let options = condition.branches.keys().cloned().collect();
-            BuildError::NoBranch { path: self.path(Some(at)), arg, value, options }
-        })
-    }
-
     fn build_job(
         &mut self,
         at: ExpansionAt,
@@ -326,7 +260,7 @@ impl<D: FnMut() -> JobId> Builder<D> {
         job_type: &Arc<str>,
         args: JsonMap,
     ) -> Result<Option<CreateCall>, BuildError> {
-        let sequence = self.calls[at.node.call].sequence;
+        let sequence = self.calls.list[at.node.call].sequence;
         let job = self.plan().add_job(&node.name, job_type, sequence, args.clone())?;
         let spec = self.plan().spec_mut(job);
         spec.retry = node.retry;
@@ -340,36 +274,15 @@ impl<D: FnMut() -> JobId> Builder<D> {
         Ok(Some(CreateCall { job: id, job_type: job_type.clone(), name: node.name.clone(), args }))
     }
 
-    /// The args a node is given: what it lists, from the sequence's own and what its ancestors set.
-    fn args_of(&self, at: NodeAt, node: &Node) -> Result<JsonMap, BuildError> {
-        let give = |Rename { from, to }: &Rename| match self.arg_of(at, node, from) {
-            Some(value) => Ok((to.clone(), value.clone())),
-            None => Err(self.not_set(at, node, from)),
-        };
-        node.args.iter().map(give).collect()
-    }
-
-    /// The value of a sequence's arg, as a node sees it.
-    fn arg_of(&self, at: NodeAt, node: &Node, arg: &str) -> Option<&JsonText> {
-        let call = &self.calls[at.call];
-        let set_before =
-            node.ancestors.iter().rev().find_map(|ancestor| call.nodes[*ancestor].exports.get(arg));
-        set_before.or_else(|| call.args.get(arg))
-    }
-
-    fn not_set(&self, at: NodeAt, node: &Node, arg: &Arc<str>) -> BuildError {
-        BuildError::ArgNotSet { path: self.path(Some(at)), job_type: work_name(node), arg: arg.clone() }
-    }
-
     /// Takes a built expansion, and ends every node and sequence that this completes.
     fn end_expansion(&mut self, at: ExpansionAt, span: Span, args: JsonMap) -> Result<(), BuildError> {
-        let specs = self.specs.clone();
+        let specs = self.calls.specs.clone();
         let mut ended = Some((at, span, args));
         while let Some((at, span, args)) = ended.take() {
-            let node = self.spec_of(&specs, at.node);
-            let exports = self.exports_of(at.node, node, &args)?;
+            let node = self.calls.spec_of(&specs, at.node);
+            let exports = self.calls.exports_of(at.node, node, &args)?;
             self.plan().keep(json::size(&exports))?;
-            let progress = &mut self.calls[at.node.call].nodes[at.node.node];
+            let progress = &mut self.calls.list[at.node.call].nodes[at.node.node];
             progress.expansions[at.number] = Some(span);
             progress.expansions_left -= 1;
             if at.number + 1 == progress.expansions.len() {
@@ -387,7 +300,7 @@ impl<D: FnMut() -> JobId> Builder<D> {
 
     /// Ends a node that has no expansions.
     fn end_node(&mut self, at: NodeAt, span: Span) -> Result<(), BuildError> {
-        let specs = self.specs.clone();
+        let specs = self.calls.specs.clone();
         match self.link_node(at, span, &specs) {
             Some((caller, outer, args)) => self.end_expansion(caller, outer, args),
             None => Ok(()),
@@ -396,7 +309,7 @@ impl<D: FnMut() -> JobId> Builder<D> {
 
     /// Links the expansions of a node with the jobs around them; returns what the node was built as.
     fn enclose(&mut self, at: NodeAt, node: &Node) -> Span {
-        let progress = &self.calls[at.call].nodes[at.node];
+        let progress = &self.calls.list[at.call].nodes[at.node];
         let spans: Vec<Span> =
             progress.expansions.iter().map(|span| span.expect("all expansions are built")).collect();
         let Some(Around { outer, inner }) = progress.around else { return spans[0] };
@@ -413,8 +326,8 @@ impl<D: FnMut() -> JobId> Builder<D> {
     /// Links a built node behind its dependencies. If it was the last of its sequence, returns the expansion that called
     /// it, what that was built as, and the args it ended with.
     fn link_node(&mut self, at: NodeAt, span: Span, specs: &Specs) -> Option<(ExpansionAt, Span, JsonMap)> {
-        let node = self.spec_of(specs, at);
-        let call = &mut self.calls[at.call];
+        let node = self.calls.spec_of(specs, at);
+        let call = &mut self.calls.list[at.call];
         call.nodes[at.node].span = Some(span);
         call.nodes_left -= 1;
         let ends_of = |dep: &usize| call.nodes[*dep].span.expect("dependencies are built first").last;
@@ -444,7 +357,7 @@ impl<D: FnMut() -> JobId> Builder<D> {
 
     /// Links the last nodes of a sequence to its end; returns its args as they are then.
     fn end_call(&mut self, at: usize, sequence: &Sequence) -> JsonMap {
-        let call = &mut self.calls[at];
+        let call = &mut self.calls.list[at];
         let followed: BTreeSet<usize> =
             sequence.nodes.iter().flat_map(|node| node.deps.iter().copied()).collect();
         let mut args = std::mem::take(&mut call.args);
@@ -462,57 +375,9 @@ impl<D: FnMut() -> JobId> Builder<D> {
         args
     }
 
-    fn exports_of(&self, at: NodeAt, node: &Node, args: &JsonMap) -> Result<JsonMap, BuildError> {
-        let export = |Rename { from, to }: &Rename| match args.get(from) {
-            Some(value) => Ok((to.clone(), value.clone())),
-            None => Err(BuildError::SetMissing {
-                path: self.path(self.calls[at.call].caller.map(|caller| caller.node)),
-                job_type: work_name(node),
-                arg: from.clone(),
-            }),
-        };
-        node.sets.iter().map(export).collect()
-    }
-
-    fn spec_of<'s>(&self, specs: &'s Specs, at: NodeAt) -> &'s Node {
-        let sequence = specs.callee(&self.calls[at.call].name);
-        &sequence.expect("loaded specs call only sequences that exist").nodes[at.node]
-    }
-
-    /// Where a node stands, from the request inwards.
-    fn path(&self, at: Option<NodeAt>) -> NodePath {
-        let specs = self.specs.clone();
-        let caller = |at: &NodeAt| self.calls[at.call].caller.map(|caller| caller.node);
-        let mut path: Vec<_> = std::iter::successors(at, caller)
-            .map(|at| (self.calls[at.call].name.clone(), self.spec_of(&specs, at).name.clone()))
-            .collect();
-        path.reverse();
-        NodePath(path)
-    }
-
     fn finish(&mut self) -> Built {
         let plan = self.plan.take().expect("a builder finishes once");
-        let request_type = self.calls[0].name.clone();
+        let request_type = self.calls.list[0].name.clone();
         Built { request_type, args: std::mem::take(&mut self.args), chain: plan.into_chain() }
-    }
-}
-
-/// Why the lists of a node cannot be read.
-enum EachFault {
-    Each(EachError),
-    Build(BuildError),
-}
-
-impl From<EachError> for EachFault {
-    fn from(error: EachError) -> Self {
-        Self::Each(error)
-    }
-}
-
-/// The job type or sequence a node stands for; for a conditional, its name.
-fn work_name(node: &Node) -> Arc<str> {
-    match &node.work {
-        Work::Job(name) | Work::Sequence(name) => name.clone(),
-        Work::Conditional(_) => node.name.clone(),
     }
 }

@@ -25,6 +25,7 @@ use crate::ids::{JobId, RequestId};
 
 mod args;
 mod builder;
+mod calls;
 mod each;
 mod error;
 mod plan;
