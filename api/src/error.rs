@@ -144,6 +144,12 @@ pub(crate) enum InputError {
         /// The name asked for.
         name: String,
     },
+    /// There is no such node.
+    #[error("there is no node {id}: GET /cluster/v1/status lists the nodes")]
+    NoSuchNode {
+        /// The id asked for, as sent.
+        id: String,
+    },
     /// There is no such request, neither live nor in the archive.
     #[error("request {id} not found")]
     NoSuchRequest {
@@ -206,6 +212,7 @@ impl ApiError {
                 InputError::Build(_) => (S::BAD_REQUEST, "invalid_request"),
                 InputError::CreateTimeout { .. } => (S::BAD_REQUEST, "create_timeout"),
                 InputError::NoSuchVariable { .. } => (S::NOT_FOUND, "no_such_variable"),
+                InputError::NoSuchNode { .. } => (S::NOT_FOUND, "no_such_node"),
                 InputError::NoSuchRequest { .. } => (S::NOT_FOUND, "no_such_request"),
                 InputError::NoSuchJobLog { .. } => (S::NOT_FOUND, "no_such_job"),
                 InputError::NotStartable { .. } => (S::CONFLICT, "wrong_state"),
@@ -237,6 +244,7 @@ impl ApiError {
                 Rejection::TryOver { .. } => (S::CONFLICT, "try_over"),
                 Rejection::NotOwner { .. } => (S::CONFLICT, "not_owner"),
                 Rejection::NoSuchNode { .. } => (S::NOT_FOUND, "no_such_node"),
+                Rejection::OtherTerm { .. } => (S::CONFLICT, "other_term"),
                 Rejection::MayWait { .. } => (S::CONFLICT, "may_wait"),
             },
             Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
@@ -322,6 +330,7 @@ impl ApiError {
                 | InputError::Build(_)
                 | InputError::CreateTimeout { .. }
                 | InputError::NoSuchVariable { .. }
+                | InputError::NoSuchNode { .. }
                 | InputError::NoSuchRequest { .. }
                 | InputError::NoSuchJobLog { .. }
                 | InputError::NotStartable { .. }

@@ -18,6 +18,7 @@ pub(crate) enum Operation {
     StopRequest,
     ReadRequest,
     ListRequests,
+    ManageNode,
     Local,
     Unknown,
 }
@@ -35,7 +36,7 @@ struct OperationMetrics {
 }
 
 impl Operation {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::PutVariable,
         Self::GetVariable,
         Self::DeleteVariable,
@@ -44,6 +45,7 @@ impl Operation {
         Self::StopRequest,
         Self::ReadRequest,
         Self::ListRequests,
+        Self::ManageNode,
         Self::Local,
         Self::Unknown,
     ];
@@ -62,6 +64,7 @@ impl Operation {
             | Endpoint::GetJobLog { .. }
             | Endpoint::Running => Self::ReadRequest,
             Endpoint::ListRequests => Self::ListRequests,
+            Endpoint::DrainNode { .. } => Self::ManageNode,
             Endpoint::ClusterStatus
             | Endpoint::Health
             | Endpoint::Ready
@@ -82,6 +85,7 @@ impl Operation {
             Self::StopRequest => "stop_request",
             Self::ReadRequest => "read_request",
             Self::ListRequests => "list_requests",
+            Self::ManageNode => "manage_node",
             Self::Local => "local",
             Self::Unknown => "unknown",
         }

@@ -21,6 +21,11 @@ pub(crate) enum Endpoint<'a> {
         name: &'a str,
     },
     ListVariables,
+    /// Lets a node take no new work and hand over what it has, or ends that.
+    DrainNode {
+        id: &'a str,
+        draining: bool,
+    },
     ClusterStatus,
     Health,
     Ready,
@@ -109,6 +114,9 @@ fn cluster<'a>(method: &Method, segments: &[&'a str]) -> Result<Endpoint<'a>, In
         ),
         ["variables"] => one_of(method, &[(Method::GET, Endpoint::ListVariables)]),
         ["status"] => one_of(method, &[(Method::GET, Endpoint::ClusterStatus)]),
+        ["nodes", id, what @ ("drain" | "undrain")] if !id.is_empty() => {
+            one_of(method, &[(Method::POST, Endpoint::DrainNode { id, draining: what == "drain" })])
+        }
         _ => Err(InputError::UnknownRoute),
     }
 }
@@ -168,6 +176,8 @@ mod tests {
             ("HEAD", "/cluster/v1/variables/a%20", Endpoint::GetVariable { name: "a%20" }),
             ("GET", "/cluster/v1/variables", Endpoint::ListVariables),
             ("HEAD", "/health", Endpoint::Health),
+            ("POST", "/cluster/v1/nodes/2/drain", Endpoint::DrainNode { id: "2", draining: true }),
+            ("POST", "/cluster/v1/nodes/2/undrain", Endpoint::DrainNode { id: "2", draining: false }),
             ("GET", "/version", Endpoint::Version),
             ("POST", "/api/v1/requests", Endpoint::CreateRequest),
             ("GET", "/api/v1/requests/x", Endpoint::GetRequest { id: "x" }),

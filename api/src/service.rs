@@ -158,6 +158,7 @@ impl Inner {
             Endpoint::GetVariable { name } => cluster::variables::get(self, head, name).await,
             Endpoint::DeleteVariable { name } => cluster::variables::delete(self, head, name).await,
             Endpoint::ListVariables => cluster::variables::list(self, head).await,
+            Endpoint::DrainNode { id, draining } => cluster::nodes::drain(self, head, id, draining).await,
             Endpoint::ClusterStatus => Ok(cluster::status::status(self)),
             Endpoint::Health => Ok(cluster::health::alive()),
             Endpoint::Ready => Ok(cluster::health::ready(self)),

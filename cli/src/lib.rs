@@ -1,4 +1,4 @@
-//! The client commands of the `capstan` binary: `capstan variable | cluster | request | spec`.
+//! The client commands of the `capstan` binary: `capstan variable | cluster | node | request | spec`.
 //!
 //! They talk to a running cluster through `capstan-client` and never touch a data directory, so this crate does not
 //! link the store. `capstan spec` needs no cluster: it reads files through [`ports`]. The binary embeds [`Command`] in its own command line and hands what was parsed to [`run`]:
@@ -18,6 +18,7 @@
 mod cluster;
 mod console;
 mod failure;
+mod node;
 mod options;
 pub mod ports;
 mod request;
@@ -45,6 +46,9 @@ pub enum Command {
     /// Look at the cluster itself
     #[command(after_help = EXIT_CODES)]
     Cluster(Called<cluster::ClusterCommand>),
+    /// Take nodes out of service and put them back
+    #[command(after_help = EXIT_CODES)]
+    Node(Called<node::NodeCommand>),
     /// Start requests and follow them
     #[command(after_help = EXIT_CODES)]
     Request(Called<request::RequestCommand>),
@@ -73,6 +77,7 @@ async fn execute(command: Command, tools: &dyn SpecTools, console: &mut Console)
     match command {
         Command::Variable(called) => variable::run(called.command, &called.options, console).await,
         Command::Cluster(called) => cluster::run(called.command, &called.options, console).await,
+        Command::Node(called) => node::run(called.command, &called.options, console).await,
         Command::Request(called) => request::run(called.command, &called.options, console).await,
         Command::Spec(args) => spec::run(args, tools, console).await,
     }

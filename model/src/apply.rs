@@ -44,10 +44,18 @@ pub fn apply(state: &mut State, index: u64, entry: &Entry) -> Applied {
     apply_with(state, index, entry, decide)
 }
 
-/// Moves the index past an entry without commands (blank, membership).
-pub fn apply_blank(state: &mut State, index: u64) -> Vec<RowChange> {
-    let entry = Entry::V1 { time: state.log_time, settled: vec![], commands: vec![] };
-    apply(state, index, &entry).rows
+/// Moves the index past an entry without commands (blank, membership), appended by the leader of `term`.
+pub fn apply_blank(state: &mut State, index: u64, term: u64) -> Vec<RowChange> {
+    if index <= state.index {
+        return vec![];
+    }
+    let tick = state.tick();
+    (state.index, state.term) = (index, term);
+    let mut sink = RowSink::new(index);
+    tick.replace_with(&state.tick(), &mut sink);
+    let (rows, checksum) = sink.finish();
+    state.checksum = state.checksum.wrapping_add(checksum);
+    rows
 }
 
 /// What a handler decided.
@@ -67,7 +75,7 @@ fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
         Command::FinishTry(finish) => workflow::handle::finish_try(state, at, finish).map(of_workflow),
         Command::StartRetry(start) => workflow::handle::start_retry(state, at, start).map(of_workflow),
         Command::StopRequest(stop) => workflow::handle::stop_request(state, at, stop).map(of_workflow),
-        Command::NodeLost { incarnation } => done(nodes::lose(state, *incarnation)),
+        Command::NodeLost { incarnation, term } => done(nodes::lose(state, *incarnation, *term)),
         Command::TakeOver => Ok(of_workflow((Answer::Done, workflow::handle::take_over(state, at)))),
         Command::DrainNode { node } => done(nodes::drain(state, *node, true)),
         Command::UndrainNode { node } => done(nodes::drain(state, *node, false)),
@@ -260,6 +268,26 @@ mod tests {
 
     fn entry(commands: Vec<Sealed>) -> Entry {
         Entry::V1 { time: Timestamp(1), settled: vec![], commands }
+    }
+
+    #[test]
+    fn a_blank_entry_moves_index_and_term_and_its_rows_load_to_the_same() {
+        let mut state = with_session();
+        let mut rows = std::collections::BTreeMap::new();
+        for (index, term) in [(2, 3), (3, 3), (4, 9)] {
+            for change in apply_blank(&mut state, index, term) {
+                let RowChange::Put { key, value } = change else { panic!("{change:?}") };
+                rows.insert(key, value);
+            }
+            assert_eq!((state.index(), state.term()), (index, term));
+        }
+        assert_eq!(apply_blank(&mut state, 4, 10), [], "once only");
+        assert_eq!(state.term(), 9);
+        let mut expected = RowSink::new(4);
+        state.dump(&mut expected);
+        assert_eq!(expected.finish().1, state.checksum(), "the sum follows the rows");
+        let loaded = State::load(rows).unwrap();
+        assert_eq!((loaded.index(), loaded.term(), loaded.log_time()), (4, 9, state.log_time()));
     }
 
     fn with_session() -> State {

@@ -65,6 +65,8 @@ pub enum Command {
     NodeLost {
         /// The life.
         incarnation: Incarnation,
+        /// The leader's term. Under a later one others may have heard the node, so that it is refused.
+        term: u64,
     },
     /// Gives requests whose owners may not run them any more, or that wait for one, to nodes that can run them: at most
     /// [`crate::workflow::TAKEN_OVER_MAX`] of them. Proposed by the leader as long as there are any.

@@ -71,8 +71,12 @@ pub(crate) fn join(state: &State, joined: &NodeJoined) -> Result<Vec<Event>, Rej
     Ok(ended.into_iter().chain([Event::NodeJoined(joined.clone())]).collect())
 }
 
-/// Decides on `NodeLost`; an older life, or one that is lost already, changes nothing.
-pub(crate) fn lose(state: &State, incarnation: Incarnation) -> Result<Vec<Event>, Rejection> {
+/// Decides on `NodeLost`; an older life, or one that is lost already, changes nothing. A leader that was cut off or stood still has
+/// heard nobody, and may say so long after others have taken its place.
+pub(crate) fn lose(state: &State, incarnation: Incarnation, term: u64) -> Result<Vec<Event>, Rejection> {
+    if term != state.term() {
+        return Err(Rejection::OtherTerm { given: term, now: state.term() });
+    }
     let known = newest_life(state, incarnation)?;
     if known.is_none_or(|record| record.lost) {
         return Ok(vec![]);

@@ -173,6 +173,14 @@ pub enum Rejection {
         /// The request.
         request: RequestId,
     },
+    /// What a leader judged counts in its own term only.
+    #[error("judged in term {given}, and this is term {now}")]
+    OtherTerm {
+        /// The term of the leader that judged.
+        given: u64,
+        /// The term of the entry.
+        now: u64,
+    },
 }
 
 fn as_revision(current: Option<u64>) -> String {

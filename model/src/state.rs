@@ -24,6 +24,7 @@ use crate::{
 pub struct State {
     pub(crate) index: u64,
     pub(crate) log_time: Timestamp,
+    pub(crate) term: u64,
     pub(crate) checksum: u128,
     /// Who the cluster is; `None` until it is founded.
     pub cluster: Option<Cluster>,
@@ -46,6 +47,7 @@ pub struct State {
 pub(crate) struct Tick {
     index: u64,
     log_time: Timestamp,
+    term: u64,
     variable_revision: u64,
 }
 
@@ -58,6 +60,11 @@ impl State {
     /// The newest stamp; what "now" is to replicated code.
     pub fn log_time(&self) -> Timestamp {
         self.log_time
+    }
+
+    /// The term of the last entry applied: every leader's first entry is a blank one.
+    pub fn term(&self) -> u64 {
+        self.term
     }
 
     /// The sum of the hashes of all live rows, modulo 2^128: equal on every node at the same index.
@@ -93,6 +100,7 @@ impl State {
                 let tick: Tick = rows::decode(key, value)?;
                 self.index = tick.index;
                 self.log_time = tick.log_time;
+                self.term = tick.term;
                 self.variables.load_revision(tick.variable_revision);
             }
             Table::Cluster => self.cluster = Some(rows::decode(key, value)?),
@@ -159,7 +167,12 @@ impl State {
 
     /// The row that is written with every entry.
     pub(crate) fn tick(&self) -> Tick {
-        Tick { index: self.index, log_time: self.log_time, variable_revision: self.variables.revision() }
+        Tick {
+            index: self.index,
+            log_time: self.log_time,
+            term: self.term,
+            variable_revision: self.variables.revision(),
+        }
     }
 }
 

@@ -94,7 +94,7 @@ fn command_after(command: &Command) -> Option<Command> {
         Command::DeleteVariable { .. } => {
             Some(Command::SetSetting(Setting::ReadConsistency(ReadConsistency::Stale)))
         }
-        Command::SetSetting(_) => Some(Command::NodeLost { incarnation: incarnation(1, 2) }),
+        Command::SetSetting(_) => Some(Command::NodeLost { incarnation: incarnation(1, 2), term: 3 }),
         Command::CreateRequest(_)
         | Command::FinishTry(_)
         | Command::StartRetry(_)
@@ -160,7 +160,8 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         Rejection::TryOver { .. } => Rejection::NotOwner { request, incarnation },
         Rejection::NotOwner { .. } => Rejection::NoSuchNode { node: NodeId(300) },
         Rejection::NoSuchNode { .. } => Rejection::MayWait { request },
-        Rejection::MayWait { .. } => return None,
+        Rejection::MayWait { .. } => Rejection::OtherTerm { given: 300, now: 301 },
+        Rejection::OtherTerm { .. } => return None,
     })
 }
 

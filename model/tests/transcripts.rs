@@ -154,6 +154,7 @@ impl goldenscript::Runner for Runner {
             }
             Command::Lose(life) => {
                 self.push_natural(command::Command::NodeLost {
+                    term: 0,
                     incarnation: incarnation(life.node, life.boot),
                 });
             }

@@ -303,7 +303,7 @@ impl goldenscript::Runner for Runner {
             Command::Stop(request) => {
                 Ok(self.apply(ModelCommand::StopRequest(StopRequest { request: request.0 })))
             }
-            Command::Lose(life) => Ok(self.apply(ModelCommand::NodeLost { incarnation: life.0 })),
+            Command::Lose(life) => Ok(self.apply(ModelCommand::NodeLost { incarnation: life.0, term: 0 })),
             Command::TakeOver => Ok(self.apply(ModelCommand::TakeOver)),
             Command::Untaken => {
                 let State { requests, nodes, .. } = &self.replica.state;

@@ -207,7 +207,7 @@ impl World {
             Happening::Rejoin { node, able } => self.join(node, able),
             Happening::Lose { node } => {
                 let incarnation = self.life(node);
-                self.apply(Command::NodeLost { incarnation }).0.unwrap();
+                self.apply(Command::NodeLost { incarnation, term: 0 }).0.unwrap();
             }
             Happening::Drain { node, draining } => {
                 let node = NodeId(node);
@@ -505,7 +505,7 @@ fn requests_are_taken_over_256_at_a_time() {
     // The node is lost: its tries end, and their requests go on elsewhere.
     world.apply(Command::UndrainNode { node: NodeId(3) }).0.unwrap();
     let incarnation = world.life(2);
-    world.apply(Command::NodeLost { incarnation }).0.unwrap();
+    world.apply(Command::NodeLost { incarnation, term: 0 }).0.unwrap();
     for (taken, untaken) in [(256, 344), (512, 88), (600, 0), (600, 0)] {
         assert_eq!((owned(&world, 3), left(&world)), (taken, untaken));
         // A report from the life that is over counts for nothing, also before its request is taken over.

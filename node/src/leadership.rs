@@ -3,9 +3,11 @@
 //! What they propose late, under a term that has ended, is refused by apply or by the log.
 
 use actix::{Actor, Addr};
-use capstan_raft_store::handle::ClusterHandle;
 
-use crate::actors::liveness::{Liveness, LivenessMessage};
+use crate::actors::{
+    Tools,
+    liveness::{Liveness, LivenessMessage},
+};
 
 /// The actors of one term.
 struct Reign {
@@ -14,9 +16,9 @@ struct Reign {
 }
 
 impl Reign {
-    fn start(term: u64, cluster: &ClusterHandle) -> Self {
+    fn start(term: u64, tools: &Tools) -> Self {
         tracing::info!(term, "leading");
-        Self { term, liveness: Liveness::new(cluster.clone()).start() }
+        Self { term, liveness: Liveness::new(term, tools.clone()).start() }
     }
 
     fn end(self) {
@@ -26,8 +28,8 @@ impl Reign {
 }
 
 /// Follows this node's leadership for as long as it lives. Runs on the node's actor thread.
-pub async fn run(cluster: ClusterHandle) {
-    let mut leadership = cluster.leadership();
+pub async fn run(tools: Tools) {
+    let mut leadership = tools.cluster.leadership();
     let mut reign: Option<Reign> = None;
     loop {
         let term = *leadership.borrow_and_update();
@@ -35,7 +37,7 @@ pub async fn run(cluster: ClusterHandle) {
             if let Some(ended) = reign.take() {
                 ended.end();
             }
-            reign = term.map(|term| Reign::start(term, &cluster));
+            reign = term.map(|term| Reign::start(term, &tools));
         }
         if leadership.changed().await.is_err() {
             break;

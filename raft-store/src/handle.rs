@@ -18,6 +18,8 @@ pub use crate::{
 
 /// How long a client's call may take: less than the five seconds after which `spinc` gives up.
 pub const CLIENT_DEADLINE: Duration = Duration::from_secs(4);
+/// How long a node that stops waits for another to lead.
+const HANDING_OVER: Duration = Duration::from_secs(1);
 /// How long a command that the cluster needs may take before its actor looks again.
 const PROGRESS_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -235,6 +237,18 @@ impl ClusterHandle {
     /// The cluster, once it is founded.
     pub fn cluster_id(&self) -> Option<ClusterId> {
         self.shared.cluster_id()
+    }
+
+    /// Asks another voter to lead, if this node leads, and waits until one does or for a second.
+    pub async fn hand_leadership_over(&self) {
+        let leads = || self.shared.leadership.borrow().is_some();
+        if !leads() {
+            return;
+        }
+        self.shared.hand_over("this node is about to stop").await;
+        let mut leadership = self.shared.leadership.clone();
+        // Without a successor the others elect one when this node is gone.
+        let _ = tokio::time::timeout(HANDING_OVER, leadership.wait_for(Option::is_none)).await;
     }
 
     /// Stops proposing and stops Raft; what waits is refused.

@@ -169,6 +169,11 @@ impl Heartbeats {
         self.verdict().skew_ms.is_none_or(log_time::is_sane)
     }
 
+    /// Whether a leader with a majority behind it has lately heard this node.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.lease.borrow().is_some_and(|until| self.clock.monotonic() < until)
+    }
+
     pub(crate) fn lease(&self) -> watch::Receiver<Option<Duration>> {
         self.lease.subscribe()
     }

@@ -159,7 +159,7 @@ impl StateMachine {
         batch: &mut Batch,
         happened: &mut Happened,
     ) -> io::Result<()> {
-        let index = entry.index();
+        let (index, term) = (entry.index(), entry.log_id.committed_leader_id().term);
         let changes = match &entry.payload {
             EntryPayload::Normal(data) => {
                 let commands: Entry =
@@ -172,11 +172,11 @@ impl StateMachine {
                 }));
                 done.rows
             }
-            EntryPayload::Blank => apply_blank(&mut self.state, index),
+            EntryPayload::Blank => apply_blank(&mut self.state, index, term),
             EntryPayload::Membership(membership) => {
                 self.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
                 self.membership_is_unwritten = true;
-                apply_blank(&mut self.state, index)
+                apply_blank(&mut self.state, index, term)
             }
         };
         for change in changes {

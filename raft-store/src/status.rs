@@ -76,7 +76,7 @@ pub struct RaftStatus {
 /// Whether this node should be given traffic. All must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Readiness {
-    /// A leader is known.
+    /// A leader is known, and has acknowledged this node within the lease.
     pub has_leader: bool,
     /// What it knows to be committed is applied, but for the newest entries.
     pub caught_up: bool,
@@ -150,7 +150,7 @@ impl Shared {
         let status = self.status();
         let view = self.publisher.view();
         Readiness {
-            has_leader: status.leader_id.is_some(),
+            has_leader: status.leader_id.is_some() && self.heartbeats.is_acknowledged(),
             caught_up: status.applied + CAUGHT_UP_WITHIN >= status.committed,
             joined: view.state().sessions.of(self.incarnation).is_some(),
             clock_sane: self.heartbeats.clock_sane(),

@@ -151,7 +151,7 @@ mod tests {
             generation.engine().write(batch).unwrap();
         }
         let mut state = State::default();
-        apply_blank(&mut state, 5);
+        apply_blank(&mut state, 5, 1);
         View::new(state, Arc::new(generation), Health::new(Arc::new(Ignored)))
     }
 

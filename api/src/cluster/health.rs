@@ -49,12 +49,16 @@ pub(crate) fn metrics(api: &Inner) -> Answer {
 pub(crate) fn not_ready(api: &Inner) -> Vec<String> {
     let mut reasons = of_store(&api.parts.cluster.readiness());
     reasons.extend(api.parts.health.not_ready());
+    let (view, me) = (api.parts.cluster.view(), api.parts.cluster.node_id());
+    if view.state().nodes.get(&me).is_some_and(|record| record.draining) {
+        reasons.push("this node is drained: it takes no new work".to_owned());
+    }
     reasons
 }
 
 fn of_store(readiness: &Readiness) -> Vec<String> {
     let conditions = [
-        (readiness.has_leader, "no leader is known"),
+        (readiness.has_leader, "no leader is known, or it has not answered for a while"),
         (readiness.caught_up, "this node has not caught up with the log"),
         (readiness.joined, "this node has not joined the cluster yet"),
         (readiness.clock_sane, "this node's clock is more than 2 s from the median"),

@@ -1,7 +1,7 @@
 //! `GET /cluster/v1/status`: what this node knows, without asking anyone.
 
 use capstan_client::cluster::{ClusterStatus, NodeStatus, Role, StateChecksum};
-use capstan_model::{ids::NodeId, nodes::NodeRecord};
+use capstan_model::{ids::NodeId, nodes::NodeRecord, workflow::LiveRequests};
 use capstan_raft_store::handle::{self, RaftStatus, SeenNode};
 use http::StatusCode;
 
@@ -14,8 +14,12 @@ use crate::{
 pub(crate) fn status(api: &Inner) -> Answer {
     let cluster = &api.parts.cluster;
     let (raft, view, seen) = (cluster.status(), cluster.view(), cluster.heartbeats());
-    let nodes =
-        view.state().nodes.iter().map(|(id, record)| node_status(&raft, *id, record, &seen)).collect();
+    let state = view.state();
+    let nodes = state
+        .nodes
+        .iter()
+        .map(|(id, record)| node_status(&raft, *id, record, &state.requests, &seen))
+        .collect();
     let not_ready = health::not_ready(api);
     let mut alarms = api.parts.health.alarms();
     alarms.extend(other_specs(cluster.announced_specs(), raft.node_id, &seen));
@@ -42,7 +46,14 @@ pub(crate) fn status(api: &Inner) -> Answer {
 }
 
 /// One row of the node table, with what heartbeats tell of the life it names.
-fn node_status(raft: &RaftStatus, id: NodeId, record: &NodeRecord, seen: &[SeenNode]) -> NodeStatus {
+fn node_status(
+    raft: &RaftStatus,
+    id: NodeId,
+    record: &NodeRecord,
+    requests: &LiveRequests,
+    seen: &[SeenNode],
+) -> NodeStatus {
+    let owned = requests.owned_by(record.incarnation).count() as u64;
     let seen = seen.iter().find(|node| node.incarnation == record.incarnation);
     let own_skew = if id == raft.node_id { raft.clock_skew_ms } else { None };
     NodeStatus {
@@ -53,6 +64,9 @@ fn node_status(raft: &RaftStatus, id: NodeId, record: &NodeRecord, seen: &[SeenN
         last_seen_ms: seen.map(|node| u64::try_from(node.silence.as_millis()).unwrap_or(u64::MAX)),
         clock_skew_ms: seen.map(|node| node.clock_skew_ms).or(own_skew),
         specs: seen.and_then(|node| node.specs).map(hex),
+        lost: record.lost,
+        draining: record.draining || record.leaving,
+        requests: owned,
     }
 }
 

@@ -32,7 +32,7 @@ const CREATE_WAIT_MAX: Duration = Duration::from_secs(3);
 const JOB_ID_DIGITS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
 pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<Answer, ApiError> {
-    if api.parts.health.draining() {
+    if is_draining(api) {
         return Err(InputError::Draining.into());
     }
     let asked = create_body::read(head, body)?;
@@ -58,6 +58,14 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     answer.headers_mut().insert(LOCATION, location);
     answer.headers_mut().insert(headers::INDEX, HeaderValue::from(view.index()));
     Ok(answer)
+}
+
+/// Whether this node is stopping or was drained: it answers for requests, and takes no new one.
+fn is_draining(api: &Inner) -> bool {
+    let cluster = &api.parts.cluster;
+    let view = cluster.view();
+    let record = view.state().nodes.get(&cluster.node_id());
+    api.parts.health.draining() || record.is_some_and(|record| record.draining || record.leaving)
 }
 
 /// Expands the request, asking the job types as often as the builder needs them.

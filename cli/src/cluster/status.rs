@@ -153,6 +153,7 @@ fn node_table(asked: &[Asked], leader: Option<&ClusterStatus>) -> Table {
         "SNAPSHOT",
         "SEEN",
         "SKEW",
+        "REQUESTS",
         "SPECS",
         "READY",
     ]);
@@ -164,7 +165,7 @@ fn node_table(asked: &[Asked], leader: Option<&ClusterStatus>) -> Table {
             Some(status) => table.row([
                 name,
                 address,
-                Cell::text(status.state).shaded(shade_of(status.state)),
+                Cell::text(part_of(status, seen)).shaded(shade_of(status.state)),
                 Cell::number(status.term),
                 Cell::number(status.last_log),
                 Cell::number(status.committed),
@@ -172,6 +173,7 @@ fn node_table(asked: &[Asked], leader: Option<&ClusterStatus>) -> Table {
                 Cell::number(status.snapshot),
                 seen_cell(seen),
                 skew_cell(seen),
+                Cell::maybe(seen.map(|node| node.requests)),
                 specs_cell(status),
                 if status.ready { Cell::text("yes") } else { Cell::text("no").shaded(Shade::Bad) },
             ]),
@@ -181,6 +183,15 @@ fn node_table(asked: &[Asked], leader: Option<&ClusterStatus>) -> Table {
         }
     }
     table
+}
+
+/// What a node is, and whether it takes work.
+fn part_of(status: &ClusterStatus, seen: Option<&NodeStatus>) -> String {
+    match seen {
+        Some(node) if node.lost => format!("{}, lost", status.state),
+        Some(node) if node.draining => format!("{}, draining", status.state),
+        _ => status.state.to_string(),
+    }
 }
 
 fn seen_cell(node: Option<&NodeStatus>) -> Cell {

@@ -31,7 +31,7 @@ async fn every_known_node_is_asked_and_the_silent_one_is_shown() {
     let dead = nobody().await;
     // The leader knows all three addresses, so the second and third are found through it.
     let second = node(vec![ok(STATUS, status(2, "follower", &json!([])))]).await;
-    let seen = |id: u64, http: &str, ms: Value| json!({"id": id, "address": "", "http": http, "incarnation": 3, "last_seen_ms": ms, "clock_skew_ms": -2});
+    let seen = |id: u64, http: &str, ms: Value| json!({"id": id, "address": "", "http": http, "incarnation": 3, "last_seen_ms": ms, "clock_skew_ms": -2, "requests": 4});
     let nodes = json!([seen(1, "", json!(0)), seen(2, &second, json!(310)), seen(3, &dead, json!(9_004))]);
     let first = node(vec![ok(STATUS, status(1, "leader", &nodes))]).await;
 
@@ -45,9 +45,9 @@ async fn every_known_node_is_asked_and_the_silent_one_is_shown() {
         "leader node 1, term 4",
         "voters 1, 2, 3; 2 of 3 answered, a majority",
         "",
-        "NODE HTTP STATE TERM LOG COMMITTED APPLIED SNAPSHOT SEEN SKEW SPECS READY",
-        "1 127.0.0.1:aaaaa leader 4 1207 1207 1207 0 0 ms -2 ms 0a1b2c3d yes",
-        "2 127.0.0.1:bbbbb follower 4 1207 1207 1190 0 310 ms -2 ms 0a1b2c3d no",
+        "NODE HTTP STATE TERM LOG COMMITTED APPLIED SNAPSHOT SEEN SKEW REQUESTS SPECS READY",
+        "1 127.0.0.1:aaaaa leader 4 1207 1207 1207 0 0 ms -2 ms 4 0a1b2c3d yes",
+        "2 127.0.0.1:bbbbb follower 4 1207 1207 1190 0 310 ms -2 ms 4 0a1b2c3d no",
         &format!("3 {dead} no answer"),
         "! node 1: node 3 is silent\\u{7}",
         "! node 2: not ready: 17 entries behind",

@@ -3,7 +3,7 @@
 mod status;
 mod variables;
 
-pub use status::{ClusterStatus, NodeStatus, Role, StateChecksum};
+pub use status::{ClusterStatus, NodeDrain, NodeStatus, Role, StateChecksum};
 pub use variables::{VariableEntry, VariableList, VariablePut};
 
 use serde::{Deserialize, Serialize};

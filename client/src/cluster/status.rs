@@ -66,6 +66,24 @@ pub struct NodeStatus {
     /// A hash of the request specs it has loaded; null when unknown or without any.
     #[serde(default)]
     pub specs: Option<String>,
+    /// Whether its newest life was declared lost.
+    #[serde(default)]
+    pub lost: bool,
+    /// Whether it takes no new work and hands over what it has.
+    #[serde(default)]
+    pub draining: bool,
+    /// How many unfinished requests are its own.
+    #[serde(default)]
+    pub requests: u64,
+}
+
+/// The body of an answer to `POST /cluster/v1/nodes/{id}/drain` and `/undrain`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeDrain {
+    /// The node.
+    pub id: u64,
+    /// Whether it is drained from now on.
+    pub draining: bool,
 }
 
 /// The checksum of the live rows at one index: equal on every node that has applied it.
@@ -119,7 +137,7 @@ mod tests {
             r#"{"cluster_id":null,"node_id":1,"leader_id":null,"term":3,"state":"follower","last_log":9,"#,
             r#""committed":8,"applied":8,"snapshot":0,"voters":[1,2,3],"learners":[],"nodes":[{"id":1,"#,
             r#""address":"127.0.0.1:8741","http":"127.0.0.1:8641","incarnation":null,"last_seen_ms":null,"#,
-            r#""clock_skew_ms":-4,"specs":null}],"checksum":{"index":1024,"value":"00ff"},"ready":false,"#,
+            r#""clock_skew_ms":-4,"specs":null,"lost":false,"draining":true,"requests":2}],"checksum":{"index":1024,"value":"00ff"},"ready":false,"#,
             r#""not_ready":["no leader is known"],"specs":"0a","alarms":[]}"#
         );
         let status: ClusterStatus = serde_json::from_str(text).expect("the shape of the page");

@@ -7,7 +7,7 @@ use super::{
     call::{Asks, Call, Repeat},
     error::CallError,
 };
-use crate::cluster::ClusterStatus;
+use crate::cluster::{ClusterStatus, NodeDrain};
 
 /// Whether a node would serve now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,14 @@ impl Client {
     /// Asks the first node that answers what it knows of the cluster. To ask one node, make a client of its address.
     pub async fn cluster_status(&self) -> Result<ClusterStatus, CallError> {
         self.call(&Call::read("/cluster/v1/status".to_owned(), ReadOptions::default())).await?.json()
+    }
+
+    /// Has a node take no new work and hand over what it has, or ends that. Returns when it is committed, not when it is done:
+    /// [`crate::cluster::NodeStatus::requests`] tells. An unknown node is a refusal with status 404.
+    pub async fn drain_node(&self, node: u64, draining: bool) -> Result<NodeDrain, CallError> {
+        let verb = if draining { "drain" } else { "undrain" };
+        let path = format!("/cluster/v1/nodes/{node}/{verb}");
+        self.call(&Call::new(Method::POST, path, Repeat::Harmless)).await?.json()
     }
 
     /// Asks the first node that answers whether it is alive; answers at all only when one is.

@@ -1,6 +1,6 @@
 //! Which node runs a request.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     LiveRequests,
@@ -10,7 +10,7 @@ use super::{
     event::WorkflowEvent,
     job::{Phase, takes_slot},
     output::Output,
-    request::LiveRequest,
+    request::{LiveRequest, RequestState},
     retry::Cause,
 };
 use crate::{
@@ -72,6 +72,15 @@ impl LiveRequests {
         };
         let unowned = self.indexes.unowned_with(|job_types| able(nodes, job_types).next().is_some());
         nodes.values().flat_map(of_node).map(LiveRequest::id).chain(unowned)
+    }
+}
+
+impl LiveRequests {
+    /// The requests that have waited for a node that can go on with them for longer than they may; none without a bound.
+    pub fn overdue(&self, wait_max: Option<Duration>, now: Timestamp) -> impl Iterator<Item = RequestId> {
+        let suspended = self.in_state(RequestState::Suspended);
+        let overdue = move |max| suspended.filter(move |live| live.progress.is_overdue(max, now));
+        wait_max.map(overdue).into_iter().flatten().map(LiveRequest::id)
     }
 }
 

@@ -1,100 +1,149 @@
-//! The leader's liveness actor: admits the nodes that report, each life once, and has requests taken over whose owners may not
-//! run them any more.
+//! The leader's liveness actor: admits the nodes that report, each life once; declares those lost that do not; and has what nobody
+//! may run any more given to others.
 
 use std::{collections::BTreeSet, time::Duration};
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use capstan_model::{
     command::{Command, NodeJoined},
-    ids::Incarnation,
+    ids::{Incarnation, NodeId, RequestId},
+    nodes::NodeRecord,
     state::State,
 };
-use capstan_raft_store::handle::{ClusterHandle, ProposeOptions, SeenNode};
+use capstan_raft_store::handle::{ProposeOptions, SeenNode};
+
+use super::Tools;
 
 /// How often the table of heartbeats is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Everything that can wake the liveness actor. Its mailbox holds actix's default of 16: it sends itself at most one message for each
-/// proposal under way, of which a node has one and taking over has one, and hears one other.
+/// proposal under way, and hears one other.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub enum LivenessMessage {
-    /// A proposal about this life has ended, well or not.
-    Proposed(Incarnation),
-    /// Some requests were taken over, or the proposal failed.
-    TakenOver,
+    /// A proposal of this step has ended, well or not.
+    Proposed(StepKey),
     /// This node leads no longer.
     TermEnded,
 }
 
 /// Watches who reports to the leader. Holds nothing but what it has proposed and not yet seen answered.
 pub struct Liveness {
-    cluster: ClusterHandle,
-    proposed: BTreeSet<Incarnation>,
-    taking_over: bool,
+    term: u64,
+    tools: Tools,
+    /// When this term's actor began to listen, on the monotonic clock.
+    began: Duration,
+    proposed: BTreeSet<StepKey>,
+}
+
+/// Something that has to be committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// This life reports and is not in the node table.
+    Admit(NodeJoined),
+    /// This life has been silent for too long.
+    Lose(Incarnation),
+    /// There are requests for others to run.
+    TakeOver,
+    /// This request has waited for an owner for too long.
+    End(RequestId),
+}
+
+/// Names a step, so that it is proposed once at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StepKey {
+    /// A life is to be admitted.
+    Admit(Incarnation),
+    /// A life is to be declared lost.
+    Lose(Incarnation),
+    /// Requests are to be given to others.
+    TakeOver,
+    /// A request is to be ended.
+    End(RequestId),
+}
+
+impl Step {
+    fn key(&self) -> StepKey {
+        match self {
+            Self::Admit(joined) => StepKey::Admit(joined.incarnation),
+            Self::Lose(incarnation) => StepKey::Lose(*incarnation),
+            Self::TakeOver => StepKey::TakeOver,
+            Self::End(request) => StepKey::End(*request),
+        }
+    }
+
+    fn into_command(self, term: u64) -> Command {
+        match self {
+            Self::Admit(joined) => Command::NodeJoined(joined),
+            Self::Lose(incarnation) => Command::NodeLost { incarnation, term },
+            Self::TakeOver => Command::TakeOver,
+            Self::End(request) => Command::EndSuspended { request },
+        }
+    }
 }
 
 impl Liveness {
     /// An actor for the present term.
-    pub fn new(cluster: ClusterHandle) -> Self {
-        Self { cluster, proposed: BTreeSet::new(), taking_over: false }
+    pub fn new(term: u64, tools: Tools) -> Self {
+        Self { term, began: tools.clock.monotonic(), tools, proposed: BTreeSet::new() }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
-        let view = self.cluster.view();
-        let state = view.state();
-        for joined in plan(&self.cluster.heartbeats(), state) {
-            if self.proposed.insert(joined.incarnation) {
-                self.propose(joined, ctx);
+        let cluster = &self.tools.cluster;
+        let (seen, view) = (cluster.heartbeats(), cluster.view());
+        let listened = self.tools.clock.monotonic().saturating_sub(self.began);
+        let silence = Silence { seen: &seen, listened, lost_after: self.tools.owner_lost_after };
+        for step in plan(&silence, view.state()) {
+            if self.proposed.insert(step.key()) {
+                self.propose(step, ctx);
             }
-        }
-        if !self.taking_over && state.requests.to_take_over(&state.nodes).next().is_some() {
-            self.take_over(ctx);
         }
     }
 
-    /// Proposes one bounded takeover; what is left is for the next look.
-    fn take_over(&mut self, ctx: &mut Context<Self>) {
-        self.taking_over = true;
-        let (cluster, actor) = (self.cluster.clone(), ctx.address());
+    fn propose(&self, step: Step, ctx: &mut Context<Self>) {
+        let (cluster, actor) = (self.tools.cluster.clone(), ctx.address());
+        let (key, command) = (step.key(), step.into_command(self.term));
         actix::spawn(async move {
-            if let Err(error) = cluster.propose(Command::TakeOver, ProposeOptions::progress()).await {
-                tracing::debug!(%error, "a takeover is not committed yet");
-            }
-            // Waits for room, as below; a stopped actor needs no answer.
-            let _ = actor.send(LivenessMessage::TakenOver).await;
-        });
-    }
-
-    fn propose(&self, joined: NodeJoined, ctx: &mut Context<Self>) {
-        let (cluster, actor) = (self.cluster.clone(), ctx.address());
-        let incarnation = joined.incarnation;
-        actix::spawn(async move {
-            match cluster.propose(Command::NodeJoined(joined), ProposeOptions::progress()).await {
+            match cluster.propose(command, ProposeOptions::progress()).await {
                 Ok(committed) => match committed.reply {
-                    Ok(_) => tracing::info!(%incarnation, index = committed.index, "node joined"),
-                    Err(rejection) => tracing::warn!(%incarnation, %rejection, "node was not admitted"),
+                    Ok(_) => tracing::info!(?key, index = committed.index, "committed"),
+                    Err(rejection) => tracing::warn!(?key, %rejection, "refused"),
                 },
-                Err(error) => tracing::debug!(%incarnation, %error, "joining is not committed yet"),
+                Err(error) => tracing::debug!(?key, %error, "not committed yet"),
             }
-            // Waits for room: a life that is never taken off the list is never proposed again in this term. A stopped actor needs no
+            // Waits for room: a step that is never taken off the list is never proposed again in this term. A stopped actor needs no
             // answer.
-            let _ = actor.send(LivenessMessage::Proposed(incarnation)).await;
+            let _ = actor.send(LivenessMessage::Proposed(key)).await;
         });
     }
 }
 
-/// The lives that report and are not in the node table. A pure function of what was heard and what is committed.
-fn plan(seen: &[SeenNode], state: &State) -> Vec<NodeJoined> {
-    let recorded = |node: &SeenNode| {
-        state
-            .nodes
-            .get(&node.incarnation.node)
-            .is_some_and(|record| record.incarnation.boot >= node.incarnation.boot)
+/// Who was heard, and since when.
+struct Silence<'a> {
+    seen: &'a [SeenNode],
+    /// How long this node has listened as leader: a node it has not heard has been silent for at least so long.
+    listened: Duration,
+    lost_after: Duration,
+}
+
+impl Silence<'_> {
+    /// Whether the life in the record has been silent for too long.
+    fn is_lost(&self, record: &NodeRecord) -> bool {
+        let heard = self.seen.iter().find(|node| node.incarnation == record.incarnation);
+        let silence = heard.map_or(self.listened, |node| node.silence.min(self.listened));
+        !record.lost && silence > self.lost_after
+    }
+}
+
+/// What has to be committed. A pure function of what was heard and what is committed.
+fn plan(silence: &Silence<'_>, state: &State) -> Vec<Step> {
+    let is_recorded = |node: &SeenNode| {
+        let known = state.nodes.get(&node.incarnation.node);
+        known.is_some_and(|record| record.incarnation.boot >= node.incarnation.boot)
     };
-    seen.iter()
-        .filter(|node| !recorded(node))
-        .map(|node| NodeJoined {
+    let admitted = silence.seen.iter().filter(|node| !is_recorded(node)).map(|node| {
+        Step::Admit(NodeJoined {
             incarnation: node.incarnation,
             disk: node.disk,
             peer_address: node.facts.peer_address.clone(),
@@ -102,7 +151,18 @@ fn plan(seen: &[SeenNode], state: &State) -> Vec<NodeJoined> {
             slots: node.facts.slots,
             job_types: node.facts.job_types.clone(),
         })
-        .collect()
+    });
+    // A node whose next life reports is not lost but replaced.
+    let is_replaced =
+        |node: &NodeId| silence.seen.iter().any(|seen| seen.incarnation.node == *node && !is_recorded(seen));
+    let lost = state
+        .nodes
+        .iter()
+        .filter(|(node, record)| silence.is_lost(record) && !is_replaced(node))
+        .map(|(_, record)| Step::Lose(record.incarnation));
+    let is_work = state.requests.to_take_over(&state.nodes).next().is_some();
+    let overdue = state.requests.overdue(state.settings.suspended_max(), state.log_time());
+    admitted.chain(lost).chain(is_work.then_some(Step::TakeOver)).chain(overdue.map(Step::End)).collect()
 }
 
 impl Actor for Liveness {
@@ -119,10 +179,9 @@ impl Handler<LivenessMessage> for Liveness {
 
     fn handle(&mut self, message: LivenessMessage, ctx: &mut Self::Context) {
         match message {
-            LivenessMessage::Proposed(incarnation) => {
-                self.proposed.remove(&incarnation);
+            LivenessMessage::Proposed(step) => {
+                self.proposed.remove(&step);
             }
-            LivenessMessage::TakenOver => self.taking_over = false,
             LivenessMessage::TermEnded => ctx.stop(),
         }
     }
@@ -159,26 +218,82 @@ mod tests {
         }
     }
 
-    fn admit(state: &mut State, index: u64, joined: NodeJoined) {
-        let id = CommandId { incarnation: joined.incarnation, seq: 1 };
-        let commands = vec![Sealed::new(id, None, Command::NodeJoined(joined)).expect("small")];
-        apply(state, index, &Entry::V1 { time: Timestamp(1), settled: vec![], commands });
+    const LOST_AFTER: Duration = Duration::from_secs(8);
+
+    /// A leader of long standing that has heard of these just now.
+    fn listening(seen: &[SeenNode]) -> Silence<'_> {
+        Silence { seen, listened: LOST_AFTER * 2, lost_after: LOST_AFTER }
+    }
+
+    /// A leader that has just begun to listen, so that silence means nothing yet.
+    fn just_begun(seen: &[SeenNode]) -> Silence<'_> {
+        Silence { listened: Duration::ZERO, ..listening(seen) }
+    }
+
+    fn boot(step: &Step) -> u64 {
+        match step {
+            Step::Admit(joined) => joined.incarnation.boot,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn commit(state: &mut State, index: u64, command: Command) {
+        let incarnation = Incarnation { node: NodeId(9), boot: 1, nonce: 7 };
+        let commands =
+            vec![Sealed::new(CommandId { incarnation, seq: index }, None, command).expect("small")];
+        apply(state, index, &Entry::V1 { time: Timestamp(index), settled: vec![], commands });
+    }
+
+    /// Nodes 1 to 3 have joined.
+    fn joined() -> State {
+        let mut state = State::default();
+        let heard = [seen(1, 1), seen(2, 1), seen(3, 1)];
+        for (index, step) in (1..).zip(plan(&listening(&heard), &state)) {
+            commit(&mut state, index, step.into_command(0));
+        }
+        state
+    }
+
+    #[test]
+    fn a_silent_life_is_lost_once_the_leader_has_listened_for_long_enough() {
+        let mut state = joined();
+        let silent = |node| SeenNode { silence: LOST_AFTER + Duration::from_millis(1), ..seen(node, 1) };
+        let life = |node| Incarnation { node: NodeId(node), boot: 1, nonce: 7 };
+        let heard = [seen(1, 1), silent(2)];
+        let steps = plan(&listening(&heard), &state);
+        assert_eq!(steps, [Step::Lose(life(2)), Step::Lose(life(3))], "silent, and never heard");
+        let young = Silence { listened: LOST_AFTER, ..listening(&heard) };
+        assert_eq!(plan(&young, &state), [], "a new leader counts from its own beginning");
+
+        commit(&mut state, 10, Step::Lose(life(2)).into_command(0));
+        assert_eq!(plan(&listening(&heard), &state), [Step::Lose(life(3))], "lost once");
+        let back = [seen(1, 1), seen(2, 2), seen(3, 2)];
+        let steps = plan(&listening(&back), &state);
+        assert_eq!(
+            steps.iter().map(boot).collect::<Vec<_>>(),
+            [2, 2],
+            "a new life ends the old one by itself"
+        );
     }
 
     #[test]
     fn every_life_is_admitted_once_and_older_ones_never() {
         let mut state = State::default();
         let heard = [seen(1, 3), seen(2, 1)];
-        let joins = plan(&heard, &state);
-        assert_eq!(joins.iter().map(|j| j.incarnation.boot).collect::<Vec<_>>(), [3, 1]);
-        for (index, joined) in (1..).zip(joins) {
-            admit(&mut state, index, joined);
+        let steps = plan(&just_begun(&heard), &state);
+        assert_eq!(steps.iter().map(|step| boot(step)).collect::<Vec<_>>(), [3, 1]);
+        for (index, step) in (1..).zip(steps) {
+            commit(&mut state, index, step.into_command(0));
         }
-        assert_eq!(plan(&heard, &state), vec![], "planning twice without news yields nothing");
-        assert_eq!(plan(&[seen(1, 2)], &state), vec![], "an older life is not admitted");
+        assert_eq!(plan(&just_begun(&heard), &state), vec![], "planning twice without news yields nothing");
+        assert_eq!(plan(&just_begun(&[seen(1, 2)]), &state), vec![], "an older life is not admitted");
         let copied =
             SeenNode { incarnation: Incarnation { nonce: 8, ..seen(1, 3).incarnation }, ..seen(1, 3) };
-        assert_eq!(plan(&[copied], &state), vec![], "nor one that apply refuses for its boot count");
-        assert_eq!(plan(&[seen(1, 4)], &state).len(), 1, "a newer one is");
+        assert_eq!(
+            plan(&just_begun(&[copied]), &state),
+            vec![],
+            "nor one that apply refuses for its boot count"
+        );
+        assert_eq!(plan(&just_begun(&[seen(1, 4)]), &state).len(), 1, "a newer one is");
     }
 }

@@ -9,7 +9,7 @@ pub mod owner;
 pub mod request;
 pub mod sequence;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Context, Handler, Message, dev::ToEnvelope, prelude::SendError};
 use capstan_raft_store::{handle::ClusterHandle, ports::Clock};
@@ -27,12 +27,14 @@ pub struct Tools {
     pub jobs: JobTypes,
     /// The clock of the times in reports.
     pub clock: Arc<dyn Clock>,
+    /// Silence after which a node's requests are given to others; see `Timing::owner_lost_after`.
+    pub owner_lost_after: Duration,
 }
 
 /// Runs the actors of a node for as long as it lives. The caller is inside the node's `LocalSet`, and the executor has begun the
 /// node's incarnation.
 pub async fn run(tools: Tools) {
-    let leadership = crate::leadership::run(tools.cluster.clone());
+    let leadership = crate::leadership::run(tools.clone());
     futures::future::join(leadership, owner::run(tools)).await;
 }
 

@@ -9,6 +9,7 @@
 
 mod actor_thread;
 mod lease;
+mod leave;
 mod ports;
 mod space;
 mod specs;
@@ -258,6 +259,7 @@ impl Preparation {
             executor: Arc::clone(&executor) as _,
             jobs: job_types.clone(),
             clock: Arc::new(SystemClock),
+            owner_lost_after: config.timing.owner_lost_after,
         };
         let mut actors = ActorThread::start(tools).map_err(system("start the actors' thread"))?;
 
@@ -294,8 +296,11 @@ impl Preparation {
         if let Err(error) = &result {
             error!("stopping: {error}");
         }
+        health.drain();
+        if matches!(result, Ok(End::Stopped)) {
+            leave::hand_everything_over(&handle).await;
+        }
         let stopping = async {
-            health.drain();
             stop_http.send_replace(true);
             // It never panics, and there is nothing to do if it did.
             let _ = http.await;

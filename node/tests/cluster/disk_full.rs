@@ -29,7 +29,7 @@ async fn a_node_whose_disk_fills_up_gives_way_and_comes_back_when_there_is_room(
         return println!("NOT RUN: filling a disk takes the right to mount a file system");
     }
     // Small snapshots, so that the other nodes need little space however much is written.
-    let plan = Plan { disk_mib: Some(DISK_MIB), timing: "snapshot_bytes = \"4MiB\"" };
+    let plan = Plan { disk_mib: Some(DISK_MIB), timing: "snapshot_bytes = \"4MiB\"", ..Plan::default() };
     let mut cluster = Cluster::start_as(plan).await;
     let writers = Writers::start_with_values_of(16 * 1024, &cluster, 8);
     writers.progress(50).await;

@@ -20,6 +20,7 @@ mod leader_killed;
 mod leader_paused;
 mod malformed_calls;
 mod malformed_peers;
+mod owner_lost;
 mod reads;
 mod requests;
 mod snapshot;

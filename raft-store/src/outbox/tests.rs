@@ -261,7 +261,7 @@ async fn an_installed_snapshot_answers_what_it_holds_and_repeats_what_it_cannot_
     let joined = Sealed::new(id, None, Command::NodeJoined(joined)).unwrap();
     let commands = vec![joined, batch.progress[0].clone(), batch.client[0].clone()];
     apply(&mut state, 4, &Entry::V1 { time: Timestamp(1), settled: vec![], commands });
-    apply_blank(&mut state, 5);
+    apply_blank(&mut state, 5, 1);
     outbox.installed(&state);
     assert_eq!(applied.await.unwrap().unwrap().index, 5);
     assert!(!not_yet.is_finished() && !report.is_finished());

@@ -1,5 +1,7 @@
 //! What the tests share: a cluster of processes, a wire to talk to it, and waiting for conditions.
 
+pub(crate) mod beats;
+mod cables;
 mod node;
 mod ports;
 pub(crate) mod wire;
@@ -14,6 +16,7 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 pub(crate) use self::{
+    cables::Cables,
     node::{Node, server},
     ports::free_address,
 };
@@ -51,6 +54,8 @@ pub(crate) struct Plan {
     pub(crate) timing: &'static str,
     /// The size of a file system of its own for each node, in MiB; the test must be allowed to mount.
     pub(crate) disk_mib: Option<u64>,
+    /// Whether the nodes reach each other through cables that can be cut.
+    pub(crate) cables: bool,
 }
 
 /// Three voters, each a process with a folder of its own. What is left of them ends with this value.
@@ -58,6 +63,8 @@ pub(crate) struct Cluster {
     pub(crate) nodes: Vec<Node>,
     /// Outlives the nodes.
     pub(crate) directory: TempDir,
+    /// None are laid unless the plan says so.
+    pub(crate) cables: Cables,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -71,7 +78,13 @@ impl Cluster {
     pub(crate) async fn start_as(plan: Plan) -> Self {
         let turn = TURN.lock().await;
         let directory = tempfile::tempdir().unwrap();
-        let mut cluster = Self { nodes: node::lay_out(directory.path(), &plan), directory, _turn: turn };
+        let nodes = node::place(directory.path());
+        let cables = match plan.cables {
+            true => Cables::lay(&nodes.iter().map(|node| (node.id, node.peer)).collect()).await,
+            false => Cables::default(),
+        };
+        let mut cluster = Self { nodes, directory, cables, _turn: turn };
+        node::configure(cluster.directory.path(), &mut cluster.nodes, &plan, &cluster.cables);
         for node in &mut cluster.nodes {
             node.start();
         }
@@ -82,6 +95,11 @@ impl Cluster {
     /// The node of this id, counted from 1.
     pub(crate) fn node(&mut self, id: u64) -> &mut Node {
         self.nodes.iter_mut().find(|node| node.id == id).expect("there are three nodes")
+    }
+
+    /// A node that runs.
+    pub(crate) fn running(&mut self) -> &mut Node {
+        self.nodes.iter_mut().find_map(|node| node.is_running().then_some(node)).expect("a node runs")
     }
 
     /// The ids of all nodes but this one.

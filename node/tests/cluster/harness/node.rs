@@ -15,7 +15,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{PATIENCE, Plan, ports::free_address, until, wire::Wire};
+use super::{Cables, PATIENCE, Plan, ports::free_address, until, wire::Wire};
 
 /// A node's place, and its process while it has one.
 pub(crate) struct Node {
@@ -29,8 +29,8 @@ pub(crate) struct Node {
     is_mounted: bool,
 }
 
-/// Writes the configuration of three nodes that know each other.
-pub(super) fn lay_out(directory: &Path, plan: &Plan) -> Vec<Node> {
+/// Three nodes with a folder and addresses each.
+pub(super) fn place(directory: &Path) -> Vec<Node> {
     let node = |id: u64| Node {
         id,
         http: free_address(),
@@ -41,7 +41,11 @@ pub(super) fn lay_out(directory: &Path, plan: &Plan) -> Vec<Node> {
         process: None,
         is_mounted: false,
     };
-    let mut nodes: Vec<_> = (1..=3).map(node).collect();
+    (1..=3).map(node).collect()
+}
+
+/// Writes the configuration of nodes that know each other.
+pub(super) fn configure(directory: &Path, nodes: &mut [Node], plan: &Plan, cables: &Cables) {
     let voters = nodes.iter().fold(String::new(), |mut text, node| {
         let Node { id, peer, http, .. } = node;
         write!(text, "\n[[voter]]\nid = {id}\npeer = \"{peer}\"\nhttp = \"{http}\"\n").unwrap();
@@ -49,28 +53,33 @@ pub(super) fn lay_out(directory: &Path, plan: &Plan) -> Vec<Node> {
     });
     let specs = directory.join("specs");
     gather_specs(&specs);
-    for node in &mut nodes {
+    for node in nodes {
         fs::create_dir(&node.data).unwrap();
         if let Some(mib) = plan.disk_mib {
             node.mount(mib);
         }
+        let dial: Vec<_> =
+            cables.of(node.id).iter().map(|(to, there)| format!("{to} = \"{there}\"")).collect();
         let text = format!(
-            "node = {{ id = {}, data = {:?} }}\nspecs = {{ directory = {:?} }}\nlog = {{ color = false }}\n{voters}\n[timing]\n{}\n",
-            node.id, node.data, specs, plan.timing,
+            "node = {{ id = {}, data = {:?} }}\nspecs = {{ directory = {:?} }}\nlog = {{ color = false }}\n\
+             peer = {{ dial = {{ {} }} }}\n{voters}\n[timing]\n{}\n",
+            node.id,
+            node.data,
+            specs,
+            dial.join(", "),
+            plan.timing,
         );
         fs::write(&node.config, text).unwrap();
     }
-    nodes
 }
 
 /// Puts the examples' request specs and those of these tests into one folder.
 fn gather_specs(specs: &Path) {
     fs::create_dir(specs).unwrap();
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/hold.yaml");
-    for file in
-        ["test.yaml", "pack-logs.yaml"].map(|name| examples().join("specs").join(name)).iter().chain([&own])
-    {
-        fs::copy(file, specs.join(file.file_name().expect("a file has a name"))).unwrap();
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster");
+    let of_examples = ["test.yaml", "pack-logs.yaml"].map(|name| examples().join("specs").join(name));
+    for file in of_examples.into_iter().chain(["hold.yaml", "beat.yaml"].map(|name| own.join(name))) {
+        fs::copy(&file, specs.join(file.file_name().expect("a file has a name"))).unwrap();
     }
 }
 

@@ -1,0 +1,41 @@
+//! How a node leaves in good order: what it has goes to others before it stops.
+
+use std::time::Duration;
+
+use capstan_model::{command::Command, state::State};
+use capstan_raft_store::handle::{ClusterHandle, ProposeOptions};
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+/// How long the cluster may take to hear that this node leaves. A node that is the last to stop has nobody to tell.
+const TELLING: Duration = Duration::from_secs(2);
+/// How long the jobs may take to stop and their requests to be handed over: somewhat more than a job is given to heed SIGTERM.
+const HANDING_OVER: Duration = Duration::from_secs(12);
+
+/// Tells the cluster that this node leaves, and waits until it owns nothing and does not lead. What takes too long is left as it is:
+/// others take it over as they do from a node that was lost.
+pub(super) async fn hand_everything_over(cluster: &ClusterHandle) {
+    let me = cluster.incarnation();
+    let leaving = Command::NodeLeaving { incarnation: me };
+    let options = ProposeOptions { deadline: TELLING, ..ProposeOptions::progress() };
+    match cluster.propose(leaving, options).await {
+        Ok(_) => {
+            if timeout(HANDING_OVER, owns_nothing(cluster)).await.is_err() {
+                warn!("not every request of this node was handed over within {HANDING_OVER:?}");
+            }
+        }
+        Err(error) => info!(%error, "the cluster does not hear that this node leaves"),
+    }
+    cluster.hand_leadership_over().await;
+}
+
+/// Waits until no request is this life's.
+async fn owns_nothing(cluster: &ClusterHandle) {
+    let mut applied = cluster.watch();
+    let owns_any = |state: &State| state.requests.owned_by(cluster.incarnation()).next().is_some();
+    while owns_any(cluster.view().state()) {
+        if applied.changed().await.is_err() {
+            return;
+        }
+    }
+}
