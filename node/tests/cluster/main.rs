@@ -16,6 +16,7 @@ mod harness;
 
 mod directories;
 mod disk_full;
+mod jobs_and_nodes;
 mod leader_killed;
 mod leader_paused;
 mod malformed_calls;

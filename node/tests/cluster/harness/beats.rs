@@ -86,6 +86,23 @@ impl Beats {
         of_request.map(|((_, try_no), of_try)| (*try_no, of_try.clone())).next_back()
     }
 
+    /// Waits until the newest try of each request is one that State says runs, and it beats.
+    pub(crate) async fn all_running(&self, cluster: &Cluster) {
+        let client = cluster.nodes[0].client();
+        until("every job to run", async || {
+            let status = client.running(None, ReadOptions::default()).await.unwrap();
+            let tries = self.tries();
+            let beats = |id: &String| {
+                let job = status.jobs.iter().find(|job| job.request_id == *id && job.name == "beat");
+                // Without words between tries or for a slot.
+                let job = job.filter(|job| !job.status.starts_with('('))?;
+                tries.get(&(id.clone(), u32::try_from(job.try_no).ok()?))
+            };
+            self.ids.iter().all(|id| beats(id).is_some()).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until every request is complete, and holds lines and logs against each other: each try began once, no two of a
     /// request overlap, every try has a log entry, and only the last one is complete. Returns how many tries failed.
     pub(crate) async fn complete(&self, cluster: &mut Cluster) -> usize {
