@@ -26,3 +26,4 @@ mod reads;
 mod requests;
 mod snapshot;
 mod writers;
+mod zoo;
