@@ -25,5 +25,6 @@ mod owner_lost;
 mod reads;
 mod requests;
 mod snapshot;
+mod spinc;
 mod writers;
 mod zoo;
