@@ -24,6 +24,23 @@
 //! * Request specs and their linter: [`spec`]; finished requests, read from rows: [`archive`].
 //! * What must always hold: [`invariant`].
 
+/// Whether a bug is planted here, for the simulator to catch; `false` in every other build. For all crates of ours.
+#[cfg(feature = "mutants")]
+#[macro_export]
+macro_rules! mutant {
+    ($name:literal) => {
+        $crate::mutants::is_planted($name)
+    };
+}
+/// Whether a bug is planted here: never, in this build.
+#[cfg(not(feature = "mutants"))]
+#[macro_export]
+macro_rules! mutant {
+    ($name:literal) => {
+        false
+    };
+}
+
 pub mod apply;
 pub mod archive;
 pub mod cluster;
@@ -33,6 +50,8 @@ pub mod idempotency;
 pub mod ids;
 pub mod invariant;
 pub mod log_time;
+#[cfg(feature = "mutants")]
+pub mod mutants;
 pub mod nodes;
 pub mod rejection;
 pub mod reply;

@@ -5,32 +5,18 @@
 //! the local apply. A read goes through `read_index` and then looks at the published [`view::View`]. No type of openraft or RocksDB
 //! appears in a public signature.
 
-/// Whether a bug is planted here, for the simulator to catch; `false` in every other build.
-#[cfg(feature = "mutants")]
-macro_rules! mutant {
-    ($name:literal) => {
-        $crate::mutants::is_planted($name)
-    };
-}
-#[cfg(not(feature = "mutants"))]
-macro_rules! mutant {
-    ($name:literal) => {
-        false
-    };
-}
-
 pub mod cluster;
 pub mod engine;
 pub mod handle;
 pub mod hints;
 pub mod identity;
-#[cfg(feature = "mutants")]
-pub mod mutants;
 pub mod peer;
 pub mod ports;
 pub mod runtime;
 pub mod timing;
 pub mod view;
+#[cfg(feature = "simulation")]
+pub mod witness;
 
 mod admission;
 mod disk_space;

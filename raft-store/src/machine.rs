@@ -160,6 +160,14 @@ impl StateMachine {
         happened: &mut Happened,
     ) -> io::Result<()> {
         let (index, term) = (entry.index(), entry.log_id.committed_leader_id().term);
+        #[cfg(feature = "simulation")]
+        crate::witness::applying(
+            index,
+            match &entry.payload {
+                EntryPayload::Normal(data) => crate::witness::Content::Commands(&data.0),
+                EntryPayload::Blank | EntryPayload::Membership(_) => crate::witness::Content::Blank { term },
+            },
+        );
         let changes = match &entry.payload {
             EntryPayload::Normal(data) => {
                 let commands: Entry =

@@ -296,7 +296,7 @@ impl Inner {
     }
 
     fn settled_below(&self) -> u64 {
-        if mutant!("settled-too-early") {
+        if capstan_model::mutant!("settled-too-early") {
             return self.next;
         }
         self.waiting.range(..KEYED_FROM).next().map_or(self.next, |(seq, _)| *seq)

@@ -23,10 +23,10 @@ pub(crate) fn make(timing: &Timing) -> Result<Arc<Config>, String> {
         quorum_loss_probe_interval: Some((millis(timing.election_max) * 5 / 2).max(1)),
         // The default lets a restarted leader resume its term without a vote, and so use a log id a second time when a
         // power cut took its unsynced tail.
-        enable_leader_restore: Some(mutant!("leader-restored")),
+        enable_leader_restore: Some(capstan_model::mutant!("leader-restored")),
         // Entries are batches; `snapshot_trigger` counts bytes.
         snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: 256,
+        max_in_snapshot_log_to_keep: timing.log_kept,
         purge_batch_size: 64,
         max_payload_entries: 64,
         install_snapshot_timeout: millis(timing.snapshot_step),

@@ -49,7 +49,7 @@ impl ReadIndexer {
 
     /// Waits for an index that a quorum confirmed after this call.
     pub(crate) async fn confirm(&self, patience: Duration) -> Result<u64, ReadError> {
-        if mutant!("read-index-skipped") {
+        if capstan_model::mutant!("read-index-skipped") {
             return Ok(0);
         }
         let (sender, confirmed) = oneshot::channel();

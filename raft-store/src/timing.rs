@@ -27,6 +27,8 @@ pub struct Timing {
     pub snapshot_bytes: u64,
     /// Time after which a snapshot is taken when anything was logged since the last.
     pub snapshot_every: Duration,
+    /// Log entries kept behind a snapshot, so that a follower that lags a little needs none.
+    pub log_kept: u64,
 }
 
 impl Default for Timing {
@@ -43,6 +45,7 @@ impl Default for Timing {
             snapshot_step: Duration::from_secs(30),
             snapshot_bytes: 64 * 1024 * 1024,
             snapshot_every: Duration::from_secs(300),
+            log_kept: 256,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde::Serialize;
+use tokio::task::JoinSet;
 
 use crate::{
     disk::{DiskManner, Loss},
@@ -119,15 +120,17 @@ fn draw(kind: u32, rng: &mut SmallRng) -> Fault {
     }
 }
 
-/// Carries a schedule out, and ends every fault that ends by itself at its time.
+/// Carries a schedule out, and ends every fault that ends by itself at its time. Dropped, it begins and ends nothing more.
 pub async fn carry_out(world: World, trace: std::sync::Arc<Trace>, schedule: Vec<Planned>) {
     let start = tokio::time::Instant::now();
+    let mut under_way = JoinSet::new();
     for (number, planned) in (1..).zip(schedule) {
         tokio::time::sleep_until(start + planned.at).await;
         let shown = serde_json::to_string(&planned.fault).expect("faults are serialisable");
         trace.event(0, "fault", &[number], shown.as_bytes());
-        tokio::task::spawn_local(one(world.clone(), number, planned));
+        under_way.spawn_local(one(world.clone(), number, planned));
     }
+    under_way.join_all().await;
 }
 
 /// Ends whatever is wrong.

@@ -1,10 +1,19 @@
 //! What must hold at every moment, one property a file.
 
 mod applied_grows;
+mod claims;
 mod committed_agreement;
 mod election_safety;
+mod ends_are_recorded_once;
+mod ends_are_true;
+mod epochs_fence;
 mod free_of_bugs;
+mod parents_first;
+mod requests_end;
 mod sound_state;
+mod stop_is_final;
+mod tries_are_apart;
+mod tries_start_claimed;
 
 use crate::oracle::Observation;
 
@@ -28,5 +37,13 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::<applied_grows::AppliedGrows>::default(),
         Box::<sound_state::SoundState>::default(),
         Box::<free_of_bugs::FreeOfBugs>::default(),
+        Box::<tries_start_claimed::TriesStartClaimed>::default(),
+        Box::<ends_are_recorded_once::EndsAreRecordedOnce>::default(),
+        Box::<ends_are_true::EndsAreTrue>::default(),
+        Box::<epochs_fence::EpochsFence>::default(),
+        Box::<parents_first::ParentsFirst>::default(),
+        Box::<stop_is_final::StopIsFinal>::default(),
+        Box::<requests_end::RequestsEnd>::default(),
+        Box::<tries_are_apart::TriesAreApart>::default(),
     ]
 }

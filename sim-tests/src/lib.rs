@@ -1,16 +1,21 @@
 //! Whole clusters on one thread, in virtual time, from one seed. `README.md` tells how to use it.
 //!
 //! [`run`] makes a [`world`] of three real nodes on simulated ground ([`disk`], [`net`]), lets things go wrong ([`faults`]) while
-//! clients work ([`workload`]), then heals and demands progress. The [`oracle`] and its [`invariants`] watch meanwhile; the
-//! [`history`] of what clients were told is judged at the end. [`mutants`] are bugs planted to see that they are caught.
+//! clients work ([`workload`] on variables, [`requests`]), then heals and demands progress. The [`oracle`] and its [`invariants`]
+//! watch meanwhile, the committed log ([`ledger`]) and the true table of [`processes`] included; the [`history`] of what clients
+//! were told is judged at the end. [`mutants`] are bugs planted to see that they are caught.
 
 pub mod disk;
 pub mod faults;
+mod guardian;
 pub mod history;
 pub mod invariants;
+pub mod ledger;
 pub mod mutants;
 pub mod net;
 pub mod oracle;
+pub mod processes;
+pub mod requests;
 pub mod run;
 pub mod sweep;
 pub mod trace;

@@ -1,7 +1,7 @@
 //! Planted bugs: a simulator is worth what it catches.
 //!
-//! Those in the simulator's own seams (disk, network, clients) are looked up here; those inside the store by
-//! `capstan_raft_store::mutants`, which exists only when built for the simulator.
+//! Those in the simulator's own seams (disk, network, guardian, clients) are looked up here; those inside the product by
+//! `capstan_model::mutant!`, which is always false unless built for the simulator.
 
 use std::cell::Cell;
 
@@ -28,19 +28,37 @@ pub enum Mutant {
     SettledTooEarly,
     /// A leader resumes its term after a restart without a vote.
     LeaderRestored,
+    /// What a node started lives on when the node is gone, and its next life begins beside it.
+    LeftoversKept,
+    /// A report is accepted whatever try, epoch and owner it names.
+    StaleReportAccepted,
+    /// A stop takes back what waits; what becomes runnable later is started.
+    StopCheckedAtEnqueue,
+    /// A job starts as soon as one of its parents is complete.
+    AnyParentSuffices,
+    /// A job is tried once more than its spec says.
+    RetryOffByOne,
+    /// The process of a retry is started before the retry is committed.
+    RetryStartedBeforeCommit,
 }
 
 impl Mutant {
-    /// Its name inside the store, if it lives there.
-    fn in_store(self) -> Option<&'static str> {
+    /// Its name inside the product, if it lives there.
+    fn in_product(self) -> Option<&'static str> {
         match self {
             Self::ReadIndexSkipped => Some("read-index-skipped"),
             Self::SettledTooEarly => Some("settled-too-early"),
             Self::LeaderRestored => Some("leader-restored"),
+            Self::StaleReportAccepted => Some("stale-report-accepted"),
+            Self::StopCheckedAtEnqueue => Some("stop-checked-at-enqueue"),
+            Self::AnyParentSuffices => Some("any-parent-suffices"),
+            Self::RetryOffByOne => Some("retry-off-by-one"),
+            Self::RetryStartedBeforeCommit => Some("retry-started-before-commit"),
             Self::SyncReportedEarly
             | Self::SyncNeverDurable
             | Self::FilesNeverDurable
-            | Self::IdempotencyKeyLost => None,
+            | Self::IdempotencyKeyLost
+            | Self::LeftoversKept => None,
         }
     }
 }
@@ -48,7 +66,7 @@ impl Mutant {
 /// Plants a bug into every run on this thread from now on; `None` takes it out.
 pub fn plant(mutant: Option<Mutant>) {
     PLANTED.set(mutant);
-    capstan_raft_store::mutants::plant(mutant.and_then(Mutant::in_store));
+    capstan_model::mutants::plant(mutant.and_then(Mutant::in_product));
 }
 
 /// Whether this bug is planted.

@@ -9,14 +9,17 @@ use std::{
 };
 
 use capstan_model::state::State;
-use capstan_raft_store::handle::View;
+use capstan_node::guardian::protocol::End;
+use capstan_raft_store::{handle::View, witness::Content};
 
 use crate::{
     invariants::{self, Invariant},
+    ledger::{Committed, Ledger},
+    processes::Process,
     trace::Trace,
 };
 
-/// Something that was seen of one life of a node.
+/// Something that was seen.
 pub enum Observation<'a> {
     /// It leads and has applied its own first entry.
     Leads {
@@ -40,6 +43,48 @@ pub enum Observation<'a> {
         node: u64,
         /// How many.
         bugs: u64,
+    },
+    /// An entry is applied for the first time anywhere.
+    Committed(&'a Committed),
+    /// A node applies an entry.
+    Applied {
+        /// Who.
+        node: u64,
+        /// Its index.
+        index: u64,
+        /// When, in microseconds of virtual time.
+        at_us: u64,
+    },
+    /// A node's processor goes on after it stood still.
+    Resumed {
+        /// Who.
+        node: u64,
+        /// When, in microseconds of virtual time.
+        at_us: u64,
+    },
+    /// A life of a node is over.
+    Crashed {
+        /// Who.
+        node: u64,
+    },
+    /// A process was made.
+    ProcessStarted {
+        /// Which.
+        process: &'a Process,
+    },
+    /// A process is gone.
+    ProcessEnded {
+        /// Which.
+        process: &'a Process,
+        /// How it ended; `None` when its machine lost its power.
+        end: Option<End>,
+    },
+    /// Everything was healed long ago, and clients ask for nothing any more.
+    Settled {
+        /// The newest state.
+        state: &'a State,
+        /// What still runs.
+        processes: &'a [Process],
     },
 }
 
@@ -65,6 +110,10 @@ pub struct Tally {
     pub crashes: u64,
     /// Steps of snapshots that arrived at a node.
     pub snapshot_steps: u64,
+    /// Requests that were stored.
+    pub requests: u64,
+    /// Processes that were started.
+    pub processes: u64,
 }
 
 /// The judge of one run.
@@ -79,6 +128,7 @@ struct Inner {
     invariants: Vec<Box<dyn Invariant>>,
     violations: Vec<Violation>,
     states: BTreeMap<u64, State>,
+    ledger: Ledger,
     tally: Tally,
 }
 
@@ -89,6 +139,7 @@ impl Oracle {
             invariants: invariants::all(),
             violations: Vec::new(),
             states: BTreeMap::new(),
+            ledger: Ledger::default(),
             tally: Tally::default(),
         };
         Arc::new(Self { trace, inner: Mutex::new(inner), at_acknowledgement: Mutex::default() })
@@ -107,7 +158,12 @@ impl Oracle {
                 inner.tally.commits = inner.tally.commits.max(state.index());
                 inner.states.entry(state.index()).or_insert_with(|| (*state).clone());
             }
-            Observation::Bugs { .. } => {}
+            Observation::ProcessStarted { .. } => inner.tally.processes += 1,
+            Observation::Committed(committed) => {
+                inner.states.insert(committed.index, committed.after.clone());
+                inner.tally.requests += committed.requests_created();
+            }
+            _ => {}
         }
         let inner = &mut *inner;
         for invariant in &mut inner.invariants {
@@ -115,6 +171,27 @@ impl Oracle {
                 note(&mut inner.violations, &self.trace, invariant.name(), found);
             }
         }
+    }
+
+    /// A node is about to apply an entry.
+    pub fn applying(&self, node: u64, index: u64, entry: Content<'_>) {
+        let applying = self.lock().ledger.applying(index, entry);
+        match applying {
+            Ok(Some(committed)) => self.observe(&Observation::Committed(&committed)),
+            Ok(None) => {}
+            Err(found) => self.violated("what is committed at an index is one entry", found),
+        }
+        self.observe(&Observation::Applied { node, index, at_us: self.trace.now_us() });
+    }
+
+    /// A node's processor goes on.
+    pub fn resumed(&self, node: u64) {
+        self.observe(&Observation::Resumed { node, at_us: self.trace.now_us() });
+    }
+
+    /// The state after all that any node has applied.
+    pub fn committed_state(&self) -> State {
+        self.lock().ledger.state().clone()
     }
 
     /// Notes that something did not hold.
@@ -137,9 +214,10 @@ impl Oracle {
         self.lock().tally
     }
 
-    /// Counts a crash.
-    pub fn crashed(&self) {
+    /// A node has crashed.
+    pub fn crashed(&self, node: u64) {
         self.lock().tally.crashes += 1;
+        self.observe(&Observation::Crashed { node });
     }
 
     /// Counts a step of a snapshot on its way between nodes.

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use capstan_raft_store::{runtime, timing::Timing};
+use capstan_raft_store::{runtime, timing::Timing, witness};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{
     runtime::{Builder, RngSeed},
@@ -18,16 +18,20 @@ use tokio::{
 
 use crate::{
     faults::{self, Planned},
-    history::{Call, Outcome, linearizable, witness},
-    oracle::{Tally, Violation},
+    history::{self, Call, Outcome, linearizable},
+    oracle::{Observation, Tally, Violation},
+    requests::{self, RequestLoad, Requests, verdict},
     trace::{Trace, TraceSummary},
     workload::{self, Load, Workload},
-    world::{World, nodes},
+    world::{Ground, Machines, World, nodes},
 };
 
 /// How long a healed cluster may take to serve writes through every node: five of its longest elections, and what a node needs to
 /// be admitted again.
 const HEALED_WITHIN: Duration = Duration::from_secs(10);
+/// How long every request of a healed cluster may take to end. The longest has three jobs in a row with eight retries, and may
+/// wait for slots behind many others; what is stuck is stuck for ever.
+const SETTLED_WITHIN: Duration = Duration::from_secs(600);
 
 /// Everything a run follows from.
 #[derive(Debug, Clone)]
@@ -38,8 +42,10 @@ pub struct Plan {
     pub safety: Duration,
     /// What goes wrong.
     pub schedule: Vec<Planned>,
-    /// How busy the clients are.
+    /// How busy the clients of variables are.
     pub load: Load,
+    /// How busy the clients of requests are.
+    pub requests: RequestLoad,
     /// The nodes' periods.
     pub timing: Timing,
     /// Where every event is written, if anywhere.
@@ -56,12 +62,22 @@ impl Plan {
             keys: rng.random_range(1..=5),
             think_max: Duration::from_millis(10 << rng.random_range(0..7)),
         };
+        let requests = RequestLoad {
+            clients: if rng.random_bool(0.15) { 0 } else { rng.random_range(1..=4) },
+            think_max: Duration::from_millis(500 << rng.random_range(0..4)),
+            run_max: Duration::from_millis(50 << rng.random_range(0..7)),
+            long_odds: if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.05..0.3) },
+            slots: rng.random_range(2..=8),
+        };
         let timing = Timing {
-            snapshot_bytes: 1 << rng.random_range(10..18),
+            snapshot_bytes: 1 << rng.random_range(9..17),
             snapshot_every: Duration::from_secs(rng.random_range(3..60)),
+            // A follower that lags by more needs a snapshot.
+            log_kept: if rng.random_bool(0.6) { 0 } else { 1 << rng.random_range(2..9) },
             ..Timing::default()
         };
-        Self { seed, safety, schedule: faults::schedule(rng.random(), safety), load, timing, trace: None }
+        let schedule = faults::schedule(rng.random(), safety);
+        Self { seed, safety, schedule, load, requests, timing, trace: None }
     }
 }
 
@@ -90,11 +106,11 @@ impl fmt::Display for Report {
         for Violation { at_us, invariant, found } in &self.violations {
             writeln!(f, "at {:?}, not so: {invariant}\n  {found}", Duration::from_micros(*at_us))?;
         }
-        let Tally { leaders, commits, crashes, snapshot_steps } = self.tally;
+        let Tally { leaders, commits, crashes, snapshot_steps, requests, processes } = self.tally;
         write!(
             f,
-            "seed {}: {} violations; {} events, hash {:016x}; {:.1} virtual s, {commits} commits, {} calls, {} unknown, {leaders} \
-             leaders, {crashes} crashes, {snapshot_steps} snapshot steps",
+            "seed {}: {} violations; {} events, hash {:016x}; {:.1} virtual s, {commits} commits, {} calls, {} unknown, {requests} \
+             requests, {processes} processes, {leaders} leaders, {crashes} crashes, {snapshot_steps} snapshot steps",
             self.seed,
             self.violations.len(),
             self.trace.events,
@@ -163,14 +179,22 @@ where
     let start = Instant::now();
     let trace = Arc::new(Trace::start(plan.trace.as_deref()).expect("the trace file can be created"));
     let mut rng = SmallRng::seed_from_u64(plan.seed ^ 0x5eed);
-    let world = World::new(rng.random(), plan.timing.clone(), Arc::clone(&trace));
+    let ground = Ground { timing: plan.timing.clone(), specs: requests::specs(), slots: plan.requests.slots };
+    let world = World::new(rng.random(), ground, Arc::clone(&trace));
     let (net, oracle) = (Arc::clone(&world.machines.net), Arc::clone(&world.machines.oracle));
-    let workload = Workload::new(net, Arc::clone(&oracle), Arc::clone(&trace));
+    let workload = Workload::new(Arc::clone(&net), Arc::clone(&oracle), Arc::clone(&trace));
+    let requests = Requests::new(net, Arc::clone(&oracle));
+    let seen = Arc::clone(&oracle);
+    witness::tell(Some(Box::new(move |node, index, entry| seen.applying(node, index, entry))));
     world.boot_all();
 
-    let clients: Vec<_> = (1..=plan.load.clients)
+    let mut clients: Vec<_> = (1..=plan.load.clients)
         .map(|id| tokio::task::spawn_local(workload.client(id, rng.random()).run(plan.load.clone())))
         .collect();
+    clients.extend(
+        (1..=plan.requests.clients)
+            .map(|id| tokio::task::spawn_local(requests.client(id, rng.random(), &plan.requests).run())),
+    );
     let nemesis =
         tokio::task::spawn_local(faults::carry_out(world.clone(), Arc::clone(&trace), plan.schedule.clone()));
     let story = scenario(world.clone(), workload.clone());
@@ -185,17 +209,19 @@ where
     }
     demand_progress(&world, &workload, rng.random()).await;
     read_everything(&workload, &plan.load, rng.random()).await;
-    judge(&world, &workload).await;
+    settle(&world).await;
+    judge(&world, &workload, &requests);
 
     let history = workload.history();
     let unknown = history.iter().filter(|one| one.is_write() && one.outcome == Outcome::Unknown).count();
     world.end();
+    witness::tell(None);
     Report {
         seed: plan.seed,
         violations: oracle.violations(),
         trace: trace.summary(),
         tally: oracle.tally(),
-        operations: history.len() as u64,
+        operations: history.len() as u64 + requests.calls(),
         unknown: unknown as u64,
         virtual_time: start.elapsed(),
     }
@@ -236,12 +262,27 @@ async fn read_everything(workload: &Workload, load: &Load, seed: u64) {
     }
 }
 
-async fn judge(world: &World, workload: &Workload) {
+/// Waits until every request has ended, and judges what is left when that takes too long.
+async fn settle(world: &World) {
+    let start = Instant::now();
+    let Machines { oracle, processes, .. } = &*world.machines;
+    loop {
+        let (state, running) = (oracle.committed_state(), processes.running());
+        let is_settled = state.requests.is_empty() && running.is_empty();
+        if is_settled || start.elapsed() > SETTLED_WITHIN {
+            return oracle.observe(&Observation::Settled { state: &state, processes: &running });
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn judge(world: &World, workload: &Workload, requests: &Requests) {
     let oracle = &world.machines.oracle;
     let history = workload.history();
     let newest = nodes().filter_map(|node| world.machines.handle(node)).map(|handle| handle.view());
     if let Some(view) = newest.max_by_key(capstan_raft_store::handle::View::index) {
-        witness::check(&history, oracle, view.state());
+        history::witness::check(&history, oracle, view.state());
+        verdict::check(requests, oracle, &view);
     }
     if let Err(found) = linearizable::check(&history) {
         oracle.violated("every key is linearizable", found);
@@ -256,6 +297,7 @@ fn catch_panics() {
         std::panic::set_hook(Box::new(move |panic| {
             let is_kept = PANICS.try_with(|panics| match &mut *panics.borrow_mut() {
                 Some(panics) => {
+                    tracing::error!("{panic}");
                     panics.push(panic.to_string());
                     true
                 }

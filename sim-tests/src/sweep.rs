@@ -58,6 +58,12 @@ pub struct Summary {
     pub crashes: u64,
     /// Steps of snapshots sent between nodes.
     pub snapshot_steps: u64,
+    /// Seeds in which a snapshot went from one node to another.
+    pub installing: u64,
+    /// Requests that were stored.
+    pub requests: u64,
+    /// Processes that were started.
+    pub processes: u64,
 }
 
 impl Summary {
@@ -80,6 +86,9 @@ impl Summary {
         self.leaders += report.tally.leaders;
         self.crashes += report.tally.crashes;
         self.snapshot_steps += report.tally.snapshot_steps;
+        self.installing += u64::from(report.tally.snapshot_steps > 0);
+        self.requests += report.tally.requests;
+        self.processes += report.tally.processes;
     }
 }
 

@@ -4,6 +4,7 @@
 //! freezes disk and network at once. The task set is dropped afterwards by [`World`]: destructors run then, and change
 //! nothing any more, as after a real kill.
 
+mod clock;
 mod host;
 mod node;
 
@@ -18,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use capstan_model::spec::Specs;
 use capstan_raft_store::{handle::ClusterHandle, timing::Timing};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{
@@ -26,12 +28,14 @@ use tokio::{
     time::Instant,
 };
 
-use self::host::Host;
 pub(crate) use self::node::Life;
+use self::{clock::SimClock, host::Host};
 use crate::{
     disk::{Loss, SimDisk},
+    guardian::{self, Guardian, Post},
     net::{Net, Place},
     oracle::Oracle,
+    processes::Processes,
     trace::Trace,
 };
 
@@ -56,9 +60,12 @@ pub struct Machines {
     clocks: BTreeMap<Place, Arc<AtomicI64>>,
     /// The present life of each node that is up.
     lives: Mutex<BTreeMap<Place, u64>>,
-    /// Nodes that were told their disk would fail: they may stop.
-    excused: Mutex<BTreeSet<Place>>,
+    /// Nodes that may stop by themselves and start again: their disk is to fail, or they were declared lost.
+    to_start_again: Mutex<BTreeSet<Place>>,
     handles: Mutex<BTreeMap<Place, ClusterHandle>>,
+    /// What runs on them, in truth.
+    pub processes: Arc<Processes>,
+    guardians: Mutex<BTreeMap<Place, guardian::Watch>>,
     struck: Notify,
     next_life: AtomicU64,
 }
@@ -73,7 +80,17 @@ impl Machines {
         self.net.disconnect(node);
         self.disks[&node].crash(loss);
         self.handles.lock().expect("nothing panics while holding it").remove(&node);
-        self.oracle.crashed();
+        let guardian = self.guardians.lock().expect("nothing panics while holding it").remove(&node);
+        if let Some(guardian) = guardian {
+            match loss {
+                Loss::Process => guardian.node_gone(),
+                Loss::Power => guardian.power_lost(),
+            }
+        }
+        if loss == Loss::Power {
+            self.processes.power_lost(node);
+        }
+        self.oracle.crashed(node);
         self.struck.notify_one();
     }
 
@@ -106,8 +123,14 @@ impl Machines {
 
     /// Makes the next sync of a node's disk fail; the node may stop because of it.
     pub fn fail_disk(&self, node: Place) {
-        self.excused.lock().expect("nothing panics while holding it").insert(node);
+        self.to_start_again.lock().expect("nothing panics while holding it").insert(node);
         self.disks[&node].fail_next_sync();
+    }
+
+    /// Ends a node's life, and lets it begin another.
+    fn begin_again(&self, node: Place) {
+        self.to_start_again.lock().expect("nothing panics while holding it").insert(node);
+        self.strike(node, Loss::Process);
     }
 
     /// Sets a node's wall clock off.
@@ -123,8 +146,8 @@ impl Machines {
         leaders.max().map(|(_, node)| node)
     }
 
-    fn is_excused(&self, node: Place) -> bool {
-        self.excused.lock().expect("nothing panics while holding it").contains(&node)
+    fn is_to_start_again(&self, node: Place) -> bool {
+        self.to_start_again.lock().expect("nothing panics while holding it").contains(&node)
     }
 }
 
@@ -135,29 +158,42 @@ pub struct World {
     pub machines: Arc<Machines>,
     hosts: Rc<RefCell<BTreeMap<Place, Rc<Host>>>>,
     rng: Rc<RefCell<SmallRng>>,
-    timing: Timing,
+    ground: Ground,
+}
+
+/// What all nodes of a world are configured with.
+#[derive(Clone)]
+pub struct Ground {
+    /// Their periods.
+    pub timing: Timing,
+    /// Their request specs.
+    pub specs: Arc<Specs>,
+    /// How many jobs each runs at a time.
+    pub slots: u32,
 }
 
 impl World {
     /// Makes the machines; nothing runs yet but the network.
-    pub fn new(seed: u64, timing: Timing, trace: Arc<Trace>) -> Self {
+    pub fn new(seed: u64, ground: Ground, trace: Arc<Trace>) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let oracle = Oracle::new(Arc::clone(&trace));
         let net = Net::new(rng.random(), Arc::clone(&trace), Arc::clone(&oracle));
         let machines = Arc::new(Machines {
             net: Arc::clone(&net),
-            oracle,
-            trace,
+            oracle: Arc::clone(&oracle),
+            trace: Arc::clone(&trace),
             start: Instant::now(),
             disks: nodes().map(|node| (node, SimDisk::new(rng.random()))).collect(),
             clocks: nodes().map(|node| (node, Arc::default())).collect(),
             lives: Mutex::default(),
-            excused: Mutex::default(),
+            to_start_again: Mutex::default(),
             handles: Mutex::default(),
+            processes: Arc::new(Processes::new(Arc::clone(&trace), Arc::clone(&oracle))),
+            guardians: Mutex::default(),
             struck: Notify::new(),
             next_life: AtomicU64::new(1),
         });
-        let world = Self { machines, hosts: Rc::default(), rng: Rc::new(RefCell::new(rng)), timing };
+        let world = Self { machines, hosts: Rc::default(), rng: Rc::new(RefCell::new(rng)), ground };
         spawn_local(net.run());
         spawn_local(world.clone().bury());
         world
@@ -174,15 +210,28 @@ impl World {
         self.machines.lives.lock().expect("nothing panics while holding it").insert(node, life);
         let (jobs, given) = mpsc::unbounded_channel();
         let transport = self.machines.net.connect(node, life, jobs);
+        let machines = &self.machines;
+        let clock = Arc::new(SimClock { off_ms: Arc::clone(&machines.clocks[&node]), start: machines.start });
+        let (guardian, executor, watch) = Guardian::new(Post {
+            node,
+            life,
+            seed: self.rng.borrow_mut().random(),
+            clock: Arc::clone(&clock) as _,
+            start: machines.start,
+            processes: Arc::clone(&machines.processes),
+        });
+        machines.guardians.lock().expect("nothing panics while holding it").insert(node, watch);
+        spawn_local(guardian.run());
         let started = Life {
             node,
             life,
             machines: Arc::clone(&self.machines),
             disk: self.machines.disks[&node].handle(),
-            clock: Arc::clone(&self.machines.clocks[&node]),
+            clock,
+            executor,
             transport,
             entropy_seed: self.rng.borrow_mut().random(),
-            timing: self.timing.clone(),
+            ground: self.ground.clone(),
         };
         let tasks = LocalSet::new();
         tasks.spawn_local(started.run(given));
@@ -210,6 +259,9 @@ impl World {
     pub fn set_paused(&self, node: Place, is_paused: bool) {
         if let Some(host) = self.hosts.borrow().get(&node) {
             host.set_paused(is_paused);
+            if !is_paused {
+                self.machines.oracle.resumed(node);
+            }
         }
     }
 
@@ -239,9 +291,9 @@ impl World {
         };
         for (node, host) in dead {
             host.bury();
-            let was_excused =
-                self.machines.excused.lock().expect("nothing panics while holding it").remove(&node);
-            if was_excused {
+            let starts_again =
+                self.machines.to_start_again.lock().expect("nothing panics while holding it").remove(&node);
+            if starts_again {
                 self.boot_later(node, Duration::from_secs(1));
             }
         }

@@ -18,3 +18,18 @@ fn a_disk_that_makes_nothing_durable_is_caught() {
 fn reads_that_ask_no_quorum_are_caught() {
     assert!(caught(Mutant::ReadIndexSkipped, 10) >= 3);
 }
+
+#[test]
+fn jobs_that_start_before_all_their_parents_are_complete_are_caught() {
+    assert!(caught(Mutant::AnyParentSuffices, 10) >= 3);
+}
+
+#[test]
+fn jobs_that_are_tried_too_often_are_caught() {
+    assert!(caught(Mutant::RetryOffByOne, 10) >= 3);
+}
+
+#[test]
+fn retries_that_start_before_they_are_committed_are_caught() {
+    assert!(caught(Mutant::RetryStartedBeforeCommit, 10) >= 3);
+}

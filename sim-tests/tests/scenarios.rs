@@ -1,6 +1,6 @@
 //! Stories told on purpose, on top of the invariants that every run is judged by.
 
-use std::{cell::Cell, rc::Rc, time::Duration};
+use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 
 use capstan_model::ids::VariableName;
 use capstan_raft_store::timing::Timing;
@@ -8,6 +8,7 @@ use capstan_sim_tests::{
     disk::Loss,
     history::{Call, Outcome},
     net::{CLIENTS, Place, Rule},
+    requests::{RequestLoad, Requests},
     run::{Plan, Report, run_with},
     workload::{Load, Workload},
     world::{World, nodes},
@@ -16,7 +17,9 @@ use capstan_sim_tests::{
 /// Nothing happens by itself.
 fn quiet(seed: u64) -> Plan {
     let load = Load { clients: 0, keys: 1, think_max: Duration::from_secs(1) };
-    Plan { schedule: Vec::new(), load, timing: Timing::default(), ..Plan::from_seed(seed) }
+    let plan = Plan::from_seed(seed);
+    let requests = RequestLoad { clients: 0, slots: 4, ..plan.requests };
+    Plan { schedule: Vec::new(), load, requests, timing: Timing::default(), ..plan }
 }
 
 fn put(value: impl Into<bytes::Bytes>) -> Call {
@@ -113,4 +116,60 @@ fn a_write_sent_again_to_another_node_happens_once() {
     let (outcome, revisions) = told.take().expect("the story was told to its end");
     assert_eq!(outcome, Outcome::Put { revision: 2, created: false });
     assert_eq!(revisions, 2, "it happened once");
+}
+
+/// Asks for requests of one long process until one runs on each node, and waits until they do.
+async fn one_process_on_each_node(world: &World, plan: &Plan, runs: Duration) {
+    leader(world).await;
+    let (net, oracle) = (Arc::clone(&world.machines.net), Arc::clone(&world.machines.oracle));
+    let mut client = Requests::new(net, oracle).client(1, 1, &plan.requests);
+    // A node is chosen by its free slots, once it has joined.
+    let joined = || world.machines.oracle.committed_state().nodes.len() == nodes().count();
+    until(joined).await;
+    for _ in nodes() {
+        assert!(client.ask("once", "work", runs, 0).await.is_some());
+    }
+    let has_one = |node| world.machines.processes.running().iter().any(|process| process.node == node);
+    until(|| nodes().all(has_one)).await;
+}
+
+#[test]
+fn a_leader_that_dies_takes_its_own_processes_along_and_no_others() {
+    let left = Rc::new(Cell::new(0));
+    let telling = Rc::clone(&left);
+    let plan = quiet(4);
+    let report = run_with(&plan.clone(), |world: World, _: Workload| async move {
+        one_process_on_each_node(&world, &plan, Duration::from_secs(12)).await;
+        let old = leader(&world).await;
+        world.machines.strike(old, Loss::Process);
+        until(|| world.machines.leader().is_some_and(|leader| leader != old)).await;
+        // Longer than a lease, which the new leader has to renew.
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        telling.set(world.machines.processes.running().len());
+    });
+    assert_well(&report);
+    assert_eq!((left.get(), report.tally.processes), (2, 3), "{report}");
+}
+
+#[test]
+fn a_node_that_nobody_hears_runs_nothing_past_its_lease() {
+    let left = Rc::new(Cell::new(None));
+    let telling = Rc::clone(&left);
+    let plan = quiet(5);
+    let Timing { lease, kill, ack_age_max, .. } = plan.timing;
+    let report = run_with(&plan.clone(), |world: World, _: Workload| async move {
+        one_process_on_each_node(&world, &plan, Duration::from_secs(20)).await;
+        let away = leader(&world).await;
+        let others: Vec<Place> = nodes().filter(|node| *node != away).collect();
+        let cuts =
+            others.iter().flat_map(|other| [Rule::Cut(away, *other), Rule::Cut(*other, away)]).collect();
+        world.machines.net.begin(1, cuts);
+        tokio::time::sleep(ack_age_max + lease + kill).await;
+        let running = world.machines.processes.running();
+        let of_others = running.iter().filter(|process| process.node != away).count();
+        telling.set(Some((running.len(), of_others)));
+        world.machines.net.end(1);
+    });
+    assert_well(&report);
+    assert_eq!(left.take(), Some((2, 2)), "{report}");
 }

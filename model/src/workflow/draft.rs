@@ -106,7 +106,8 @@ impl<'a> Draft<'a> {
     fn note_successors(&mut self, request: RequestId, job: JobPlace) {
         let live = self.request(request);
         let is_runnable = |next: &JobPlace| {
-            live.job_at(*next).is_startable() && live.chain().parallels().started_by(*next).is_none()
+            let is_startable = live.job_at(*next).is_startable() || mutant!("any-parent-suffices");
+            is_startable && live.chain().parallels().started_by(*next).is_none()
         };
         let successors = &live.chain().job(job).successors;
         let runnable: Vec<JobPlace> = successors.iter().copied().filter(is_runnable).collect();
@@ -164,7 +165,8 @@ impl<'a> Draft<'a> {
     fn launch(&mut self, request: RequestId, job: JobPlace) {
         let live = self.request(request);
         let owner = live.progress.owner.filter(|owner| ownership::may_start(self.nodes, *owner));
-        let Some(owner) = owner.filter(|_| live.progress.stopped_at.is_none() && live.may_launch(job)) else {
+        let is_stopped = live.progress.stopped_at.is_some() && !mutant!("stop-checked-at-enqueue");
+        let Some(owner) = owner.filter(|_| !is_stopped && live.may_launch(job)) else {
             return; // A stopped request starts nothing; one without an owner, not yet.
         };
         let (spec, current) = self.job(request, job);

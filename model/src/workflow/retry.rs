@@ -62,7 +62,8 @@ pub(super) fn after_try(
 
 fn after_failure(spec: &JobSpec, current: &Job, at: Timestamp) -> AfterTry {
     let wait = spec.retry_wait.as_ref().map_or(Duration::ZERO, Wait::duration);
-    if current.tries_failed >= spec.retry || is_noop(&spec.job_type) {
+    let retries = spec.retry + u32::from(mutant!("retry-off-by-one"));
+    if current.tries_failed >= retries || is_noop(&spec.job_type) {
         AfterTry::Failed
     } else if wait.is_zero() {
         AfterTry::RetryNow

@@ -9,7 +9,7 @@ use std::{
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
 use capstan_model::{
     command::Command,
-    ids::{Incarnation, JobId, RequestId},
+    ids::{Incarnation, JobId, RequestId, TryNo},
     rejection::Rejection,
     state::State,
     workflow::{
@@ -285,11 +285,15 @@ impl Sequence {
     fn wake_after(&mut self, wait: Duration, id: TryId, ctx: &mut Context<Self>) {
         let key = TryKey::from(&id);
         self.waking.insert(key);
-        let (cluster, actor) = (self.tools.cluster.clone(), ctx.address());
+        let (tools, actor) = (self.tools.clone(), ctx.address());
         actix::spawn(async move {
             tokio::time::sleep(wait).await;
+            if capstan_model::mutant!("retry-started-before-commit") {
+                let next = TryKey { try_no: TryNo(key.try_no.0 + 1), ..key };
+                drop(tools.executor.start(StartSpec::new(next, "work")).await);
+            }
             let command = Command::StartRetry(StartRetry { id });
-            match cluster.propose(command, ProposeOptions::progress()).await {
+            match tools.cluster.propose(command, ProposeOptions::progress()).await {
                 Ok(committed) if committed.reply.is_ok() => return,
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%key, %error, "a retry is not committed yet"),
@@ -386,7 +390,7 @@ impl Handler<SequenceMessage> for Sequence {
 
 #[cfg(test)]
 mod tests {
-    use capstan_model::ids::{Epoch, TryNo};
+    use capstan_model::ids::Epoch;
 
     use super::*;
 

@@ -210,6 +210,7 @@ fn timing(given: TimingSettings) -> Timing {
         snapshot_step: given.snapshot_step.unwrap_or(default.snapshot_step),
         snapshot_bytes: given.snapshot_bytes.map_or(default.snapshot_bytes, |size| size.as_u64()),
         snapshot_every: given.snapshot_every.unwrap_or(default.snapshot_every),
+        log_kept: default.log_kept,
     }
 }
 

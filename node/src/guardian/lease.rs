@@ -4,23 +4,23 @@ use super::clock::BootTime;
 
 /// The permission to run processes. Unlimited until the node sets an end; from then on only a later end extends it.
 #[derive(Debug, Default)]
-pub(crate) struct Lease {
+pub struct Lease {
     until: Option<BootTime>,
 }
 
 impl Lease {
     /// Extends the lease to `until`; an earlier end than known changes nothing.
-    pub(crate) fn extend(&mut self, until: BootTime) {
+    pub fn extend(&mut self, until: BootTime) {
         self.until = self.until.max(Some(until));
     }
 
     /// Whether processes may run at `now`.
-    pub(crate) fn permits(&self, now: BootTime) -> bool {
+    pub fn permits(&self, now: BootTime) -> bool {
         self.until.is_none_or(|until| now < until)
     }
 
     /// When it ends, if it was ever limited.
-    pub(crate) fn ends_at(&self) -> Option<BootTime> {
+    pub fn ends_at(&self) -> Option<BootTime> {
         self.until
     }
 }

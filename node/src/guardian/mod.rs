@@ -25,14 +25,14 @@ pub mod frame;
 mod household;
 mod key;
 mod launch;
-mod lease;
+pub mod lease;
 mod leftovers;
 mod link;
 mod lock;
 pub mod output;
 mod processes;
 pub mod protocol;
-mod register;
+pub mod register;
 pub mod scratch;
 mod signals;
 

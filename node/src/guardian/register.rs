@@ -16,7 +16,7 @@ const TOMBSTONES_MAX: usize = 65_536;
 
 /// The register; `P` is what stands for a running process.
 #[derive(Debug)]
-pub(crate) struct Register<P> {
+pub struct Register<P> {
     entries: BTreeMap<ProcessKey, Entry<P>>,
     tombstones: BTreeSet<ProcessKey>,
     /// The tombstones, oldest first.
@@ -37,7 +37,7 @@ impl<P> Default for Register<P> {
 
 impl<P> Register<P> {
     /// Whether `key` may be entered; otherwise the answer to give.
-    pub(crate) fn vacant(&self, key: &ProcessKey) -> Result<(), StartAnswer> {
+    pub fn vacant(&self, key: &ProcessKey) -> Result<(), StartAnswer> {
         match self.entries.get(key) {
             Some(Entry::Running(_)) => Err(StartAnswer::Registered(Stage::Running)),
             Some(Entry::Ended) => Err(StartAnswer::Registered(Stage::Ended)),
@@ -47,19 +47,19 @@ impl<P> Register<P> {
     }
 
     /// Enters a process under a vacant key.
-    pub(crate) fn enter(&mut self, key: ProcessKey, process: P) {
+    pub fn enter(&mut self, key: ProcessKey, process: P) {
         let before = self.entries.insert(key, Entry::Running(process));
         assert!(before.is_none(), "{key} was entered twice");
     }
 
     /// Enters a vacant key whose process could not be made.
-    pub(crate) fn enter_ended(&mut self, key: ProcessKey) {
+    pub fn enter_ended(&mut self, key: ProcessKey) {
         let before = self.entries.insert(key, Entry::Ended);
         assert!(before.is_none(), "{key} was entered twice");
     }
 
     /// The running process of `key`, unless it ended or was never entered.
-    pub(crate) fn running_mut(&mut self, key: &ProcessKey) -> Option<&mut P> {
+    pub fn running_mut(&mut self, key: &ProcessKey) -> Option<&mut P> {
         match self.entries.get_mut(key) {
             Some(Entry::Running(process)) => Some(process),
             Some(Entry::Ended) | None => None,
@@ -67,7 +67,7 @@ impl<P> Register<P> {
     }
 
     /// All running processes, in order of their keys.
-    pub(crate) fn running(&self) -> impl Iterator<Item = (ProcessKey, &P)> {
+    pub fn running(&self) -> impl Iterator<Item = (ProcessKey, &P)> {
         self.entries.iter().filter_map(|(key, entry)| match entry {
             Entry::Running(process) => Some((*key, process)),
             Entry::Ended => None,
@@ -75,7 +75,7 @@ impl<P> Register<P> {
     }
 
     /// All running processes, to change.
-    pub(crate) fn all_running_mut(&mut self) -> impl Iterator<Item = (ProcessKey, &mut P)> {
+    pub fn all_running_mut(&mut self) -> impl Iterator<Item = (ProcessKey, &mut P)> {
         self.entries.iter_mut().filter_map(|(key, entry)| match entry {
             Entry::Running(process) => Some((*key, process)),
             Entry::Ended => None,
@@ -83,7 +83,7 @@ impl<P> Register<P> {
     }
 
     /// Records that a running process has ended, and returns what stood for it.
-    pub(crate) fn end(&mut self, key: &ProcessKey) -> Option<P> {
+    pub fn end(&mut self, key: &ProcessKey) -> Option<P> {
         let entry = self.entries.get_mut(key)?;
         match std::mem::replace(entry, Entry::Ended) {
             Entry::Running(process) => Some(process),
@@ -92,7 +92,7 @@ impl<P> Register<P> {
     }
 
     /// Drops what is known of an ended process, except that it was there.
-    pub(crate) fn forget(&mut self, key: &ProcessKey) {
+    pub fn forget(&mut self, key: &ProcessKey) {
         if !matches!(self.entries.get(key), Some(Entry::Ended)) {
             return;
         }
@@ -108,7 +108,7 @@ impl<P> Register<P> {
     }
 
     /// Every key with where it stands, in order.
-    pub(crate) fn list(&self) -> Vec<(ProcessKey, Stage)> {
+    pub fn list(&self) -> Vec<(ProcessKey, Stage)> {
         let stage = |entry: &Entry<P>| match entry {
             Entry::Running(_) => Stage::Running,
             Entry::Ended => Stage::Ended,

@@ -4,11 +4,10 @@
 //! directory, whose lock says that no other life of this node is at work; then what an earlier life left running is
 //! ended; only then does the node speak with its peers, and its actors act. Stopping goes the other way.
 //!
-//! * `stop`: why a node stops. `actor_thread`: the one thread of all actors. `lease`: tells the guardian how long
-//!   jobs may run. `ports`: what the API asks of the node. `space`: room on the disk. `specs`: the request specs.
+//! * `stop`: why a node stops. `actor_thread`: the one thread of all actors. `ports`: what the API asks of
+//!   the node. `space`: room on the disk. `specs`: the request specs.
 
 mod actor_thread;
-mod lease;
 mod leave;
 mod ports;
 mod space;
@@ -39,7 +38,7 @@ use crate::{
     clock::SystemClock,
     config::{Config, EXIT_CONFIG},
     entropy::SystemEntropy,
-    executor::{Executor, ExecutorGone, host::HostExecutor},
+    executor::{Executor, ExecutorGone, host::HostExecutor, lease},
     guardian::{self, Guardian},
     jobs::{JobTypes, plugin},
     live_status::{PeersAnswered, Statuses},

@@ -117,8 +117,8 @@ fn sweep_all(many: &Many) -> anyhow::Result<bool> {
         }
     });
     println!(
-        "{} seeds, {} failed; {:.0} virtual s in {:.1} CPU s ({:.0} to 1); {} commits, {} calls, {} unknown, {} leaders, {} \
-         crashes, {} snapshot steps",
+        "{} seeds, {} failed; {:.0} virtual s in {:.1} CPU s ({:.0} to 1); {} commits, {} calls, {} unknown, {} requests, \
+         {} processes, {} leaders, {} crashes, {} snapshot steps in {} seeds",
         summary.seeds,
         summary.failed.len(),
         summary.virtual_secs,
@@ -127,9 +127,12 @@ fn sweep_all(many: &Many) -> anyhow::Result<bool> {
         summary.commits,
         summary.operations,
         summary.unknown,
+        summary.requests,
+        summary.processes,
         summary.leaders,
         summary.crashes,
         summary.snapshot_steps,
+        summary.installing,
     );
     write_json(many, &summary)?;
     if let Some(first) = summary.failed.first() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Invariant;
 use crate::oracle::Observation;
 
-/// The state at an index has one checksum, whoever publishes it and whenever.
+/// The state at an index has one checksum, whoever publishes it and whenever; node 0 is the replay of the log from nothing.
 #[derive(Default)]
 pub(crate) struct CommittedAgreement {
     checksums: BTreeMap<u64, (u128, u64)>,
@@ -17,7 +17,12 @@ impl Invariant for CommittedAgreement {
     }
 
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {
-        let Observation::Published { node, state, .. } = observation else { return Ok(()) };
+        let (node, state) = match observation {
+            Observation::Published { node, state, .. } => (node, *state),
+            // Replayed beside the nodes, from nothing.
+            Observation::Committed(committed) => (&0, &committed.after),
+            _ => return Ok(()),
+        };
         let (index, sum) = (state.index(), state.checksum());
         let (first, by) = *self.checksums.entry(index).or_insert((sum, *node));
         if first == sum {

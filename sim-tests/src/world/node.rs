@@ -1,48 +1,43 @@
-//! One life of a node: the real store and the real API on simulated ground, and the watchers of the oracle.
+//! One life of a node: the real store, actors and API on simulated ground, and the watchers of the oracle.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::Arc;
 
 use capstan_api::{
     Api, Parts as ApiParts,
-    ports::{JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
+    ports::{LiveStatus, MetricsPage, NodeHealth, Workflows},
 };
 use capstan_model::{
-    command::{Command, NodeJoined},
     ids::{NodeId, RequestId},
     spec::Specs,
-    time::Timestamp,
-    workflow::graph::{CreateCall, Created},
+};
+use capstan_node::{
+    actors::{self, Tools},
+    executor::{Executor, lease},
+    jobs::JobTypes,
+    lost,
 };
 use capstan_raft_store::{
     cluster::{self, Options, Parts, Started},
     engine::Disk,
-    handle::{ClusterHandle, ProposeOptions},
+    handle::ClusterHandle,
     peer::{NodeFacts, Transport, TryStatus},
-    ports::{Clock, Entropy, FatalSink},
+    ports::FatalSink,
     runtime,
-    timing::Timing,
 };
 use futures::future::{self, BoxFuture};
-use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::sync::mpsc;
 
-use super::{Machines, nodes};
+use super::{
+    Ground, Machines,
+    clock::{SimClock, SimEntropy},
+    nodes,
+};
 use crate::{
     disk::Loss,
+    guardian::SimExecutor,
     net::{Job, Place, Services},
     oracle::{self, Observation},
 };
-
-/// When every world begins: 20 November 2026, in nanoseconds since the Unix epoch.
-const EPOCH_NS: u64 = 1_795_132_800_000_000_000;
-/// How often the leader looks for nodes that have reported and were not admitted.
-const ADMIT_EVERY: Duration = Duration::from_millis(100);
 
 /// What one life starts with.
 pub(crate) struct Life {
@@ -50,44 +45,59 @@ pub(crate) struct Life {
     pub(super) life: u64,
     pub(super) machines: Arc<Machines>,
     pub(super) disk: Arc<dyn Disk>,
-    pub(super) clock: Arc<AtomicI64>,
+    pub(super) clock: Arc<SimClock>,
+    pub(super) executor: SimExecutor,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) entropy_seed: u64,
-    pub(super) timing: Timing,
+    pub(super) ground: Ground,
 }
 
 impl Life {
     /// Starts the node and does the work it is given until it is buried.
     pub(super) async fn run(self, mut jobs: mpsc::UnboundedReceiver<Job>) {
-        let clock = Arc::new(SimClock { off_ms: Arc::clone(&self.clock), start: self.machines.start });
-        let entropy = Arc::new(SimEntropy(Mutex::new(SmallRng::seed_from_u64(self.entropy_seed))));
+        let entropy = Arc::new(SimEntropy::new(self.entropy_seed));
         let parts = Parts {
-            clock: Arc::clone(&clock) as _,
+            clock: Arc::clone(&self.clock) as _,
             entropy: Arc::clone(&entropy) as _,
             disk: Arc::clone(&self.disk),
             transport: Arc::clone(&self.transport),
             fatal: Arc::new(Fatal { node: self.node, life: self.life, machines: Arc::clone(&self.machines) }),
         };
+        let job_types = JobTypes::built_in();
         let facts = NodeFacts {
             peer_address: format!("node-{}:8741", self.node).into(),
             http_address: format!("node-{}:8641", self.node).into(),
-            slots: 16,
-            job_types: vec![],
+            slots: self.ground.slots,
+            job_types: job_types.names().map(Into::into).collect(),
         };
         let voters = nodes().map(NodeId).collect();
-        let options = Options { node: NodeId(self.node), voters, facts, timing: self.timing.clone() };
+        let options = Options { node: NodeId(self.node), voters, facts, timing: self.ground.timing.clone() };
         let Started { handle, peers } = match cluster::start(options, parts).await {
             Ok(started) => started,
             Err(error) => return self.did_not_start(&error),
         };
+        let watcher = self.watcher();
+        // In the order in which a real node starts.
+        let executor: Arc<dyn Executor> = Arc::new(self.executor);
+        if executor.begin(handle.incarnation()).await.is_err() {
+            return; // Its machine has no power any more.
+        }
+        runtime::spawn(lease::follow(handle.lease(), Arc::clone(&executor)));
+        let tools = Tools {
+            cluster: handle.clone(),
+            executor,
+            jobs: job_types.clone(),
+            clock: Arc::clone(&self.clock) as _,
+            owner_lost_after: self.ground.timing.owner_lost_after,
+        };
         let api = Api::new(ApiParts {
             cluster: handle.clone(),
-            workflows: Arc::new(NoSpecs(Arc::default())),
-            job_types: Arc::new(NoJobTypes),
+            workflows: Arc::new(Loaded(Arc::clone(&self.ground.specs))),
+            job_types: Arc::new(job_types),
             live_status: Arc::new(NoWords),
             health: Arc::new(AlwaysWell),
             metrics: Arc::new(NoMetrics),
-            clock,
+            clock: self.clock,
             entropy,
         });
         self.machines
@@ -96,9 +106,10 @@ impl Life {
             .expect("nothing panics while holding it")
             .insert(self.node, handle.clone());
         self.machines.net.serve(self.node, self.life, Services { peers, api });
-        runtime::spawn(watch_published(self.watcher(), handle.clone()));
-        runtime::spawn(watch_leadership(self.watcher(), handle.clone()));
-        runtime::spawn(admit_nodes(handle));
+        runtime::spawn(watch_published(watcher.clone(), handle.clone()));
+        runtime::spawn(watch_leadership(watcher.clone(), handle.clone()));
+        runtime::spawn(begin_again(watcher.clone(), handle));
+        tokio::task::spawn_local(act(watcher, tools));
         while let Some(job) = jobs.recv().await {
             runtime::spawn(job());
         }
@@ -122,7 +133,7 @@ impl Machines {
             return;
         }
         self.trace.event(node, "stopped", &[], &[]);
-        if !self.is_excused(node) {
+        if !self.is_to_start_again(node) {
             self.oracle.violated(invariant, format!("node {node}: {reason}"));
         }
         self.strike(node, Loss::Process);
@@ -130,10 +141,32 @@ impl Machines {
 }
 
 /// Looks at one life on the oracle's behalf.
+#[derive(Clone)]
 struct Watcher {
     node: Place,
     life: u64,
     machines: Arc<Machines>,
+}
+
+/// Ends the life once the cluster has declared it lost, as a real node does.
+async fn begin_again(watcher: Watcher, handle: ClusterHandle) {
+    lost::declared(handle).await;
+    let Watcher { node, life, machines } = watcher;
+    if machines.lives(node, life) {
+        machines.trace.event(node, "declared lost", &[life], &[]);
+        machines.begin_again(node);
+    }
+}
+
+/// Runs the node's actors, which never end by themselves.
+async fn act(watcher: Watcher, tools: Tools) {
+    actors::run(tools).await;
+    watcher.machines.stopped(
+        watcher.node,
+        watcher.life,
+        "actors end with their node",
+        "the actors have ended",
+    );
 }
 
 async fn watch_published(watcher: Watcher, handle: ClusterHandle) {
@@ -172,60 +205,6 @@ async fn watch_leadership(watcher: Watcher, handle: ClusterHandle) {
     }
 }
 
-/// Admits the nodes that report, while this one leads: what the liveness actor does in a real node.
-async fn admit_nodes(handle: ClusterHandle) {
-    loop {
-        tokio::time::sleep(ADMIT_EVERY).await;
-        if handle.leadership().borrow().is_none() {
-            continue;
-        }
-        let view = handle.view();
-        for seen in handle.heartbeats() {
-            let record = view.state().nodes.get(&seen.incarnation.node);
-            if record.is_some_and(|record| record.incarnation >= seen.incarnation) {
-                continue;
-            }
-            let joined = NodeJoined {
-                incarnation: seen.incarnation,
-                disk: seen.disk,
-                peer_address: seen.facts.peer_address,
-                http_address: seen.facts.http_address,
-                slots: seen.facts.slots,
-                job_types: seen.facts.job_types,
-            };
-            // What is not admitted now is found again at the next look.
-            let _ = handle.propose(Command::NodeJoined(joined), ProposeOptions::progress()).await;
-        }
-    }
-}
-
-/// Virtual time, and a wall clock that may be off.
-struct SimClock {
-    off_ms: Arc<AtomicI64>,
-    start: Instant,
-}
-
-impl Clock for SimClock {
-    fn wall(&self) -> Timestamp {
-        let off_ns = self.off_ms.load(Ordering::Relaxed) * 1_000_000;
-        let elapsed = u64::try_from(self.start.elapsed().as_nanos()).expect("a run is shorter than an age");
-        Timestamp((EPOCH_NS + elapsed).saturating_add_signed(off_ns))
-    }
-
-    fn monotonic(&self) -> Duration {
-        self.start.elapsed()
-    }
-}
-
-/// Random bits of one life.
-struct SimEntropy(Mutex<SmallRng>);
-
-impl Entropy for SimEntropy {
-    fn u64(&self) -> u64 {
-        self.0.lock().expect("nothing panics while holding it").random()
-    }
-}
-
 /// Stops this node, and not the simulator.
 struct Fatal {
     node: Place,
@@ -244,19 +223,12 @@ impl FatalSink for Fatal {
     }
 }
 
-struct NoSpecs(Arc<Specs>);
+/// The specs every node was started with.
+struct Loaded(Arc<Specs>);
 
-impl Workflows for NoSpecs {
+impl Workflows for Loaded {
     fn specs(&self) -> Arc<Specs> {
         Arc::clone(&self.0)
-    }
-}
-
-struct NoJobTypes;
-
-impl JobTypes for NoJobTypes {
-    fn create(&self, _calls: Vec<CreateCall>) -> BoxFuture<'static, Vec<Created>> {
-        Box::pin(future::ready(Vec::new()))
     }
 }
 

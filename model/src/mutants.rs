@@ -12,6 +12,6 @@ pub fn plant(name: Option<&'static str>) {
 }
 
 /// Whether the bug of this name is planted on this thread.
-pub(crate) fn is_planted(name: &str) -> bool {
+pub fn is_planted(name: &str) -> bool {
     PLANTED.get() == Some(name)
 }

@@ -1,13 +1,13 @@
-//! Tells the guardian how long the node's jobs may run.
+//! Tells the executor how long the node's jobs may run.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
-use crate::executor::{BootTime, Executor};
+use super::{BootTime, Executor};
 
 /// Passes every new end of the lease on, until the store is gone. `lease` counts on CLOCK_BOOTTIME.
-pub(super) async fn follow(mut lease: watch::Receiver<Option<Duration>>, executor: Arc<dyn Executor>) {
+pub async fn follow(mut lease: watch::Receiver<Option<Duration>>, executor: Arc<dyn Executor>) {
     loop {
         let until = *lease.borrow_and_update();
         if let Some(until) = until {

@@ -1,0 +1,333 @@
+//! The guardian of one life of a node: starts its processes and outlives it, until they are dead.
+//!
+//! Register, lease and the meaning of an end are the real ones; the processes are foreseen by [`program`], and entered in the
+//! world's true table as they begin and end. A guardian belongs to a machine, so it runs beside the node's tasks: a crash of the
+//! node cuts the line, a loss of power takes both.
+
+mod executor;
+mod program;
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use capstan_model::ids::{Incarnation, NodeId};
+use capstan_node::{
+    executor::{BootTime, Outcome, ProcessKey, StartSpec, outcome::Context},
+    guardian::{
+        lease::Lease,
+        output::Captured,
+        protocol::{Cut, End, EndReport, StartAnswer},
+        register::Register,
+    },
+};
+use capstan_raft_store::ports::Clock;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+
+pub(crate) use self::executor::SimExecutor;
+use self::executor::{Message, Reports};
+use crate::{
+    mutants::{self, Mutant},
+    net::Place,
+    processes::Processes,
+};
+
+/// The numbers of the two signals that guardians send.
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+/// How long making a process takes at the most.
+const START_MAX: Duration = Duration::from_millis(30);
+/// How long a process that heeds a signal takes to end at the most.
+const HEED_MAX: Duration = Duration::from_millis(200);
+/// How long after its node or its lease is gone a process is dead at the latest; less than [`Timing::kill`] allows.
+///
+/// [`Timing::kill`]: capstan_raft_store::timing::Timing
+const KILLED_MAX: Duration = Duration::from_millis(900);
+/// How often a guardian looks whether what an earlier one left is dead.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What one guardian is made with.
+pub(crate) struct Post {
+    /// Its machine.
+    pub(crate) node: Place,
+    /// The life of the node it serves.
+    pub(crate) life: u64,
+    /// What latencies follow from.
+    pub(crate) seed: u64,
+    /// The machine's clock.
+    pub(crate) clock: Arc<dyn Clock>,
+    /// When the world, and so the clock leases are counted on, began.
+    pub(crate) start: Instant,
+    /// The true table.
+    pub(crate) processes: Arc<Processes>,
+}
+
+/// A guardian as its machine sees it.
+#[derive(Clone)]
+pub(crate) struct Watch {
+    line: mpsc::UnboundedSender<Message>,
+    has_power: Arc<AtomicBool>,
+}
+
+impl Watch {
+    /// The node's process is gone. What it said before is still heard.
+    pub(crate) fn node_gone(&self) {
+        drop(self.line.send(Message::NodeGone));
+    }
+
+    /// The machine has lost its power.
+    pub(crate) fn power_lost(&self) {
+        self.has_power.store(false, Ordering::Relaxed);
+        self.node_gone();
+    }
+}
+
+/// A simulated guardian.
+pub(crate) struct Guardian {
+    post: Post,
+    rng: SmallRng,
+    line: mpsc::UnboundedReceiver<Message>,
+    has_power: Arc<AtomicBool>,
+    reports: Arc<Reports>,
+    register: Register<Child>,
+    lease: Lease,
+    incarnation: Option<Incarnation>,
+    begins: Option<(Incarnation, oneshot::Sender<()>)>,
+    /// Everything is being killed, and nothing is started.
+    purges: bool,
+    is_node_gone: bool,
+}
+
+/// A process, until it has ended.
+struct Child {
+    number: u64,
+    program: String,
+    started_at: capstan_model::time::Timestamp,
+    stdout: String,
+    is_deaf: bool,
+    ends_at: Instant,
+    end: End,
+    cut: Option<Cut>,
+    kill_at: Option<Instant>,
+}
+
+impl Guardian {
+    /// A guardian, the node's end of the line to it, and the machine's.
+    pub(crate) fn new(post: Post) -> (Self, SimExecutor, Watch) {
+        let (sender, line) = mpsc::unbounded_channel();
+        let (reports, has_power) = (Reports::new(), Arc::new(AtomicBool::new(true)));
+        let executor = SimExecutor::new(sender.clone(), Arc::clone(&reports));
+        let watch = Watch { line: sender, has_power: Arc::clone(&has_power) };
+        let guardian = Self {
+            rng: SmallRng::seed_from_u64(post.seed),
+            post,
+            line,
+            has_power,
+            reports,
+            register: Register::default(),
+            lease: Lease::default(),
+            incarnation: None,
+            begins: None,
+            purges: false,
+            is_node_gone: false,
+        };
+        (guardian, executor, watch)
+    }
+
+    /// Serves until the node is gone and nothing it started is left, or the power is.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let due = self.due();
+            let message = tokio::select! {
+                biased;
+                message = self.line.recv(), if !self.is_node_gone => message,
+                () = until(due) => None,
+            };
+            if !self.has_power.load(Ordering::Relaxed) {
+                return;
+            }
+            if let Some(message) = message {
+                self.obey(message);
+            }
+            self.tick();
+            if self.is_node_gone && self.register.running().next().is_none() {
+                return;
+            }
+        }
+    }
+
+    /// When there is something to do.
+    fn due(&self) -> Option<Instant> {
+        let children = self.register.running().map(|(_, child)| child.due());
+        let lease = self.lease.ends_at().filter(|_| !self.purges && !self.is_node_gone);
+        let lease = lease.filter(|_| self.register.running().next().is_some());
+        let looks = self.begins.as_ref().map(|_| Instant::now() + LOOK_EVERY);
+        children.chain(lease.map(|at| self.post.start + at.since_boot())).chain(looks).min()
+    }
+
+    fn obey(&mut self, message: Message) {
+        match message {
+            Message::Begin(incarnation, answer) => {
+                self.purge(Cut::LeaseOver);
+                self.incarnation = None;
+                self.begins = Some((incarnation, answer));
+            }
+            Message::Start(spec, answer) => {
+                let started = self.start(&spec);
+                // Whoever asked may be gone.
+                drop(answer.send(started));
+            }
+            Message::Stop(key, grace) => self.stop(&key, grace),
+            Message::Forget(key) => self.register.forget(&key),
+            Message::List(answer) => drop(answer.send(self.register.list())),
+            Message::ValidUntil(until) => self.lease.extend(until),
+            Message::NodeGone => {
+                self.is_node_gone = true;
+                if !mutants::is_planted(Mutant::LeftoversKept) {
+                    self.purge(Cut::LeaseOver);
+                }
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        let grace_over: Vec<ProcessKey> = self
+            .register
+            .running()
+            .filter(|(_, child)| child.kill_at.is_some_and(|at| at <= now))
+            .map(|(key, _)| key)
+            .collect();
+        for key in grace_over {
+            let dies = now + self.rng.random_range(Duration::ZERO..HEED_MAX);
+            if let Some(child) = self.register.running_mut(&key) {
+                child.kill(Cut::Killed, dies);
+            }
+        }
+        let ended: Vec<ProcessKey> =
+            self.register.running().filter(|(_, child)| child.ends_at <= now).map(|(key, _)| key).collect();
+        for key in ended {
+            let child = self.register.end(&key).expect("it is running");
+            self.report(key, child);
+        }
+        if !self.lease.permits(self.now()) {
+            self.purge(Cut::LeaseOver);
+        }
+        if self.purges && self.register.running().next().is_none() {
+            self.purges = false;
+        }
+        let leftovers = self.post.processes.has_leftovers(self.post.node, self.post.life);
+        if !self.purges
+            && (!leftovers || mutants::is_planted(Mutant::LeftoversKept))
+            && let Some((incarnation, answer)) = self.begins.take()
+        {
+            self.register = Register::default();
+            self.incarnation = Some(incarnation);
+            // Whoever asked may be gone.
+            let _ = answer.send(());
+        }
+    }
+
+    fn start(&mut self, spec: &StartSpec) -> StartAnswer {
+        let ProcessKey::Try(key) = spec.key else {
+            unreachable!("calls are not simulated");
+        };
+        if let Err(answer) = self.register.vacant(&spec.key) {
+            return answer;
+        }
+        let Some(incarnation) = self.incarnation else { return StartAnswer::NotBegun };
+        if self.purges || !self.lease.permits(self.now()) {
+            return StartAnswer::LeaseOver;
+        }
+        let Post { node, life, processes, clock, .. } = &self.post;
+        let number = processes.started(*node, *life, incarnation, key);
+        let course = program::course(spec);
+        let starting = self.rng.random_range(Duration::ZERO..START_MAX);
+        let child = Child {
+            number,
+            program: spec.program.clone(),
+            started_at: clock.wall(),
+            stdout: course.as_ref().map(|course| course.stdout.clone()).unwrap_or_default(),
+            is_deaf: course.as_ref().is_ok_and(|course| course.is_deaf),
+            ends_at: Instant::now() + starting + course.as_ref().map_or(Duration::ZERO, |course| course.runs),
+            end: course.map_or_else(End::NotStarted, |course| course.end),
+            cut: None,
+            kill_at: None,
+        };
+        self.register.enter(spec.key, child);
+        StartAnswer::Started
+    }
+
+    fn stop(&mut self, key: &ProcessKey, grace: Duration) {
+        let heeded = self.rng.random_range(Duration::ZERO..HEED_MAX);
+        let Some(child) = self.register.running_mut(key) else { return };
+        let now = Instant::now();
+        if child.cut.is_none() {
+            child.cut = Some(Cut::Stopped);
+            if !child.is_deaf && now + heeded < child.ends_at {
+                (child.ends_at, child.end) = (now + heeded, End::Signalled(SIGTERM));
+            }
+        }
+        child.kill_at = Some(child.kill_at.map_or(now + grace, |known| known.min(now + grace)));
+    }
+
+    /// Kills everything.
+    fn purge(&mut self, cut: Cut) {
+        if self.purges {
+            return;
+        }
+        self.purges = true;
+        let now = Instant::now();
+        for (_, child) in self.register.all_running_mut() {
+            child.kill(cut, now + self.rng.random_range(Duration::ZERO..KILLED_MAX));
+        }
+    }
+
+    fn report(&self, key: ProcessKey, child: Child) {
+        self.post.processes.ended(child.number, child.end);
+        let report = EndReport {
+            end: child.end,
+            cut: child.cut,
+            started_at: child.started_at,
+            finished_at: self.post.clock.wall(),
+            stdout: Captured { bytes: child.stdout.into_bytes(), dropped: 0 },
+            stderr: Captured::default(),
+        };
+        let context = Context { node: NodeId(self.post.node), program: &child.program, directory: "" };
+        self.reports.ended(key, Outcome::decide(&context, report, Ok(None)));
+    }
+
+    fn now(&self) -> BootTime {
+        BootTime(0).after(self.post.start.elapsed())
+    }
+}
+
+impl Child {
+    fn due(&self) -> Instant {
+        self.kill_at.map_or(self.ends_at, |at| at.min(self.ends_at))
+    }
+
+    fn kill(&mut self, cut: Cut, dies: Instant) {
+        self.cut = self.cut.max(Some(cut));
+        self.kill_at = None;
+        if dies < self.ends_at {
+            (self.ends_at, self.end) = (dies, End::Signalled(SIGKILL));
+        }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => pending().await,
+    }
+}

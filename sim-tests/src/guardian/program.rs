@@ -1,0 +1,44 @@
+//! The programs there are on simulated machines.
+
+use std::time::Duration;
+
+use capstan_node::{
+    executor::{ProcessKey, StartSpec},
+    guardian::protocol::{End, StartFailure, StartStep},
+};
+
+/// The error number of a program that does not exist.
+const ENOENT: i32 = 2;
+
+/// What a process will do when nobody interferes.
+pub(super) struct Course {
+    /// How long it runs.
+    pub(super) runs: Duration,
+    /// How it ends then.
+    pub(super) end: End,
+    /// Whether it ignores SIGTERM.
+    pub(super) is_deaf: bool,
+    /// What it writes to its standard output.
+    pub(super) stdout: String,
+}
+
+/// Foresees a process. `work MS FAILS …` runs so many milliseconds and exits with 1 in its first so many tries, with 0 in later ones;
+/// `deaf MS FAILS …` also ignores SIGTERM. Other programs do not exist.
+pub(super) fn course(spec: &StartSpec) -> Result<Course, StartFailure> {
+    let number = |at: usize| spec.args.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+    let is_deaf = match &*spec.program {
+        "work" => false,
+        "deaf" => true,
+        _ => return Err(StartFailure { step: StartStep::Exec, errno: ENOENT }),
+    };
+    let try_no = match spec.key {
+        ProcessKey::Try(key) => u64::from(key.try_no.0),
+        ProcessKey::Call(_) => 1,
+    };
+    Ok(Course {
+        runs: Duration::from_millis(number(0)),
+        end: End::Exited(i32::from(try_no <= number(1))),
+        is_deaf,
+        stdout: format!("{} {}, try {try_no}\n", spec.program, spec.args.join(" ")),
+    })
+}

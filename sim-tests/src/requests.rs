@@ -1,0 +1,298 @@
+//! Clients that start, watch and stop requests through any node, by HTTP calls as a client makes them.
+//!
+//! Every request carries a tag of its own in its args, by which [`verdict`] finds it again.
+
+pub(crate) mod verdict;
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use capstan_client::{
+    IDEMPOTENCY_HEADER,
+    spin_cycle::{JobLogEntry, Request as RequestBody, State},
+};
+use capstan_model::spec::Specs;
+use http::{Method, Request, Response, StatusCode, header};
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::{
+    net::{Net, NoResponse, Place},
+    oracle::Oracle,
+    world::nodes,
+};
+
+/// How long a client waits for a response: longer than a stop does for its end.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often a call is sent under one idempotency key.
+const ATTEMPTS_MAX: u32 = 4;
+/// How long a process runs at the most.
+const LONG_MAX: Duration = Duration::from_secs(10);
+/// The kinds of requests in the specs.
+const KINDS: [&str; 3] = ["once", "again", "mixed"];
+
+/// What nodes of a simulation can be asked for.
+///
+/// # Panics
+/// The specs are wrong.
+pub fn specs() -> Arc<Specs> {
+    let text = include_str!("requests/specs.yaml");
+    Arc::new(Specs::load([("specs.yaml", text)]).expect("the simulation's specs are right"))
+}
+
+/// How busy the clients are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestLoad {
+    /// How many clients there are.
+    pub clients: u64,
+    /// The longest pause between two calls of a client.
+    pub think_max: Duration,
+    /// How long most processes run at the most.
+    pub run_max: Duration,
+    /// How likely those of a request run for up to [`LONG_MAX`], so that crashes find them.
+    pub long_odds: f64,
+    /// How many jobs a node runs at a time.
+    pub slots: u32,
+}
+
+/// A request as its client knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Asked {
+    /// Names it, whatever its id is.
+    tag: String,
+    /// What became of the call that started it.
+    start: Start,
+    /// The end it was seen to have come to.
+    end: Option<State>,
+}
+
+/// What became of the call that started a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Start {
+    /// It is stored under this id.
+    Done(String),
+    /// Nothing was.
+    NotDone,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What all clients of requests share.
+#[derive(Clone)]
+pub struct Requests {
+    net: Arc<Net>,
+    oracle: Arc<Oracle>,
+    asked: Rc<RefCell<Vec<Asked>>>,
+    calls: Rc<RefCell<u64>>,
+}
+
+impl Requests {
+    /// Nothing was asked for yet.
+    pub fn new(net: Arc<Net>, oracle: Arc<Oracle>) -> Self {
+        Self { net, oracle, asked: Rc::default(), calls: Rc::default() }
+    }
+
+    /// How many calls were made.
+    pub fn calls(&self) -> u64 {
+        *self.calls.borrow()
+    }
+
+    /// A client whose choices follow from the seed.
+    pub fn client(&self, id: u64, seed: u64, load: &RequestLoad) -> RequestClient {
+        let rng = SmallRng::seed_from_u64(seed);
+        RequestClient { id, rng, load: load.clone(), requests: self.clone(), started: 0 }
+    }
+}
+
+/// One client of requests.
+pub struct RequestClient {
+    id: u64,
+    rng: SmallRng,
+    load: RequestLoad,
+    requests: Requests,
+    /// Counts the requests it started.
+    started: u64,
+}
+
+impl RequestClient {
+    /// Calls until it is dropped.
+    pub async fn run(mut self) {
+        loop {
+            tokio::time::sleep(self.rng.random_range(Duration::ZERO..=self.load.think_max)).await;
+            match (self.rng.random_range(0..10), self.choose()) {
+                (0..4, _) | (_, None) => self.start().await,
+                (4..6, Some(known)) => self.stop(known).await,
+                (6, Some(known)) => self.read_log(known).await,
+                (_, Some(known)) => self.look(known).await,
+            }
+        }
+    }
+
+    /// Some request that is known to be stored.
+    fn choose(&mut self) -> Option<(usize, String)> {
+        let asked = self.requests.asked.borrow();
+        let stored = asked.iter().enumerate().filter_map(|(place, asked)| match &asked.start {
+            Start::Done(id) => Some((place, id.clone())),
+            Start::NotDone | Start::Unknown => None,
+        });
+        // Mostly the newest: the others have ended.
+        let newest: Vec<_> = stored.rev().take(8).collect();
+        let chosen = self.rng.random_range(0..newest.len().max(1));
+        newest.into_iter().nth(chosen)
+    }
+
+    async fn start(&mut self) {
+        let program = match self.rng.random_range(0..20) {
+            0 => "missing",
+            1..4 => "deaf",
+            _ => "work",
+        };
+        let run_max = if self.rng.random_bool(self.load.long_odds) { LONG_MAX } else { self.load.run_max };
+        let runs = self.rng.random_range(Duration::ZERO..run_max);
+        let fails = if self.rng.random_bool(0.4) { self.rng.random_range(0..4) } else { 0 };
+        let kind = KINDS[self.rng.random_range(0..KINDS.len())];
+        self.ask(kind, program, runs, fails).await;
+    }
+
+    /// Asks for a request whose processes run so long and fail so often, and returns its id if it is known to be stored.
+    pub async fn ask(&mut self, kind: &str, program: &str, runs: Duration, fails: u32) -> Option<String> {
+        self.started += 1;
+        let tag = format!("tag-{}-{}", self.id, self.started);
+        let place = {
+            let mut asked = self.requests.asked.borrow_mut();
+            asked.push(Asked { tag: tag.clone(), start: Start::Unknown, end: None });
+            asked.len() - 1
+        };
+        let words = format!("{} {fails} {tag}", runs.as_millis());
+        let body = json!({ "type": kind, "args": { "cmd": program, "args": words } });
+        let answer = self.call(Method::POST, "/api/v1/requests".to_owned(), &body.to_string()).await;
+        let (start, id) = match answer {
+            Answer::Response(response) => {
+                let stored: Option<RequestBody> =
+                    if response.status() == StatusCode::CREATED { self.read(&response) } else { None };
+                match stored {
+                    Some(RequestBody { id, .. }) => (Start::Done(id.clone()), Some(id)),
+                    None => {
+                        self.misunderstood("a start", &response);
+                        (Start::Unknown, None)
+                    }
+                }
+            }
+            Answer::NotDone => (Start::NotDone, None),
+            Answer::Unknown => (Start::Unknown, None),
+        };
+        self.requests.asked.borrow_mut()[place].start = start;
+        id
+    }
+
+    /// Reads a request. It was acknowledged, so it is found; an end it was seen to have come to stays.
+    async fn look(&mut self, (place, id): (usize, String)) {
+        let Answer::Response(response) = self.call(Method::GET, format!("/api/v1/requests/{id}"), "").await
+        else {
+            return;
+        };
+        let Some(found) = self.understood::<RequestBody>("a look at a request", &response) else { return };
+        if !matches!(found.state, State::Complete | State::Fail | State::Stopped) {
+            if let Some(end) = &self.requests.asked.borrow()[place].end {
+                let seen = format!("request {id} was {end:?} and is {:?}", found.state);
+                self.requests.oracle.violated("a request that has ended stays so", seen);
+            }
+            return;
+        }
+        let before = self.requests.asked.borrow_mut()[place].end.replace(found.state.clone());
+        if before.is_some_and(|before| before != found.state) {
+            let seen = format!("request {id} ended otherwise before: {found:?}");
+            self.requests.oracle.violated("a request that has ended stays so", seen);
+        }
+    }
+
+    async fn stop(&mut self, (_, id): (usize, String)) {
+        let answer = self.call(Method::PUT, format!("/api/v1/requests/{id}/stop"), "").await;
+        if let Answer::Response(response) = answer
+            && response.status() != StatusCode::OK
+        {
+            self.misunderstood("a stop", &response);
+        }
+    }
+
+    async fn read_log(&mut self, (_, id): (usize, String)) {
+        let answer = self.call(Method::GET, format!("/api/v1/requests/{id}/log"), "").await;
+        let Answer::Response(response) = answer else { return };
+        let Some(log) = self.understood::<Vec<JobLogEntry>>("a look at a log", &response) else { return };
+        let mut tries: Vec<_> = log.iter().map(|entry| (&entry.job_id, entry.try_no)).collect();
+        tries.sort_unstable();
+        if let Some(twice) = tries.windows(2).find(|pair| pair[0] == pair[1]) {
+            let found = format!("the log of request {id} has {:?} twice", twice[0]);
+            self.requests.oracle.violated("a try is logged once", found);
+        }
+    }
+
+    /// Makes a call, again through another node while its outcome is open and it has a key to be sent again under.
+    async fn call(&mut self, method: Method, path: String, body: &str) -> Answer {
+        *self.requests.calls.borrow_mut() += 1;
+        let key = (method != Method::GET).then(|| format!("{}-{}", self.id, self.requests.calls()));
+        let mut is_open = false;
+        for _ in 0..ATTEMPTS_MAX {
+            let node = self.rng.random_range(nodes());
+            match self.attempt(node, request(&method, &path, key.as_deref(), body)).await {
+                Answer::Unknown => is_open = true,
+                Answer::NotDone => {}
+                Answer::Response(response) => return Answer::Response(response),
+            }
+        }
+        if is_open { Answer::Unknown } else { Answer::NotDone }
+    }
+
+    async fn attempt(&self, node: Place, request: Request<Bytes>) -> Answer {
+        match self.requests.net.http(node, request, PATIENCE).await {
+            Ok(response) => match response.status() {
+                StatusCode::GATEWAY_TIMEOUT => Answer::Unknown,
+                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Answer::NotDone,
+                _ => Answer::Response(response),
+            },
+            Err(NoResponse::Refused) => Answer::NotDone,
+            Err(NoResponse::Silence) => Answer::Unknown,
+        }
+    }
+
+    fn understood<T: DeserializeOwned>(&self, what: &str, response: &Response<Bytes>) -> Option<T> {
+        if response.status() == StatusCode::OK
+            && let Some(read) = self.read(response)
+        {
+            return Some(read);
+        }
+        self.misunderstood(what, response);
+        None
+    }
+
+    fn read<T: DeserializeOwned>(&self, response: &Response<Bytes>) -> Option<T> {
+        serde_json::from_slice(response.body()).ok()
+    }
+
+    fn misunderstood(&self, what: &str, response: &Response<Bytes>) {
+        let found = format!("{what} was answered {} {:?}", response.status(), response.body());
+        self.requests.oracle.violated("every answer is one that a client can act on", found);
+    }
+}
+
+/// How a call ended.
+enum Answer {
+    /// With an answer that says what happened.
+    Response(Response<Bytes>),
+    /// Nothing happened.
+    NotDone,
+    /// Nobody knows.
+    Unknown,
+}
+
+fn request(method: &Method, path: &str, key: Option<&str>, body: &str) -> Request<Bytes> {
+    let mut request = Request::builder().method(method).uri(path);
+    if !body.is_empty() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    if let Some(key) = key {
+        request = request.header(IDEMPOTENCY_HEADER, key);
+    }
+    request.body(Bytes::copy_from_slice(body.as_bytes())).expect("its parts are legal")
+}

@@ -1,0 +1,46 @@
+//! Compares what clients were told of requests with what is stored in the end.
+
+use std::collections::BTreeMap;
+
+use capstan_model::{
+    archive::{self, Filter, Page},
+    ids::RequestId,
+};
+use capstan_raft_store::handle::View;
+
+use super::{Asked, Requests, Start};
+use crate::oracle::Oracle;
+
+/// Judges every start of a request, given the newest view.
+pub(crate) fn check(requests: &Requests, oracle: &Oracle, end: &View) {
+    let stored = stored(end);
+    for asked in &*requests.asked.borrow() {
+        if let Err(found) = agrees(asked, stored.get(&asked.tag).map_or(&[], Vec::as_slice)) {
+            oracle.violated("a request is stored as its client was told, and once", found);
+        }
+    }
+}
+
+fn agrees(asked: &Asked, stored: &[RequestId]) -> Result<(), String> {
+    let holds = match (&asked.start, stored) {
+        (Start::Done(told), [id]) => *told == id.to_string(),
+        (Start::NotDone, []) | (Start::Unknown, [] | [_]) => true,
+        _ => false,
+    };
+    if holds { Ok(()) } else { Err(format!("{stored:?} are stored: {asked:?}")) }
+}
+
+/// The ids of all requests, by their tags.
+fn stored(view: &View) -> BTreeMap<String, Vec<RequestId>> {
+    let readable = "what nodes store can be read";
+    let all = archive::requests(view.state(), view, &Filter::default(), Page::default()).expect(readable);
+    let mut stored = BTreeMap::<_, Vec<_>>::new();
+    for summary in all {
+        let detail = archive::request(view.state(), view, summary.id).expect(readable);
+        let created = detail.expect("what is listed is there").created;
+        let words = created.args.iter().find(|arg| &*arg.name == "args").and_then(|arg| arg.value.to_text());
+        let tag = words.iter().flat_map(|words| words.split_whitespace()).next_back().map(str::to_owned);
+        stored.entry(tag.unwrap_or_default()).or_default().push(summary.id);
+    }
+    stored
+}
