@@ -57,6 +57,22 @@ pub(crate) struct Happened {
     pub(crate) replies: Vec<(CommandId, Reply)>,
     /// The requests to which something happened.
     pub(crate) requests: BTreeSet<RequestId>,
+    /// Whether a node was drained, is leaving or was lost: then the tries of its requests are to be stopped.
+    pub(crate) owner_changed: bool,
+}
+
+impl Happened {
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Workflow(event) => {
+                self.requests.insert(event.request());
+            }
+            Event::NodeDrained { .. } | Event::NodeLeaving { .. } | Event::NodeLost { .. } => {
+                self.owner_changed = true;
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Nobody listens.
@@ -174,10 +190,7 @@ impl StateMachine {
                     postcard::from_bytes(&data.0).map_err(|error| self.undecodable(index, error))?;
                 let done = apply(&mut self.state, index, &commands);
                 happened.replies.extend(done.replies);
-                happened.requests.extend(done.events.iter().filter_map(|event| match event {
-                    Event::Workflow(event) => Some(event.request()),
-                    _ => None,
-                }));
+                done.events.iter().for_each(|event| happened.note(event));
                 done.rows
             }
             EntryPayload::Blank => apply_blank(&mut self.state, index, term),

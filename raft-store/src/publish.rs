@@ -76,7 +76,7 @@ impl Publisher {
 
 impl AppliedSink for Publisher {
     fn applied(&self, view: View, happened: Happened) {
-        let Happened { replies, requests } = happened;
+        let Happened { replies, requests, owner_changed } = happened;
         for (id, reply) in &replies {
             if let Err(Rejection::Bug { message }) = reply {
                 tracing::error!(%id, message, "a command panicked in apply and was contained");
@@ -86,7 +86,9 @@ impl AppliedSink for Publisher {
         let index = view.index();
         self.publish(view);
         self.outbox.applied(index, replies);
-        if !requests.is_empty() {
+        if owner_changed {
+            self.requests.tell(Touched::All);
+        } else if !requests.is_empty() {
             self.requests.tell(Touched::Some(requests));
         }
     }

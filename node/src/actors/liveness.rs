@@ -281,7 +281,7 @@ mod tests {
         let mut state = State::default();
         let heard = [seen(1, 3), seen(2, 1)];
         let steps = plan(&just_begun(&heard), &state);
-        assert_eq!(steps.iter().map(|step| boot(step)).collect::<Vec<_>>(), [3, 1]);
+        assert_eq!(steps.iter().map(boot).collect::<Vec<_>>(), [3, 1]);
         for (index, step) in (1..).zip(steps) {
             commit(&mut state, index, step.into_command(0));
         }
