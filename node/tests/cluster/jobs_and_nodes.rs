@@ -22,7 +22,7 @@ fn running(beats: &Beats) -> BTreeMap<String, (u64, u32)> {
 async fn a_killed_leader_takes_its_own_jobs_with_it_and_no_others() {
     let rounds = Rounds::or(2);
     let mut cluster = Cluster::start().await;
-    let beats = Beats::start(&mut cluster, "beats", jobs(rounds)).await;
+    let beats = Beats::start(&mut cluster, "1", jobs(rounds)).await;
     let mut taken = 0;
     for _ in 0..rounds.count {
         let before = running(&beats);
@@ -56,7 +56,7 @@ async fn a_killed_leader_takes_its_own_jobs_with_it_and_no_others() {
 async fn after_all_nodes_were_killed_every_job_goes_on() {
     let rounds = Rounds::or(1);
     let mut cluster = Cluster::start().await;
-    let beats = Beats::start(&mut cluster, "beats", jobs(rounds)).await;
+    let beats = Beats::start(&mut cluster, "1", jobs(rounds)).await;
     for _ in 0..rounds.count {
         cluster.nodes.iter_mut().for_each(crate::harness::Node::kill);
         cluster.nodes.iter_mut().for_each(crate::harness::Node::start);
@@ -74,7 +74,7 @@ async fn after_all_nodes_were_killed_every_job_goes_on() {
 async fn nodes_that_are_told_to_stop_one_by_one_lose_no_try() {
     let rounds = Rounds::or(1);
     let mut cluster = Cluster::start().await;
-    let beats = Beats::start(&mut cluster, "beats", jobs(rounds)).await;
+    let beats = Beats::start(&mut cluster, "1", jobs(rounds)).await;
     for _ in 0..rounds.count {
         for node in 1..=3 {
             cluster.node(node).signal(Signal::SIGTERM);

@@ -41,7 +41,7 @@ async fn lose(loss: Loss) {
     // Until well after the others took over.
     let away = if is_proof { Duration::from_secs(20) } else { Duration::from_secs(6) };
     let mut cluster = Cluster::start_as(plan).await;
-    let beats = Beats::start(&mut cluster, "beats", 1).await;
+    let beats = Beats::start(&mut cluster, "0.1", 1).await;
     let id = beats.ids[0].clone();
     let (first_no, first) = beats.newest(&id).expect("it has started");
     let owner = first.node;

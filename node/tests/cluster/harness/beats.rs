@@ -1,4 +1,4 @@
-//! Jobs that write a line every 100 ms, and what their lines say.
+//! Jobs that write a line again and again, and what their lines say.
 
 use std::{
     collections::BTreeMap,
@@ -36,12 +36,12 @@ pub(crate) struct Try {
 }
 
 impl Beats {
-    /// Starts `count` requests, spread over the nodes, and waits until each has written a line.
-    pub(crate) async fn start(cluster: &mut Cluster, name: &str, count: usize) -> Self {
+    /// Starts `count` requests whose jobs write a line every `seconds`, spread over the nodes, and waits until each has written one.
+    pub(crate) async fn start(cluster: &mut Cluster, seconds: &str, count: usize) -> Self {
         let folder = cluster.directory.path();
-        let (lines, done) = (folder.join(format!("{name}.lines")), folder.join(format!("{name}.done")));
+        let (lines, done) = (folder.join("beats"), folder.join("beats.done"));
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster/beat.sh");
-        let args = format!("{} {} {}", script.display(), lines.display(), done.display());
+        let args = format!("{} {} {} {seconds}", script.display(), lines.display(), done.display());
         let args = json!({ "args": args }).as_object().cloned();
         let create = CreateRequest { kind: "beating".to_owned(), args };
         let mut beats = Self { ids: Vec::new(), lines, done };
