@@ -16,6 +16,7 @@ pub mod executor;
 pub mod guardian;
 pub mod jobs;
 pub mod leadership;
+pub mod leave;
 pub mod live_status;
 pub mod lost;
 pub mod peer_net;

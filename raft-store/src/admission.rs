@@ -59,7 +59,17 @@ impl Shared {
         if let Err(reason) = self.check_life(heartbeat.incarnation, heartbeat.disk) {
             return HeartbeatReply::Refused { reason };
         }
+        if self.is_lost(heartbeat.incarnation) && !capstan_model::mutant!("lost-life-acknowledged") {
+            let reason = format!("{} was declared lost", heartbeat.incarnation);
+            return HeartbeatReply::Refused { reason };
+        }
         self.heartbeats.hear(heartbeat)
+    }
+
+    /// Whether a life was declared lost. It may not know yet, and must not run anything on a lease meanwhile.
+    fn is_lost(&self, life: Incarnation) -> bool {
+        let view = self.publisher.view();
+        view.state().nodes.get(&life.node).is_some_and(|known| known.lost && known.incarnation == life)
     }
 
     /// How long ago what a quorum has acknowledged was sent. A sole voter always counts as acknowledged.

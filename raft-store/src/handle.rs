@@ -224,6 +224,12 @@ impl ClusterHandle {
         self.shared.heartbeats.seen()
     }
 
+    /// Acknowledges no more reports of a life in this term, if it has been silent for longer than `patience`; says whether that is so.
+    /// Called before the life is declared lost: a report that comes while that is being committed would extend its lease.
+    pub fn give_up(&self, term: u64, life: Incarnation, patience: Duration) -> bool {
+        self.shared.heartbeats.give_up(term, life, patience)
+    }
+
     /// This node's id.
     pub fn node_id(&self) -> NodeId {
         self.shared.incarnation.node

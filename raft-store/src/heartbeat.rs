@@ -4,7 +4,7 @@
 //! checksums by which a node learns that its state has diverged.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -42,6 +42,8 @@ struct Inner {
     /// The term in which `heard` was heard; a new leader counts all silence from its own first committed entry.
     term: u64,
     heard: BTreeMap<NodeId, Heard>,
+    /// Lives that this leader is about to declare lost. It says so to the log, and must not extend their leases meanwhile.
+    given_up: BTreeSet<Incarnation>,
     verdict: Verdict,
     /// The hash of this node's own request specs.
     specs: Option<u128>,
@@ -99,6 +101,7 @@ impl Heartbeats {
         if inner.term != term {
             inner.term = term;
             inner.heard.clear();
+            inner.given_up.clear();
         }
     }
 
@@ -114,10 +117,30 @@ impl Heartbeats {
             let reason = format!("a newer life of node {node} reports: {}", known.heartbeat.incarnation);
             return HeartbeatReply::Refused { reason };
         }
+        if inner.given_up.contains(&heartbeat.incarnation) && !capstan_model::mutant!("given-up-acknowledged")
+        {
+            let reason =
+                format!("{} was silent for too long and is being declared lost", heartbeat.incarnation);
+            return HeartbeatReply::Refused { reason };
+        }
         inner.heard.insert(node, Heard { heartbeat, at });
         let checksum = index.and_then(|index| self.majority_checksum(&inner, index));
         // Never this node's own clock in its stead: all others would be measured by one clock, which may be the wrong one.
         HeartbeatReply::Acknowledged { median: self.median(&inner, at), checksum }
+    }
+
+    /// Lets a life be heard no more in this term, if it has been silent for longer than `patience`; says whether that is so. A life that was
+    /// never heard has been silent all along.
+    pub(crate) fn give_up(&self, term: u64, life: Incarnation, patience: Duration) -> bool {
+        let now = self.clock.monotonic();
+        let mut inner = self.lock();
+        let heard = inner.heard.get(&life.node).filter(|heard| heard.heartbeat.incarnation == life);
+        let is_silent = heard.is_none_or(|heard| now.saturating_sub(heard.at) > patience);
+        if inner.term != term || !is_silent {
+            return false;
+        }
+        inner.given_up.insert(life);
+        true
     }
 
     /// The median of the wall clocks that a majority of the voters reported lately; `None` when fewer did.
@@ -276,6 +299,9 @@ impl Reporter {
             }
             Ok(other) => tracing::debug!(leader = leader.0, ?other, "the heartbeat was not acknowledged"),
             Err(error) => tracing::debug!(leader = leader.0, %error, "the heartbeat had no answer"),
+        }
+        if capstan_model::mutant!("lease-renewed-unacknowledged") {
+            self.heartbeats.acknowledged(sent, None, None, None);
         }
         false
     }

@@ -4,16 +4,22 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use capstan_node::leave;
+use http::Request;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde::Serialize;
-use tokio::task::JoinSet;
+use tokio::{sync::oneshot, task::JoinSet};
 
 use crate::{
     disk::{DiskManner, Loss},
-    net::{CLIENTS, Place, Rule},
+    net::{CLIENTS, Job, Place, Rule},
     trace::Trace,
     world::{World, nodes},
 };
+
+/// How long an operator waits for a node's answer.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Whom a fault hits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -39,6 +45,9 @@ pub enum Fault {
     PowerLossAtAcknowledgement,
     /// A node is cut off from the others, not from clients.
     Isolate(Target),
+    /// The node of the process that has run longest is cut off from the others, for longer than it takes to be declared lost: its
+    /// requests go to others while the process would still run.
+    IsolateRunner,
     /// A node hears the others, and is not heard.
     Mute(Target),
     /// A node is heard, and hears nobody.
@@ -57,6 +66,10 @@ pub enum Fault {
     Pause(Target),
     /// A node's wall clock is off by so many milliseconds.
     ClockOff(Target, i64),
+    /// A node is told to stop: it hands over what it has, ends, and is started again at the end.
+    Leave(Target),
+    /// An operator drains a node, and undrains it at the end.
+    Drain(Target),
 }
 
 /// A fault with its time.
@@ -70,17 +83,27 @@ pub struct Planned {
     pub fault: Fault,
 }
 
+/// A node that is cut off for so long is declared lost: its silence, an election, and the looks in between.
+const LOST_WITHIN: Duration = Duration::from_secs(12);
 /// The kinds that a schedule draws from.
-const KINDS: u32 = 15;
+const KINDS: u32 = 18;
+/// Those that silence a node for as long as they last: it is killed, loses its power, is cut off, not heard, deaf, or stands still.
+const SILENCING: [u32; 7] = [0, 1, 5, 6, 7, 13, 16];
 
-/// Draws a schedule for a time. One run in ten has none, each kind is in about half of the others.
+/// Draws a schedule for a time. One run in ten has none; each kind is in about half, or a quarter, of the others.
 pub fn schedule(seed: u64, time: Duration) -> Vec<Planned> {
     let mut rng = SmallRng::seed_from_u64(seed);
     if rng.random_bool(0.1) {
         return Vec::new();
     }
-    let kinds: Vec<u32> = (0..KINDS).filter(|_| rng.random_bool(0.5)).collect();
-    let gap_ms_max = rng.random_range(500..6_000_u64);
+    // A node is given up only by a leader that has listened in peace for long enough: some schedules have few faults, and long ones.
+    let is_calm = rng.random_bool(0.4);
+    let (kind_odds, gap_ms_most, long_odds) = if is_calm { (0.2, 12_000, 0.7) } else { (0.5, 6_000, 0.1) };
+    let mut kinds: Vec<u32> = (0..KINDS).filter(|_| rng.random_bool(kind_odds)).collect();
+    if is_calm {
+        kinds.extend([SILENCING[rng.random_range(0..SILENCING.len())]; 3]);
+    }
+    let gap_ms_max = rng.random_range(500..gap_ms_most);
     let mut planned = Vec::new();
     let mut at = Duration::from_secs(2);
     while !kinds.is_empty() {
@@ -88,8 +111,8 @@ pub fn schedule(seed: u64, time: Duration) -> Vec<Planned> {
         if at >= time {
             break;
         }
-        let longest_ms = if rng.random_bool(0.1) { 20_000 } else { 4_000 };
-        let lasts = Duration::from_millis(rng.random_range(50..longest_ms));
+        let lasts_ms = if rng.random_bool(long_odds) { 4_000..20_000 } else { 50..4_000 };
+        let lasts = Duration::from_millis(rng.random_range(lasts_ms));
         let fault = draw(kinds[rng.random_range(0..kinds.len())], &mut rng);
         planned.push(Planned { at, lasts, fault });
     }
@@ -116,7 +139,10 @@ fn draw(kind: u32, rng: &mut SmallRng) -> Fault {
         11 => Fault::SlowDisk(target, rng.random_range(20..800)),
         12 => Fault::DiskError(target),
         13 => Fault::Pause(target),
-        _ => Fault::ClockOff(target, rng.random_range(-3_600_000..3_600_000)),
+        14 => Fault::ClockOff(target, rng.random_range(-3_600_000..3_600_000)),
+        15 => Fault::Leave(target),
+        16 => Fault::IsolateRunner,
+        _ => Fault::Drain(target),
     }
 }
 
@@ -142,7 +168,19 @@ pub fn heal(world: &World) {
         world.set_paused(node, false);
     }
     world.machines.oracle.at_next_acknowledgement(Box::new(|| {}));
+    world.make_peace();
     world.boot_all();
+}
+
+/// Ends every drain, for as long as the world exists: one that nobody heard the answer of may be committed late.
+pub async fn keep_undrained(world: World) {
+    loop {
+        let nodes = world.machines.oracle.committed_state().nodes;
+        for record in nodes.values().filter(|record| record.draining) {
+            set_drained(&world, record.incarnation.node.0, false).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 async fn one(world: World, number: u64, planned: Planned) {
@@ -160,6 +198,13 @@ async fn one(world: World, number: u64, planned: Planned) {
                 vec![Rule::Cut(node, other), Rule::Cut(other, node)]
             });
             during(&world, number, cut, lasts).await;
+        }
+        Fault::IsolateRunner => {
+            let Some(oldest) = world.machines.processes.running().into_iter().next() else { return };
+            let cut = with_others(&world, Target::Node(oldest.node), |node, other| {
+                vec![Rule::Cut(node, other), Rule::Cut(other, node)]
+            });
+            during(&world, number, cut, lasts + LOST_WITHIN).await;
         }
         Fault::Mute(target) => {
             let cut = with_others(&world, target, |node, other| vec![Rule::Cut(node, other)]);
@@ -190,6 +235,62 @@ async fn one(world: World, number: u64, planned: Planned) {
             world.machines.set_clock(node, ms);
             tokio::time::sleep(lasts).await;
             world.machines.set_clock(node, 0);
+        }
+        // Both end by themselves: what has begun to leave must not stay.
+        Fault::Leave(target) => drop(tokio::task::spawn_local(leave(world, target, lasts))),
+        Fault::Drain(target) => {
+            let node = resolve(&world, target);
+            set_drained(&world, node, true).await;
+            tokio::time::sleep(lasts).await;
+            set_drained(&world, node, false).await;
+        }
+    }
+}
+
+/// A node hands over what it has, as it does when it is told to stop, and ends. Peace ends its patience, and brings it back at once.
+async fn leave(world: World, target: Target, down: Duration) {
+    let node = resolve(&world, target);
+    let (Some(life), Some(handle)) = (world.machines.life_of(node), world.machines.handle(node)) else {
+        return;
+    };
+    let (sender, left) = oneshot::channel();
+    let job: Job = Box::new(move || {
+        Box::pin(async move {
+            leave::hand_everything_over(&handle).await;
+            // Nobody waits for it in peace.
+            let _ = sender.send(());
+        })
+    });
+    world.machines.net.give(node, job);
+    tokio::select! {
+        // It may crash before.
+        _ = left => {}
+        () = world.peace() => {}
+    }
+    if !world.machines.lives(node, life) {
+        return;
+    }
+    world.machines.strike(node, Loss::Process);
+    tokio::select! {
+        () = tokio::time::sleep(down) => {}
+        () = world.peace() => {}
+    }
+    world.boot(node);
+}
+
+/// Tells the cluster that a node is drained, or no longer, through whichever node answers; some faults keep all from it.
+async fn set_drained(world: &World, node: Place, is_drained: bool) {
+    let path = format!("/cluster/v1/nodes/{node}/{}", if is_drained { "drain" } else { "undrain" });
+    for through in nodes() {
+        let call = Request::post(&path).body(Bytes::new()).expect("its parts are legal");
+        if world
+            .machines
+            .net
+            .http(through, call, DRAIN_PATIENCE)
+            .await
+            .is_ok_and(|it| it.status().is_success())
+        {
+            return;
         }
     }
 }

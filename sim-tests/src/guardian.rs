@@ -169,7 +169,8 @@ impl Guardian {
     fn due(&self) -> Option<Instant> {
         let children = self.register.running().map(|(_, child)| child.due());
         let lease = self.lease.ends_at().filter(|_| !self.purges && !self.is_node_gone);
-        let lease = lease.filter(|_| self.register.running().next().is_some());
+        let has_use = self.register.running().next().is_some() && self.has_lease();
+        let lease = lease.filter(|_| has_use);
         let looks = self.begins.as_ref().map(|_| Instant::now() + LOOK_EVERY);
         children.chain(lease.map(|at| self.post.start + at.since_boot())).chain(looks).min()
     }
@@ -219,7 +220,7 @@ impl Guardian {
             let child = self.register.end(&key).expect("it is running");
             self.report(key, child);
         }
-        if !self.lease.permits(self.now()) {
+        if !self.has_lease() {
             self.purge(Cut::LeaseOver);
         }
         if self.purges && self.register.running().next().is_none() {
@@ -245,7 +246,7 @@ impl Guardian {
             return answer;
         }
         let Some(incarnation) = self.incarnation else { return StartAnswer::NotBegun };
-        if self.purges || !self.lease.permits(self.now()) {
+        if self.purges || !self.has_lease() {
             return StartAnswer::LeaseOver;
         }
         let Post { node, life, processes, clock, .. } = &self.post;
@@ -306,8 +307,9 @@ impl Guardian {
         self.reports.ended(key, Outcome::decide(&context, report, Ok(None)));
     }
 
-    fn now(&self) -> BootTime {
-        BootTime(0).after(self.post.start.elapsed())
+    fn has_lease(&self) -> bool {
+        let now = BootTime(0).after(self.post.start.elapsed());
+        self.lease.permits(now) || mutants::is_planted(Mutant::LeaseIgnored)
     }
 }
 

@@ -7,13 +7,18 @@ mod election_safety;
 mod ends_are_recorded_once;
 mod ends_are_true;
 mod epochs_fence;
+mod expansions_are_bounded;
 mod free_of_bugs;
+mod lost_lives_run_nothing;
 mod parents_first;
 mod requests_end;
+mod sequences_retry;
 mod sound_state;
 mod stop_is_final;
+mod tries_are_accounted;
 mod tries_are_apart;
 mod tries_start_claimed;
+mod unavailable_get_nothing;
 
 use crate::oracle::Observation;
 
@@ -42,8 +47,13 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::<ends_are_true::EndsAreTrue>::default(),
         Box::<epochs_fence::EpochsFence>::default(),
         Box::<parents_first::ParentsFirst>::default(),
+        Box::<sequences_retry::SequencesRetry>::default(),
+        Box::<expansions_are_bounded::ExpansionsAreBounded>::default(),
+        Box::<unavailable_get_nothing::UnavailableGetNothing>::default(),
         Box::<stop_is_final::StopIsFinal>::default(),
         Box::<requests_end::RequestsEnd>::default(),
         Box::<tries_are_apart::TriesAreApart>::default(),
+        Box::<tries_are_accounted::TriesAreAccounted>::default(),
+        Box::<lost_lives_run_nothing::LostLivesRunNothing>::default(),
     ]
 }

@@ -38,12 +38,6 @@ impl Committed {
             _ => None,
         })
     }
-
-    /// How many requests it stored.
-    pub fn requests_created(&self) -> u64 {
-        let created = |event: &&WorkflowEvent| matches!(event, WorkflowEvent::RequestCreated { .. });
-        self.workflow().filter(created).count() as u64
-    }
 }
 
 /// Replays what nodes apply.

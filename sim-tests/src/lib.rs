@@ -18,6 +18,7 @@ pub mod processes;
 pub mod requests;
 pub mod run;
 pub mod sweep;
+pub mod tally;
 pub mod trace;
 pub mod workload;
 pub mod world;

@@ -30,6 +30,8 @@ pub enum Mutant {
     LeaderRestored,
     /// What a node started lives on when the node is gone, and its next life begins beside it.
     LeftoversKept,
+    /// A guardian lets processes run past the end of their node's lease.
+    LeaseIgnored,
     /// A report is accepted whatever try, epoch and owner it names.
     StaleReportAccepted,
     /// A stop takes back what waits; what becomes runnable later is started.
@@ -40,6 +42,24 @@ pub enum Mutant {
     RetryOffByOne,
     /// The process of a retry is started before the retry is committed.
     RetryStartedBeforeCommit,
+    /// A leader of an earlier term may still declare nodes lost.
+    StaleJudgementAccepted,
+    /// A node goes on as if its heartbeats were acknowledged when they are not.
+    LeaseRenewedUnacknowledged,
+    /// A leader goes on acknowledging a life that it is about to declare lost.
+    GivenUpAcknowledged,
+    /// A leader acknowledges a life that was declared lost.
+    LostLifeAcknowledged,
+    /// Whoever takes a request over goes on under the epoch it had.
+    EpochKept,
+    /// A node that is drained starts what becomes runnable.
+    DrainedNodeStarts,
+    /// A drained node's requests are given to others while their jobs run.
+    HandedOverWhileRunning,
+    /// A sequence is tried once more than its spec says.
+    SequenceRetryOffByOne,
+    /// One expansion more runs at a time than the spec says.
+    ParallelOffByOne,
 }
 
 impl Mutant {
@@ -54,11 +74,21 @@ impl Mutant {
             Self::AnyParentSuffices => Some("any-parent-suffices"),
             Self::RetryOffByOne => Some("retry-off-by-one"),
             Self::RetryStartedBeforeCommit => Some("retry-started-before-commit"),
+            Self::StaleJudgementAccepted => Some("stale-judgement-accepted"),
+            Self::LeaseRenewedUnacknowledged => Some("lease-renewed-unacknowledged"),
+            Self::GivenUpAcknowledged => Some("given-up-acknowledged"),
+            Self::LostLifeAcknowledged => Some("lost-life-acknowledged"),
+            Self::EpochKept => Some("epoch-kept"),
+            Self::DrainedNodeStarts => Some("drained-node-starts"),
+            Self::HandedOverWhileRunning => Some("handed-over-while-running"),
+            Self::SequenceRetryOffByOne => Some("sequence-retry-off-by-one"),
+            Self::ParallelOffByOne => Some("parallel-off-by-one"),
             Self::SyncReportedEarly
             | Self::SyncNeverDurable
             | Self::FilesNeverDurable
             | Self::IdempotencyKeyLost
-            | Self::LeftoversKept => None,
+            | Self::LeftoversKept
+            | Self::LeaseIgnored => None,
         }
     }
 }

@@ -132,6 +132,13 @@ impl Net {
         Arc::new(NodeTransport { net: self.arc(), node, life })
     }
 
+    /// Gives a node work from its own machine, as a signal does. One that is down drops it.
+    pub(crate) fn give(&self, node: Place, job: Job) {
+        if let Some(station) = self.lock().stations.get(&node) {
+            drop(station.jobs.send(job));
+        }
+    }
+
     /// From now on the node answers.
     pub fn serve(&self, node: Place, life: u64, services: Services) {
         if let Some(station) = self.lock().stations.get_mut(&node).filter(|station| station.life == life) {

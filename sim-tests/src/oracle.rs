@@ -16,6 +16,7 @@ use crate::{
     invariants::{self, Invariant},
     ledger::{Committed, Ledger},
     processes::Process,
+    tally::{LogCounter, Tally},
     trace::Trace,
 };
 
@@ -99,23 +100,6 @@ pub struct Violation {
     pub found: String,
 }
 
-/// Counts of what happened, for the summary of a run.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Terms with a leader.
-    pub leaders: u64,
-    /// The highest index published.
-    pub commits: u64,
-    /// Crashes of nodes.
-    pub crashes: u64,
-    /// Steps of snapshots that arrived at a node.
-    pub snapshot_steps: u64,
-    /// Requests that were stored.
-    pub requests: u64,
-    /// Processes that were started.
-    pub processes: u64,
-}
-
 /// The judge of one run.
 pub struct Oracle {
     trace: Arc<Trace>,
@@ -130,6 +114,7 @@ struct Inner {
     states: BTreeMap<u64, State>,
     ledger: Ledger,
     tally: Tally,
+    counter: LogCounter,
 }
 
 impl Oracle {
@@ -141,13 +126,14 @@ impl Oracle {
             states: BTreeMap::new(),
             ledger: Ledger::default(),
             tally: Tally::default(),
+            counter: LogCounter::default(),
         };
         Arc::new(Self { trace, inner: Mutex::new(inner), at_acknowledgement: Mutex::default() })
     }
 
     /// Looks at something that was seen.
     pub fn observe(&self, observation: &Observation<'_>) {
-        let mut inner = self.lock();
+        let inner = &mut *self.lock();
         match observation {
             Observation::Leads { node, term } => {
                 self.trace.event(*node, "leads", &[*term], &[]);
@@ -161,11 +147,10 @@ impl Oracle {
             Observation::ProcessStarted { .. } => inner.tally.processes += 1,
             Observation::Committed(committed) => {
                 inner.states.insert(committed.index, committed.after.clone());
-                inner.tally.requests += committed.requests_created();
+                inner.counter.count(&mut inner.tally, committed);
             }
             _ => {}
         }
-        let inner = &mut *inner;
         for invariant in &mut inner.invariants {
             if let Err(found) = invariant.observe(observation) {
                 note(&mut inner.violations, &self.trace, invariant.name(), found);

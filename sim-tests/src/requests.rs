@@ -2,6 +2,7 @@
 //!
 //! Every request carries a tag of its own in its args, by which [`verdict`] finds it again.
 
+pub(crate) mod specs;
 pub(crate) mod verdict;
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
@@ -11,11 +12,11 @@ use capstan_client::{
     IDEMPOTENCY_HEADER,
     spin_cycle::{JobLogEntry, Request as RequestBody, State},
 };
-use capstan_model::spec::Specs;
 use http::{Method, Request, Response, StatusCode, header};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tokio::task::JoinSet;
 
 use crate::{
     net::{Net, NoResponse, Place},
@@ -28,17 +29,32 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a call is sent under one idempotency key.
 const ATTEMPTS_MAX: u32 = 4;
 /// How long a process runs at the most.
-const LONG_MAX: Duration = Duration::from_secs(10);
-/// The kinds of requests in the specs.
-const KINDS: [&str; 3] = ["once", "again", "mixed"];
+const LONG_MAX: Duration = Duration::from_secs(30);
+/// How long a process of a request with many jobs runs at the most.
+const CROWD_RUN_MAX: Duration = Duration::from_millis(400);
+/// The longest list that a request is expanded over.
+const ITEMS_MAX: u64 = 6;
+/// The most requests that are stopped at once.
+const STORM_MAX: usize = 8;
 
-/// What nodes of a simulation can be asked for.
-///
-/// # Panics
-/// The specs are wrong.
-pub fn specs() -> Arc<Specs> {
-    let text = include_str!("requests/specs.yaml");
-    Arc::new(Specs::load([("specs.yaml", text)]).expect("the simulation's specs are right"))
+/// The kinds of requests in the specs.
+const KINDS: [Kind; 7] = [
+    Kind { name: "once", is_crowd: false, has_items: false },
+    Kind { name: "again", is_crowd: false, has_items: false },
+    Kind { name: "mixed", is_crowd: false, has_items: false },
+    Kind { name: "nested", is_crowd: true, has_items: false },
+    Kind { name: "fan", is_crowd: true, has_items: true },
+    Kind { name: "choice", is_crowd: false, has_items: false },
+    Kind { name: specs::DRAWN, is_crowd: true, has_items: false },
+];
+
+/// What clients know of a kind of requests.
+struct Kind {
+    name: &'static str,
+    /// Whether it has so many jobs that they must be short.
+    is_crowd: bool,
+    /// Whether it takes a list of items.
+    has_items: bool,
 }
 
 /// How busy the clients are.
@@ -122,7 +138,8 @@ impl RequestClient {
             tokio::time::sleep(self.rng.random_range(Duration::ZERO..=self.load.think_max)).await;
             match (self.rng.random_range(0..10), self.choose()) {
                 (0..4, _) | (_, None) => self.start().await,
-                (4..6, Some(known)) => self.stop(known).await,
+                (4, Some(known)) => self.stop(known).await,
+                (5, Some(_)) => self.storm().await,
                 (6, Some(known)) => self.read_log(known).await,
                 (_, Some(known)) => self.look(known).await,
             }
@@ -131,32 +148,62 @@ impl RequestClient {
 
     /// Some request that is known to be stored.
     fn choose(&mut self) -> Option<(usize, String)> {
+        let newest = self.newest();
+        let chosen = self.rng.random_range(0..newest.len().max(1));
+        newest.into_iter().nth(chosen)
+    }
+
+    /// The newest requests that are known to be stored: most others have ended.
+    fn newest(&self) -> Vec<(usize, String)> {
         let asked = self.requests.asked.borrow();
         let stored = asked.iter().enumerate().filter_map(|(place, asked)| match &asked.start {
             Start::Done(id) => Some((place, id.clone())),
             Start::NotDone | Start::Unknown => None,
         });
-        // Mostly the newest: the others have ended.
-        let newest: Vec<_> = stored.rev().take(8).collect();
-        let chosen = self.rng.random_range(0..newest.len().max(1));
-        newest.into_iter().nth(chosen)
+        stored.rev().take(STORM_MAX).collect()
     }
 
     async fn start(&mut self) {
         let program = match self.rng.random_range(0..20) {
             0 => "missing",
             1..4 => "deaf",
+            4..10 => "moody",
             _ => "work",
         };
-        let run_max = if self.rng.random_bool(self.load.long_odds) { LONG_MAX } else { self.load.run_max };
+        let Kind { name, is_crowd, has_items } = KINDS[self.rng.random_range(0..KINDS.len())];
+        let run_max = match self.rng.random_bool(self.load.long_odds) {
+            _ if is_crowd => CROWD_RUN_MAX.min(self.load.run_max),
+            true => LONG_MAX,
+            false => self.load.run_max,
+        };
         let runs = self.rng.random_range(Duration::ZERO..run_max);
         let fails = if self.rng.random_bool(0.4) { self.rng.random_range(0..4) } else { 0 };
-        let kind = KINDS[self.rng.random_range(0..KINDS.len())];
-        self.ask(kind, program, runs, fails).await;
+        let items = self.rng.random_range(0..=ITEMS_MAX);
+        self.ask_for(name, program, (runs, fails), has_items.then_some(items)).await;
+    }
+
+    /// Stops many requests at once, through any nodes.
+    async fn storm(&mut self) {
+        let mut stops = JoinSet::new();
+        for known in self.newest() {
+            let mut client = self.requests.client(self.id, self.rng.random(), &self.load);
+            stops.spawn_local(async move { client.stop(known).await });
+        }
+        stops.join_all().await;
     }
 
     /// Asks for a request whose processes run so long and fail so often, and returns its id if it is known to be stored.
     pub async fn ask(&mut self, kind: &str, program: &str, runs: Duration, fails: u32) -> Option<String> {
+        self.ask_for(kind, program, (runs, fails), None).await
+    }
+
+    async fn ask_for(
+        &mut self,
+        kind: &str,
+        program: &str,
+        (runs, fails): (Duration, u32),
+        items: Option<u64>,
+    ) -> Option<String> {
         self.started += 1;
         let tag = format!("tag-{}-{}", self.id, self.started);
         let place = {
@@ -165,7 +212,10 @@ impl RequestClient {
             asked.len() - 1
         };
         let words = format!("{} {fails} {tag}", runs.as_millis());
-        let body = json!({ "type": kind, "args": { "cmd": program, "args": words } });
+        let mut body = json!({ "type": kind, "args": { "cmd": program, "args": words } });
+        if let Some(items) = items {
+            body["args"]["items"] = (0..items).map(|item| format!("item-{item}")).collect();
+        }
         let answer = self.call(Method::POST, "/api/v1/requests".to_owned(), &body.to_string()).await;
         let (start, id) = match answer {
             Answer::Response(response) => {

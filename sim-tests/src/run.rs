@@ -19,8 +19,9 @@ use tokio::{
 use crate::{
     faults::{self, Planned},
     history::{self, Call, Outcome, linearizable},
-    oracle::{Observation, Tally, Violation},
+    oracle::{Observation, Violation},
     requests::{self, RequestLoad, Requests, verdict},
+    tally::Tally,
     trace::{Trace, TraceSummary},
     workload::{self, Load, Workload},
     world::{Ground, Machines, World, nodes},
@@ -46,6 +47,8 @@ pub struct Plan {
     pub load: Load,
     /// How busy the clients of requests are.
     pub requests: RequestLoad,
+    /// What the specs that are drawn follow from.
+    pub specs_seed: u64,
     /// The nodes' periods.
     pub timing: Timing,
     /// Where every event is written, if anywhere.
@@ -66,18 +69,25 @@ impl Plan {
             clients: if rng.random_bool(0.15) { 0 } else { rng.random_range(1..=4) },
             think_max: Duration::from_millis(500 << rng.random_range(0..4)),
             run_max: Duration::from_millis(50 << rng.random_range(0..7)),
-            long_odds: if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.05..0.3) },
+            long_odds: if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.05..0.2) },
             slots: rng.random_range(2..=8),
         };
+        let lease = Duration::from_millis(rng.random_range(1_000..=5_000));
+        let Timing { ack_age_max, kill, .. } = Timing::default();
         let timing = Timing {
+            lease,
+            // The shortest that `Timing::check` allows, and up to a third longer.
+            owner_lost_after: (ack_age_max + lease + kill).mul_f64(1.1 / 0.9 * rng.random_range(1.001..1.3)),
             snapshot_bytes: 1 << rng.random_range(9..17),
             snapshot_every: Duration::from_secs(rng.random_range(3..60)),
             // A follower that lags by more needs a snapshot.
             log_kept: if rng.random_bool(0.6) { 0 } else { 1 << rng.random_range(2..9) },
             ..Timing::default()
         };
+        timing.check().expect("the periods are drawn so that they fit together");
         let schedule = faults::schedule(rng.random(), safety);
-        Self { seed, safety, schedule, load, requests, timing, trace: None }
+        let specs_seed = rng.random();
+        Self { seed, safety, schedule, load, requests, specs_seed, timing, trace: None }
     }
 }
 
@@ -106,11 +116,9 @@ impl fmt::Display for Report {
         for Violation { at_us, invariant, found } in &self.violations {
             writeln!(f, "at {:?}, not so: {invariant}\n  {found}", Duration::from_micros(*at_us))?;
         }
-        let Tally { leaders, commits, crashes, snapshot_steps, requests, processes } = self.tally;
         write!(
             f,
-            "seed {}: {} violations; {} events, hash {:016x}; {:.1} virtual s, {commits} commits, {} calls, {} unknown, {requests} \
-             requests, {processes} processes, {leaders} leaders, {crashes} crashes, {snapshot_steps} snapshot steps",
+            "seed {}: {} violations; {} events, hash {:016x}; {:.1} virtual s, {} calls, {} unknown, {}",
             self.seed,
             self.violations.len(),
             self.trace.events,
@@ -118,6 +126,7 @@ impl fmt::Display for Report {
             self.virtual_time.as_secs_f64(),
             self.operations,
             self.unknown,
+            self.tally,
         )
     }
 }
@@ -179,7 +188,8 @@ where
     let start = Instant::now();
     let trace = Arc::new(Trace::start(plan.trace.as_deref()).expect("the trace file can be created"));
     let mut rng = SmallRng::seed_from_u64(plan.seed ^ 0x5eed);
-    let ground = Ground { timing: plan.timing.clone(), specs: requests::specs(), slots: plan.requests.slots };
+    let specs = requests::specs::load(plan.specs_seed);
+    let ground = Ground { timing: plan.timing.clone(), specs, slots: plan.requests.slots };
     let world = World::new(rng.random(), ground, Arc::clone(&trace));
     let (net, oracle) = (Arc::clone(&world.machines.net), Arc::clone(&world.machines.oracle));
     let workload = Workload::new(Arc::clone(&net), Arc::clone(&oracle), Arc::clone(&trace));
@@ -203,6 +213,7 @@ where
 
     trace.event(0, "healed", &[], &[]);
     faults::heal(&world);
+    let undraining = tokio::task::spawn_local(faults::keep_undrained(world.clone()));
     tokio::time::sleep(Duration::from_secs(2)).await;
     for client in clients {
         client.abort();
@@ -210,6 +221,7 @@ where
     demand_progress(&world, &workload, rng.random()).await;
     read_everything(&workload, &plan.load, rng.random()).await;
     settle(&world).await;
+    undraining.abort();
     judge(&world, &workload, &requests);
 
     let history = workload.history();

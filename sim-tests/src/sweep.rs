@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::{
     mutants::{self, Mutant},
     run::{Plan, Report, run},
+    tally::Tally,
 };
 
 /// A run of more real time than this hangs.
@@ -46,24 +47,14 @@ pub struct Summary {
     pub virtual_secs: f64,
     /// Processor time of all runs, in seconds.
     pub cpu_secs: f64,
-    /// The highest log indexes, added up.
-    pub commits: u64,
     /// Calls of clients.
     pub operations: u64,
     /// Writes with an unknown outcome.
     pub unknown: u64,
-    /// Terms that had a leader.
-    pub leaders: u64,
-    /// Nodes that were stopped.
-    pub crashes: u64,
-    /// Steps of snapshots sent between nodes.
-    pub snapshot_steps: u64,
     /// Seeds in which a snapshot went from one node to another.
     pub installing: u64,
-    /// Requests that were stored.
-    pub requests: u64,
-    /// Processes that were started.
-    pub processes: u64,
+    /// What happened in all of them; the highest log indexes are added up.
+    pub tally: Tally,
 }
 
 impl Summary {
@@ -80,15 +71,10 @@ impl Summary {
         }
         self.virtual_secs += report.virtual_time.as_secs_f64();
         self.cpu_secs += cpu.as_secs_f64();
-        self.commits += report.tally.commits;
         self.operations += report.operations;
         self.unknown += report.unknown;
-        self.leaders += report.tally.leaders;
-        self.crashes += report.tally.crashes;
-        self.snapshot_steps += report.tally.snapshot_steps;
         self.installing += u64::from(report.tally.snapshot_steps > 0);
-        self.requests += report.tally.requests;
-        self.processes += report.tally.processes;
+        self.tally += report.tally;
     }
 }
 

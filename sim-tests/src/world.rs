@@ -23,7 +23,7 @@ use capstan_model::spec::Specs;
 use capstan_raft_store::{handle::ClusterHandle, timing::Timing};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
     task::{LocalSet, spawn_local},
     time::Instant,
 };
@@ -159,6 +159,7 @@ pub struct World {
     hosts: Rc<RefCell<BTreeMap<Place, Rc<Host>>>>,
     rng: Rc<RefCell<SmallRng>>,
     ground: Ground,
+    peace: Rc<watch::Sender<bool>>,
 }
 
 /// What all nodes of a world are configured with.
@@ -193,7 +194,13 @@ impl World {
             struck: Notify::new(),
             next_life: AtomicU64::new(1),
         });
-        let world = Self { machines, hosts: Rc::default(), rng: Rc::new(RefCell::new(rng)), ground };
+        let world = Self {
+            machines,
+            hosts: Rc::default(),
+            rng: Rc::new(RefCell::new(rng)),
+            ground,
+            peace: Rc::default(),
+        };
         spawn_local(net.run());
         spawn_local(world.clone().bury());
         world
@@ -239,6 +246,18 @@ impl World {
         self.hosts.borrow_mut().insert(node, Rc::clone(&host));
         let machines = Arc::clone(&self.machines);
         spawn_local(host.run(move || machines.lives(node, life)));
+    }
+
+    /// Says that nothing goes wrong any more.
+    pub(crate) fn make_peace(&self) {
+        self.peace.send_replace(true);
+    }
+
+    /// Waits until nothing goes wrong any more.
+    pub(crate) async fn peace(&self) {
+        let mut peace = self.peace.subscribe();
+        // The sender lives as long as this world.
+        let _ = peace.wait_for(|is_peace| *is_peace).await;
     }
 
     /// Starts all that are down.

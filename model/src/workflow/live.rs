@@ -113,7 +113,8 @@ impl LiveRequests {
             WorkflowEvent::RequestOwned { request, owner, at } => {
                 self.change_progress(*request, sink, |progress| {
                     progress.owner = Some(*owner);
-                    progress.epoch = Epoch(progress.epoch.0 + 1);
+                    let keeps_epoch = progress.started_at.is_some() && mutant!("epoch-kept");
+                    progress.epoch = Epoch(progress.epoch.0 + u64::from(!keeps_epoch));
                     progress.started_at.get_or_insert(*at);
                     progress.suspended_at = None;
                 });

@@ -29,7 +29,8 @@ pub(super) fn is_current(nodes: &Nodes, owner: Incarnation) -> bool {
 
 /// Whether an owner may be given jobs to start: it is current, and not about to hand over what it has.
 pub(super) fn may_start(nodes: &Nodes, owner: Incarnation) -> bool {
-    is_current(nodes, owner) && nodes.get(&owner.node).is_some_and(|record| record.is_available())
+    let is_available = nodes.get(&owner.node).is_some_and(|record| record.is_available());
+    is_current(nodes, owner) && (is_available || mutant!("drained-node-starts"))
 }
 
 /// How many more jobs a life may run.
@@ -57,6 +58,11 @@ fn able<'a>(nodes: &'a Nodes, job_types: &'a [Arc<str>]) -> impl Iterator<Item =
     nodes.values().map(|record| &**record).filter(|record| record.is_available()).filter(can_run)
 }
 
+/// Whether nothing of a request runs.
+fn has_stopped(live: &LiveRequest) -> bool {
+    live.tally().running == 0 || mutant!("handed-over-while-running")
+}
+
 impl LiveRequests {
     /// The requests that are for others to run: of lives that are over, of owners that are drained once nothing of the
     /// request runs any more, and those without an owner that some node can run.
@@ -66,7 +72,7 @@ impl LiveRequests {
             let gone = self.owned_by_former(life);
             let newest = self
                 .owned_by(life)
-                .filter(move |live| record.lost || !record.is_available() && live.tally().running == 0);
+                .filter(move |live| record.lost || !record.is_available() && has_stopped(live));
             // A node that can be given work keeps what it has, and need not be looked through.
             gone.chain(newest.take(if record.is_available() { 0 } else { usize::MAX }))
         };

@@ -134,6 +134,7 @@ impl ParallelProgress {
         if self.closed {
             return self.admitted;
         }
-        self.admitted.max(self.complete.saturating_add(spec.running_max).min(count))
+        let running_max = spec.running_max + u32::from(mutant!("parallel-off-by-one"));
+        self.admitted.max(self.complete.saturating_add(running_max).min(count))
     }
 }

@@ -56,7 +56,9 @@ impl LiveRequest {
     /// The innermost sequence around a job that may be tried again.
     fn sequence_to_retry(&self, job: JobPlace) -> Option<SequencePlace> {
         let has_budget = |sequence: &SequencePlace| {
-            self.sequence_progress(*sequence).tries_failed < self.chain().sequence(*sequence).retry
+            let retries =
+                self.chain().sequence(*sequence).retry + u32::from(mutant!("sequence-retry-off-by-one"));
+            self.sequence_progress(*sequence).tries_failed < retries
         };
         self.chain().enclosing(job).find(has_budget)
     }

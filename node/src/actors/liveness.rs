@@ -95,6 +95,11 @@ impl Liveness {
         let listened = self.tools.clock.monotonic().saturating_sub(self.began);
         let silence = Silence { seen: &seen, listened, lost_after: self.tools.owner_lost_after };
         for step in plan(&silence, view.state()) {
+            if let Step::Lose(life) = step
+                && !cluster.give_up(self.term, life, self.tools.owner_lost_after)
+            {
+                continue; // It was heard just now.
+            }
             if self.proposed.insert(step.key()) {
                 self.propose(step, ctx);
             }

@@ -8,7 +8,6 @@
 //!   the node. `space`: room on the disk. `specs`: the request specs.
 
 mod actor_thread;
-mod leave;
 mod ports;
 mod space;
 mod specs;
@@ -41,6 +40,7 @@ use crate::{
     executor::{Executor, ExecutorGone, host::HostExecutor, lease},
     guardian::{self, Guardian},
     jobs::{JobTypes, plugin},
+    leave,
     live_status::{PeersAnswered, Statuses},
     lost,
     peer_net::PeerNet,

@@ -143,3 +143,25 @@ fn the_lease_counts_from_the_sending_and_skew_is_kept_until_told_anew() {
     heartbeats.acknowledged(100 * SECOND, None, Some(secs(8_999)), None);
     assert!(heartbeats.clock_sane());
 }
+
+#[test]
+fn a_life_that_is_given_up_is_not_heard_again_in_this_term() {
+    let (clock, heartbeats) = heartbeats();
+    let life = report(2, 5_000).incarnation;
+    heartbeats.hear(report(2, 5_000));
+    clock.0.lock().unwrap().1 += 8 * SECOND;
+    assert!(!heartbeats.give_up(4, life, 8 * SECOND), "not silent for long enough");
+    clock.0.lock().unwrap().1 += SECOND;
+    assert!(!heartbeats.give_up(3, life, 8 * SECOND), "judged in another term");
+    median_told(heartbeats.hear(report(2, 5_009)));
+    assert!(!heartbeats.give_up(4, life, 8 * SECOND), "heard just now");
+
+    clock.0.lock().unwrap().1 += 9 * SECOND;
+    assert!(heartbeats.give_up(4, life, 8 * SECOND));
+    assert!(matches!(heartbeats.hear(report(2, 5_018)), HeartbeatReply::Refused { .. }));
+    assert!(heartbeats.give_up(4, life, 8 * SECOND), "what was refused is no sign of life");
+    let newer = Heartbeat { incarnation: Incarnation { boot: 3, ..life }, ..report(2, 5_018) };
+    median_told(heartbeats.hear(newer));
+    heartbeats.start_term(5);
+    median_told(heartbeats.hear(report(2, 5_019)));
+}

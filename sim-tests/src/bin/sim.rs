@@ -117,21 +117,15 @@ fn sweep_all(many: &Many) -> anyhow::Result<bool> {
         }
     });
     println!(
-        "{} seeds, {} failed; {:.0} virtual s in {:.1} CPU s ({:.0} to 1); {} commits, {} calls, {} unknown, {} requests, \
-         {} processes, {} leaders, {} crashes, {} snapshot steps in {} seeds",
+        "{} seeds, {} failed; {:.0} virtual s in {:.1} CPU s ({:.0} to 1); {} calls, {} unknown, {}; snapshots sent in {} seeds",
         summary.seeds,
         summary.failed.len(),
         summary.virtual_secs,
         summary.cpu_secs,
         summary.speed(),
-        summary.commits,
         summary.operations,
         summary.unknown,
-        summary.requests,
-        summary.processes,
-        summary.leaders,
-        summary.crashes,
-        summary.snapshot_steps,
+        summary.tally,
         summary.installing,
     );
     write_json(many, &summary)?;

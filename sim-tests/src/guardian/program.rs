@@ -6,6 +6,7 @@ use capstan_node::{
     executor::{ProcessKey, StartSpec},
     guardian::protocol::{End, StartFailure, StartStep},
 };
+use xxhash_rust::xxh3::xxh3_64;
 
 /// The error number of a program that does not exist.
 const ENOENT: i32 = 2;
@@ -23,11 +24,12 @@ pub(super) struct Course {
 }
 
 /// Foresees a process. `work MS FAILS …` runs so many milliseconds and exits with 1 in its first so many tries, with 0 in later ones;
-/// `deaf MS FAILS …` also ignores SIGTERM. Other programs do not exist.
+/// `deaf MS FAILS …` also ignores SIGTERM; `moody MS FAILS …` exits with 1 in about one of six tries, and in so many more. Other
+/// programs do not exist.
 pub(super) fn course(spec: &StartSpec) -> Result<Course, StartFailure> {
     let number = |at: usize| spec.args.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
     let is_deaf = match &*spec.program {
-        "work" => false,
+        "work" | "moody" => false,
         "deaf" => true,
         _ => return Err(StartFailure { step: StartStep::Exec, errno: ENOENT }),
     };
@@ -37,7 +39,11 @@ pub(super) fn course(spec: &StartSpec) -> Result<Course, StartFailure> {
     };
     Ok(Course {
         runs: Duration::from_millis(number(0)),
-        end: End::Exited(i32::from(try_no <= number(1))),
+        end: End::Exited(i32::from(if spec.program == "moody" {
+            xxh3_64(format!("{:?}", spec.key).as_bytes()) % 6 <= number(1)
+        } else {
+            try_no <= number(1)
+        })),
         is_deaf,
         stdout: format!("{} {}, try {try_no}\n", spec.program, spec.args.join(" ")),
     })

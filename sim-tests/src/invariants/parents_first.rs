@@ -19,7 +19,6 @@ pub(crate) struct ParentsFirst {
     claims: Claims,
     complete: BTreeSet<(RequestId, JobPlace)>,
     jobs: BTreeMap<(RequestId, JobPlace), Tries>,
-    resets: BTreeMap<(RequestId, SequencePlace), u32>,
 }
 
 /// What became of a job so far.
@@ -62,7 +61,7 @@ impl Invariant for ParentsFirst {
                     }
                 }
                 WorkflowEvent::SequenceReset { request, sequence, .. } => {
-                    first = first.and(self.reset(*request, *sequence));
+                    self.reset(*request, *sequence);
                 }
                 _ => {}
             }
@@ -93,23 +92,12 @@ impl ParentsFirst {
     }
 
     /// A sequence begins anew, with all it encloses; the numbers of tries go on.
-    fn reset(&mut self, request: RequestId, sequence: SequencePlace) -> Result<(), String> {
+    fn reset(&mut self, request: RequestId, sequence: SequencePlace) {
         let chain = &self.claims.created(request).chain;
-        for job in chain.places() {
-            let around: Vec<SequencePlace> = chain.enclosing(job).collect();
-            let Some(depth) = around.iter().position(|place| *place == sequence) else { continue };
+        let is_inside = |job: &JobPlace| chain.enclosing(*job).any(|place| place == sequence);
+        for job in chain.places().filter(is_inside) {
             self.complete.remove(&(request, job));
             self.jobs.entry((request, job)).or_default().spent = 0;
-            for inside in &around[..depth] {
-                self.resets.remove(&(request, *inside));
-            }
         }
-        let resets = self.resets.entry((request, sequence)).or_default();
-        *resets += 1;
-        let retry = chain.sequence(sequence).retry;
-        if *resets <= retry {
-            return Ok(());
-        }
-        Err(format!("request {request} resets {sequence:?} with {retry} retries for the {resets}th time"))
     }
 }

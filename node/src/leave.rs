@@ -14,7 +14,7 @@ const HANDING_OVER: Duration = Duration::from_secs(12);
 
 /// Tells the cluster that this node leaves, and waits until it owns nothing and does not lead. What takes too long is left as it is:
 /// others take it over as they do from a node that was lost.
-pub(super) async fn hand_everything_over(cluster: &ClusterHandle) {
+pub async fn hand_everything_over(cluster: &ClusterHandle) {
     let me = cluster.incarnation();
     let leaving = Command::NodeLeaving { incarnation: me };
     let options = ProposeOptions { deadline: TELLING, ..ProposeOptions::progress() };

@@ -1,0 +1,116 @@
+//! Expansions: no more at a time than the spec says, and no further one once one has failed for good.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use capstan_model::{
+    ids::RequestId,
+    workflow::{
+        chain::{ChainParts, JobPlace, SequencePlace},
+        event::{AfterTry, WorkflowEvent},
+        parallel::ParallelSpec,
+    },
+};
+
+use super::{Invariant, claims::Claims};
+use crate::oracle::Observation;
+
+/// Counts the expansions that have begun and are not complete.
+#[derive(Default)]
+pub(crate) struct ExpansionsAreBounded {
+    claims: Claims,
+    requests: BTreeMap<RequestId, Vec<Expansions>>,
+}
+
+/// Expansions of one list.
+struct Expansions {
+    spec: ParallelSpec,
+    begun: BTreeSet<usize>,
+    complete: BTreeSet<usize>,
+    is_closed: bool,
+}
+
+impl Invariant for ExpansionsAreBounded {
+    fn name(&self) -> &'static str {
+        "no more expansions run at a time than the spec says"
+    }
+
+    fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {
+        let Observation::Committed(committed) = observation else { return Ok(()) };
+        let mut first = Ok(());
+        for event in committed.workflow() {
+            // What is wrong with the claims themselves is for others to say.
+            drop(self.claims.heed(committed.index, event));
+            let request = event.request();
+            match event {
+                WorkflowEvent::RequestCreated { request: created, .. } => {
+                    let ChainParts { parallels, .. } = created.chain.clone().into();
+                    self.requests.insert(request, parallels.into_iter().map(Expansions::new).collect());
+                }
+                WorkflowEvent::TryStarted { job, .. } => first = first.and(self.begun(request, *job)),
+                WorkflowEvent::TryEnded(ended) => {
+                    if &*self.claims.spec(request, ended.job).job_type == "noop" {
+                        first = first.and(self.begun(request, ended.job));
+                    }
+                    if ended.then == AfterTry::Complete {
+                        self.of(request).for_each(|expansions| expansions.completed(ended.job));
+                    }
+                }
+                WorkflowEvent::ParallelClosed { parallel, .. } => {
+                    if let Some(expansions) = self.of(request).nth(parallel.0 as usize) {
+                        expansions.is_closed = true;
+                    }
+                }
+                WorkflowEvent::SequenceReset { sequence, .. } => self.reset(request, *sequence),
+                WorkflowEvent::RequestEnded { .. } => drop(self.requests.remove(&request)),
+                _ => {}
+            }
+        }
+        first.map_err(|found| format!("index {}: {found}", committed.index))
+    }
+}
+
+impl ExpansionsAreBounded {
+    fn of(&mut self, request: RequestId) -> impl Iterator<Item = &mut Expansions> {
+        self.requests.get_mut(&request).into_iter().flatten()
+    }
+
+    fn begun(&mut self, request: RequestId, job: JobPlace) -> Result<(), String> {
+        let over = self.of(request).find_map(|expansions| expansions.begins(job).err());
+        over.map_or(Ok(()), |found| Err(format!("request {request}: {found}")))
+    }
+
+    /// A sequence around the job before the expansions begins anew, and they with it.
+    fn reset(&mut self, request: RequestId, sequence: SequencePlace) {
+        let chain = &self.claims.created(request).chain;
+        for expansions in self.requests.get_mut(&request).into_iter().flatten() {
+            if chain.encloses(sequence, chain.job(expansions.spec.begin).sequence) {
+                *expansions = Expansions::new(expansions.spec.clone());
+            }
+        }
+    }
+}
+
+impl Expansions {
+    fn new(spec: ParallelSpec) -> Self {
+        Self { spec, begun: BTreeSet::new(), complete: BTreeSet::new(), is_closed: false }
+    }
+
+    fn begins(&mut self, job: JobPlace) -> Result<(), String> {
+        let Some(number) = self.spec.expansions.iter().position(|one| one.first == job) else {
+            return Ok(());
+        };
+        let is_new = self.begun.insert(number);
+        let unfinished = self.begun.difference(&self.complete).count();
+        let running_max = self.spec.running_max as usize;
+        if unfinished > running_max || is_new && self.is_closed {
+            let closed = self.is_closed;
+            return Err(format!("{unfinished} expansions of at most {running_max} run; closed: {closed}"));
+        }
+        Ok(())
+    }
+
+    fn completed(&mut self, job: JobPlace) {
+        let number = self.spec.expansions.iter().position(|one| one.last == job);
+        self.complete.extend(number);
+    }
+}
