@@ -9,7 +9,12 @@ use capstan_client::{
     cluster::ErrorBody,
     spin_cycle::{FrameworkError, HandlerError},
 };
-use capstan_model::{ids::InvalidId, rejection::Rejection, rows::LoadError, workflow::graph::BuildError};
+use capstan_model::{
+    ids::InvalidId,
+    rejection::Rejection,
+    rows::LoadError,
+    workflow::graph::{self, BuildError},
+};
 use capstan_raft_store::handle::{ProposeError, ReadError};
 use http::{
     HeaderValue, StatusCode,
@@ -129,7 +134,7 @@ pub(crate) enum InputError {
         /// What is wrong.
         reason: String,
     },
-    /// A request could not be built: unknown type, missing arg, or a job type refused.
+    /// A request could not be built: unknown type, missing arg, or a job type refused, or cannot be asked just now.
     #[error(transparent)]
     Build(#[from] BuildError),
     /// The job types did not create a request's jobs in time.
@@ -209,6 +214,10 @@ impl ApiError {
                 InputError::BodyBroken => (S::BAD_REQUEST, "body_broken"),
                 InputError::UnsupportedMediaType => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type"),
                 InputError::Body { .. } => (S::BAD_REQUEST, "invalid_body"),
+                InputError::Build(BuildError::NotCreated {
+                    error: graph::CreateError::Unavailable(_),
+                    ..
+                }) => (S::SERVICE_UNAVAILABLE, "job_type_unavailable"),
                 InputError::Build(_) => (S::BAD_REQUEST, "invalid_request"),
                 InputError::CreateTimeout { .. } => (S::BAD_REQUEST, "create_timeout"),
                 InputError::NoSuchVariable { .. } => (S::NOT_FOUND, "no_such_variable"),
@@ -370,11 +379,21 @@ mod tests {
     #[test]
     fn the_status_tells_what_the_caller_may_do() {
         let waited = Duration::from_secs(4);
-        let cases: [(ApiError, u16, bool); 14] = [
+        let not_created = |error| BuildError::NotCreated {
+            path: graph::NodePath::default(),
+            job_type: "host/stop".into(),
+            name: "stop".into(),
+            error,
+        };
+        let refused = graph::CreateError::Failed("no such host".to_owned());
+        let passing = graph::CreateError::Unavailable("the lease of this node is over".to_owned());
+        let cases: [(ApiError, u16, bool); 16] = [
             (InputError::UnknownRoute.into(), 404, false),
             (InputError::BodyTooLarge { bytes_max: 1 }.into(), 413, false),
             (InputError::TooManyCalls { calls_max: 1 }.into(), 429, true),
             (InputError::Draining.into(), 503, true),
+            (InputError::from(not_created(refused)).into(), 400, false),
+            (InputError::from(not_created(passing)).into(), 503, true),
             (Rejection::RevisionMismatch { name: name(), current: None }.into(), 412, false),
             (Rejection::TooMany { what: "variables".to_owned(), count_max: 1 }.into(), 429, true),
             (Rejection::IdempotencyKeyReused.into(), 422, false),

@@ -16,6 +16,7 @@ use std::{
 
 use capstan_model::workflow::{
     command::TryEnd,
+    graph::CreateError,
     json::{JsonMap, JsonText},
 };
 use capstan_node::{
@@ -82,9 +83,10 @@ async fn a_plugin_is_described_creates_and_runs() {
     assert_eq!(given["jobId"], "jobA");
     assert_eq!((&given["try"], &given["epoch"]), (&1.into(), &3.into()));
 
-    assert_eq!(plugin.create(args("{}")).await, Err("required arg host is not set".into()));
+    let failed = |reason: &str| Err(CreateError::Failed(reason.to_owned()));
+    assert_eq!(plugin.create(args("{}")).await, failed("required arg host is not set"));
     let refused = plugin.create(args(r#"{"host":"bad"}"#)).await;
-    assert_eq!(refused, Err("plugin host/echo create: exit status 3: no such host".into()));
+    assert_eq!(refused, failed("plugin host/echo create: exit status 3: no such host"));
 }
 
 #[tokio::test]
@@ -112,10 +114,58 @@ async fn a_plugin_that_describes_itself_wrongly_is_asked_again() {
     let mut types = JobTypes::built_in();
     discover(&jobs, &executor_of(&world), &mut types).unwrap();
     let plugin = types.get("odd").unwrap();
-    let error = plugin.create(args("{}")).await.unwrap_err();
+    let error = plugin.create(args("{}")).await.unwrap_err().to_string();
     assert!(error.starts_with("plugin odd describe: ") && error.contains("idempotentt"), "{error}");
     put(&jobs.join("odd"), "#!/bin/sh\necho '{}'\n");
     assert!(plugin.create(args("{}")).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_plugin_that_cannot_be_asked_just_now_says_so() {
+    let world = World::unbegun();
+    let jobs = world.file("jobs-dir");
+    put(&jobs.join("host/echo"), ECHO);
+    let mut types = JobTypes::built_in();
+    discover(&jobs, &executor_of(&world), &mut types).unwrap();
+    let plugin = types.get("host/echo").unwrap();
+    let reason = "plugin host/echo describe: no incarnation of this node has begun";
+    assert_eq!(plugin.create(args("{}")).await, Err(CreateError::Unavailable(reason.to_owned())));
+}
+
+#[tokio::test]
+async fn a_plugin_must_set_what_it_says_it_sets() {
+    let world = World::new().await;
+    let jobs = world.file("jobs-dir");
+    let describe = r#"{"create":"run","sets":["port"]}"#;
+    put(&jobs.join("idle"), &format!("#!/bin/sh\n[ \"$1\" = describe ] && echo '{describe}'\nexit 0\n"));
+    let mut types = JobTypes::built_in();
+    discover(&jobs, &executor_of(&world), &mut types).unwrap();
+    let created = types.get("idle").unwrap().create(args(r#"{"port":"1"}"#)).await;
+    assert_eq!(created, Err(CreateError::Failed("plugin idle create: did not set port".to_owned())));
+}
+
+#[tokio::test]
+async fn a_description_is_kept_although_its_caller_gave_up() {
+    let world = World::new().await;
+    let (jobs, asked, gate) = (world.file("jobs-dir"), world.file("asked"), world.file("gate"));
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let (told, gate_path) = (asked.display(), gate.display());
+    put(
+        &jobs.join("slow"),
+        &format!("#!/bin/sh\necho asked >>{told}\ncat {gate_path} >/dev/null\necho '{{}}'\n"),
+    );
+    let mut types = JobTypes::built_in();
+    discover(&jobs, &executor_of(&world), &mut types).unwrap();
+    let plugin = Arc::clone(types.get("slow").unwrap());
+    let impatient = tokio::spawn(plugin.create(args("{}")));
+    // Opens once the plugin reads from it: then it is being described.
+    let opened = tokio::task::spawn_blocking(move || fs::OpenOptions::new().write(true).open(gate));
+    let opened = opened.await.unwrap().unwrap();
+    impatient.abort();
+    assert!(impatient.await.unwrap_err().is_cancelled());
+    drop(opened);
+    assert!(plugin.create(args("{}")).await.is_ok());
+    assert_eq!(fs::read_to_string(asked).unwrap(), "asked\n");
 }
 
 #[tokio::test]
@@ -149,6 +199,15 @@ async fn a_plugin_does_not_hide_a_built_in_type() {
     put(&jobs.join("sleep"), "");
     let error = discover(&jobs, &executor_of(&world), &mut JobTypes::built_in()).unwrap_err().to_string();
     assert!(error.contains("built-in"), "{error}");
+}
+
+#[tokio::test]
+async fn names_of_built_in_types_to_come_are_reserved() {
+    let world = World::unbegun();
+    let jobs = world.file("jobs-dir");
+    put(&jobs.join("lrp/start"), "");
+    let error = discover(&jobs, &executor_of(&world), &mut JobTypes::built_in()).unwrap_err().to_string();
+    assert!(error.contains("reserved for built-in types"), "{error}");
 }
 
 /// Answers one call with `answer` and returns what was asked.
@@ -204,6 +263,16 @@ async fn another_status_fails_and_its_body_is_logged() {
     assert_eq!((outcome.end, outcome.exit), (TryEnd::Failed, 1));
     assert_eq!(&*outcome.error, format!("GET {url}: got 503 Service Unavailable, expected 200-204"));
     assert_eq!(outcome.stdout.bytes, b"busy");
+}
+
+#[tokio::test]
+async fn an_expected_redirection_is_not_followed() {
+    let (url, _served) = serve_once(
+        "HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 4\r\nConnection: close\r\n\r\nhere",
+    );
+    let outcome = call(&format!(r#"{{"url":"{url}","expectedStatus":"302"}}"#)).await;
+    assert_eq!((outcome.end, &*outcome.error), (TryEnd::Complete, ""), "{}", stderr(&outcome));
+    assert_eq!(outcome.stdout.bytes, b"here");
 }
 
 #[tokio::test]

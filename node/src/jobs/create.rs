@@ -23,7 +23,7 @@ impl ports::JobTypes for JobTypes {
                 let result = match found {
                     None => Err(CreateError::UnknownType),
                     Some(job_type) => {
-                        let made = job_type.create(call.args).await.map_err(CreateError::Failed);
+                        let made = job_type.create(call.args).await;
                         made.map(|output| CreateOutput {
                             idempotent: job_type.describe().idempotent,
                             ..output
@@ -62,7 +62,7 @@ mod tests {
             Description { name: Cow::Borrowed("crowd"), idempotent: false }
         }
 
-        fn create(&self, _args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>> {
+        fn create(&self, _args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {
             let (inside, inside_max) = (Arc::clone(&self.inside), Arc::clone(&self.inside_max));
             async move {
                 inside_max.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);

@@ -14,7 +14,10 @@ pub mod sleep;
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use capstan_model::workflow::{graph::CreateOutput, json::JsonMap};
+use capstan_model::workflow::{
+    graph::{CreateError, CreateOutput},
+    json::JsonMap,
+};
 use futures::future::BoxFuture;
 use serde_json::Value;
 
@@ -28,8 +31,9 @@ pub trait JobType: Send + Sync {
     /// Checks the args of a job and makes what its tries will be given.
     ///
     /// # Errors
-    /// Says what is wrong with which arg; the request is then refused with this text.
-    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>>;
+    /// Says what is wrong with which arg, or that the type cannot be asked just now; the request is then refused with
+    /// this text.
+    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>>;
 
     /// Says how one try is run.
     fn run(&self, input: RunInput) -> Run;

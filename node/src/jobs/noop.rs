@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 use capstan_model::{
     time::Timestamp,
-    workflow::{command::TryEnd, graph::CreateOutput, json::JsonMap},
+    workflow::{
+        command::TryEnd,
+        graph::{CreateError, CreateOutput},
+        json::JsonMap,
+    },
 };
 use futures::future::{BoxFuture, FutureExt, ready};
 
@@ -20,7 +24,7 @@ impl JobType for Noop {
         Description { name: Cow::Borrowed("noop"), idempotent: true }
     }
 
-    fn create(&self, _args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>> {
+    fn create(&self, _args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {
         ready(Ok(CreateOutput::default())).boxed()
     }
 

@@ -2,7 +2,10 @@
 
 use std::borrow::Cow;
 
-use capstan_model::workflow::{graph::CreateOutput, json::JsonMap};
+use capstan_model::workflow::{
+    graph::{CreateError, CreateOutput},
+    json::JsonMap,
+};
 use futures::future::{BoxFuture, FutureExt, ready};
 use serde::{Deserialize, Serialize};
 
@@ -26,12 +29,12 @@ impl JobType for ShellCommand {
         Description { name: Cow::Borrowed("shell-command"), idempotent: false }
     }
 
-    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>> {
+    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {
         let created = parse(&args).map(|stored| {
             let bytes = serde_json::to_vec(&stored).expect("texts are serialisable");
             CreateOutput { bytes: bytes.into(), ..CreateOutput::default() }
         });
-        ready(created).boxed()
+        ready(created.map_err(CreateError::Failed)).boxed()
     }
 
     fn run(&self, input: RunInput) -> Run {
@@ -62,7 +65,12 @@ mod tests {
     use crate::jobs::tests::{args, input};
 
     fn create(object: &str) -> Result<Bytes, String> {
-        ShellCommand.create(args(object)).now_or_never().unwrap().map(|created| created.bytes)
+        ShellCommand
+            .create(args(object))
+            .now_or_never()
+            .unwrap()
+            .map(|created| created.bytes)
+            .map_err(|error| error.to_string())
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use capstan_model::workflow::{graph::CreateOutput, json::JsonMap};
+use capstan_model::workflow::{
+    graph::{CreateError, CreateOutput},
+    json::JsonMap,
+};
 use futures::future::{BoxFuture, FutureExt, ready};
 use serde::{Deserialize, Serialize};
 
@@ -25,12 +28,12 @@ impl JobType for Sleep {
         Description { name: Cow::Borrowed("sleep"), idempotent: true }
     }
 
-    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>> {
+    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {
         let created = text_arg(&args, "duration").and_then(|text| parse_millis(&text)).map(|duration| {
             let bytes = serde_json::to_vec(&Stored { duration }).expect("a number is serialisable");
             CreateOutput { bytes: bytes.into(), ..CreateOutput::default() }
         });
-        ready(created).boxed()
+        ready(created.map_err(CreateError::Failed)).boxed()
     }
 
     fn run(&self, input: RunInput) -> Run {
@@ -71,7 +74,12 @@ mod tests {
     use crate::jobs::tests::{args, input};
 
     fn create(object: &str) -> Result<Bytes, String> {
-        Sleep.create(args(object)).now_or_never().unwrap().map(|created| created.bytes)
+        Sleep
+            .create(args(object))
+            .now_or_never()
+            .unwrap()
+            .map(|created| created.bytes)
+            .map_err(|error| error.to_string())
     }
 
     #[test]

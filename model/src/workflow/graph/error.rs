@@ -8,7 +8,7 @@ use crate::{command::COMMAND_BYTES_MAX, workflow::chain::JOBS_MAX};
 /// How many ids are drawn for a job before the building gives up: all of them were taken.
 pub(super) const DRAWS_MAX: usize = 100;
 
-/// Why a request cannot be built. All of these are the caller's or the spec's doing.
+/// Why a request cannot be built: the caller's or the spec's doing, but for [`CreateError::Unavailable`], which passes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
     /// No type was given.
@@ -126,6 +126,8 @@ impl fmt::Display for NodePath {
 fn create_failure(job_type: &str, name: &str, error: &CreateError) -> String {
     match error {
         CreateError::UnknownType => format!("Error making '{job_type} {name}' job: unknown job type"),
-        CreateError::Failed(reason) => format!("Error creating '{job_type} {name}' job: {reason}"),
+        CreateError::Failed(reason) | CreateError::Unavailable(reason) => {
+            format!("Error creating '{job_type} {name}' job: {reason}")
+        }
     }
 }

@@ -80,12 +80,17 @@ pub struct CreateOutput {
 }
 
 /// Why a job was not created.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CreateError {
     /// No node offers the type.
+    #[error("unknown job type")]
     UnknownType,
     /// The type refused.
+    #[error("{0}")]
     Failed(String),
+    /// The node cannot ask the type just now; the same call may be answered later.
+    #[error("{0}")]
+    Unavailable(String),
 }
 
 /// A request that was built, without its id.

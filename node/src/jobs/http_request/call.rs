@@ -62,11 +62,12 @@ fn call(stored: &Stored) -> Result<Response<ureq::Body>, String> {
     for (name, value) in &stored.headers {
         request = request.header(name, value);
     }
+    let redirects_max = if stored.expected_status.contains_redirection() { 0 } else { REDIRECTS_MAX };
     let agent = Agent::new_with_config(
         Agent::config_builder()
             .timeout_global(Some(Duration::from_millis(stored.timeout_ms)))
             .http_status_as_error(false)
-            .max_redirects(REDIRECTS_MAX)
+            .max_redirects(redirects_max)
             .user_agent(USER_AGENT)
             .allow_non_standard_methods(true)
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())

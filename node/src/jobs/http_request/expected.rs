@@ -14,11 +14,18 @@ pub(super) struct Expected {
 
 /// The first and the last code there can be.
 const CODES: RangeInclusive<u16> = 100..=599;
+/// The codes that lead elsewhere (RFC 9110, 15.4).
+const REDIRECTIONS: [u16; 5] = [301, 302, 303, 307, 308];
 
 impl Expected {
     /// Whether this code is expected.
     pub(super) fn contains(&self, code: u16) -> bool {
         self.ranges.iter().any(|range| range.contains(&code))
+    }
+
+    /// Whether a redirection is itself an expected answer, and so must not be followed. 304 leads nowhere.
+    pub(super) fn contains_redirection(&self) -> bool {
+        REDIRECTIONS.iter().any(|code| self.contains(*code))
     }
 }
 
@@ -76,6 +83,13 @@ impl fmt::Display for Expected {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_expected_redirection_is_known() {
+        let contains = |text: &str| text.parse::<Expected>().unwrap().contains_redirection();
+        assert!(contains("302") && contains("200,308") && contains("200-399") && contains("3xx"));
+        assert!(!contains("2xx") && !contains("200,304") && !contains("4xx"));
+    }
 
     #[test]
     fn codes_ranges_and_classes() {

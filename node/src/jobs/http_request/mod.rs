@@ -6,19 +6,24 @@
 pub mod call;
 mod expected;
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use capstan_model::{
     spec::Wait,
     workflow::{
-        graph::CreateOutput,
+        graph::{CreateError, CreateOutput},
         json::{JsonMap, JsonText},
     },
 };
 use futures::future::{BoxFuture, FutureExt, ready};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use ureq::http::{HeaderName, HeaderValue, Method, Uri};
+use ureq::http::{HeaderName, HeaderValue, Method, Uri, header};
 
 use self::expected::Expected;
 use super::{Description, JobType, Run, RunInput, optional_text_arg, text_arg};
@@ -61,12 +66,12 @@ impl JobType for HttpRequest {
         Description { name: Cow::Borrowed("http-request"), idempotent: false }
     }
 
-    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>> {
+    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {
         let created = parse(&args).map(|stored| {
             let bytes = serde_json::to_vec(&stored).expect("texts and numbers are serialisable");
             CreateOutput { bytes: bytes.into(), ..CreateOutput::default() }
         });
-        ready(created).boxed()
+        ready(created.map_err(CreateError::Failed)).boxed()
     }
 
     fn run(&self, input: RunInput) -> Run {
@@ -89,7 +94,12 @@ fn parse(args: &JsonMap) -> Result<Stored, String> {
         return Err(format!("arg url is {url:?}: expected http://host/path or https://host/path"));
     }
     let method = optional_text_arg(args, "method")?.unwrap_or_else(|| "GET".to_owned());
-    Method::from_bytes(method.as_bytes()).map_err(|error| format!("arg method is {method:?}: {error}"))?;
+    let parsed = Method::from_bytes(method.as_bytes());
+    let parsed = parsed.map_err(|error| format!("arg method is {method:?}: {error}"))?;
+    let body = optional_body(args);
+    if body.is_some() && matches!(parsed, Method::HEAD | Method::CONNECT) {
+        return Err(format!("arg body is set: a {method} has none"));
+    }
     let timeout = match optional_text_arg(args, "timeout")? {
         None => TIMEOUT,
         Some(text) => {
@@ -103,7 +113,7 @@ fn parse(args: &JsonMap) -> Result<Stored, String> {
         method,
         url,
         headers: headers(args)?,
-        body: optional_body(args),
+        body,
         expected_status: match optional_text_arg(args, "expectedStatus")? {
             None => Expected::default(),
             Some(text) => text.parse().map_err(|error| format!("arg expectedStatus is {text:?}: {error}"))?,
@@ -141,8 +151,16 @@ fn headers(args: &JsonMap) -> Result<BTreeMap<String, String>, String> {
             return Err(format!("arg headers is {other}: expected an object or \"Name: value\" lines"));
         }
     };
+    let mut seen = BTreeSet::new();
     for (name, value) in &given {
-        HeaderName::from_bytes(name.as_bytes()).map_err(|error| format!("arg headers: {name:?}: {error}"))?;
+        let parsed = HeaderName::from_bytes(name.as_bytes());
+        let parsed = parsed.map_err(|error| format!("arg headers: {name:?}: {error}"))?;
+        if matches!(parsed, header::CONTENT_LENGTH | header::TRANSFER_ENCODING) {
+            return Err(format!("arg headers: {name} follows from the body and cannot be set"));
+        }
+        if !seen.insert(parsed.as_str().to_owned()) {
+            return Err(format!("arg headers: {name} is given twice"));
+        }
         HeaderValue::from_str(value).map_err(|error| format!("arg headers: {name}: {value:?}: {error}"))?;
     }
     Ok(given.into_iter().collect())
@@ -154,7 +172,8 @@ mod tests {
     use crate::jobs::tests::{args, input};
 
     fn stored(object: &str) -> Result<Stored, String> {
-        let created = HttpRequest.create(args(object)).now_or_never().unwrap()?;
+        let created =
+            HttpRequest.create(args(object)).now_or_never().unwrap().map_err(|error| error.to_string())?;
         Ok(serde_json::from_slice(&created.bytes).unwrap())
     }
 
@@ -199,6 +218,12 @@ mod tests {
             (r#"{"url":"http://h","headers":{"a":[]}}"#, "expected text"),
             (r#"{"url":"http://h","headers":{"a b":"c"}}"#, "arg headers"),
             (r#"{"url":"http://h","headers":{"a":"c\nd"}}"#, "arg headers"),
+            (r#"{"url":"http://h","headers":{"X-A":"b","x-a":"c"}}"#, "given twice"),
+            (r#"{"url":"http://h","headers":"a: b\na: c"}"#, "given twice"),
+            (r#"{"url":"http://h","headers":{"content-length":"5"}}"#, "cannot be set"),
+            (r#"{"url":"http://h","headers":{"Transfer-Encoding":"chunked"}}"#, "cannot be set"),
+            (r#"{"url":"http://h","method":"HEAD","body":"x"}"#, "a HEAD has none"),
+            (r#"{"url":"http://h:1","method":"CONNECT","body":"x"}"#, "a CONNECT has none"),
         ];
         for (object, part) in cases {
             let error = stored(object).unwrap_err();

@@ -7,11 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use super::Plugin;
+use super::{Caller, Plugin};
 use crate::{executor::Executor, jobs::JobTypes};
 
 /// The most plugins of a node: each report to the leader names them.
 const PLUGINS_MAX: usize = 256;
+/// What the names of built-in types begin with that take no slot.
+const RESERVED: &str = "lrp/";
 /// How many folders deep plugins are looked for.
 const DEPTH_MAX: usize = 4;
 
@@ -57,6 +59,7 @@ pub fn discover(
     let mut found = Vec::new();
     collect(&root, &root, 0, &mut found)?;
     found.sort();
+    let caller = Caller::new(Arc::clone(executor));
     for (name, program) in found {
         if types.get(&name).is_some() {
             return Err(DiscoverError::Unusable {
@@ -64,7 +67,7 @@ pub fn discover(
                 reason: "a built-in one has the same name",
             });
         }
-        types.add(Arc::new(Plugin::new(name.into(), program, Arc::clone(executor))));
+        types.add(Arc::new(Plugin::new(name.into(), program, caller.clone())));
     }
     Ok(())
 }
@@ -104,6 +107,9 @@ fn collect(
         let (Some(name), Some(_)) = (name, program.to_str()) else {
             return Err(unusable("its name is not UTF-8"));
         };
+        if name.starts_with(RESERVED) {
+            return Err(unusable("names that begin with lrp/ are reserved for built-in types"));
+        }
         found.push((name.to_owned(), program));
         if found.len() > PLUGINS_MAX {
             return Err(DiscoverError::TooMany { path: root.to_owned() });

@@ -14,7 +14,7 @@ pub(super) struct Manifest {
     pub(super) idempotent: bool,
     /// The args a job of this type needs.
     pub(super) args: Vec<String>,
-    /// The args it sets.
+    /// The args its `create` sets.
     pub(super) sets: Vec<String>,
 }
 

@@ -2,32 +2,45 @@
 //!
 //! A plugin is called as `TYPE describe`, `TYPE create` and `TYPE run`, always through the [`Executor`]. It is described
 //! when it is first needed, not when the node starts: nothing can be run before a life of the node has begun, and one
-//! plugin that does not answer must not keep the others waiting.
+//! plugin that does not answer must not keep the others waiting. A call goes on when its caller has given up.
 //!
 //! * `discover`: which files are plugins. `manifest`: what `describe` prints.
 
 mod discover;
 mod manifest;
 
-use std::{borrow::Cow, collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use capstan_model::workflow::{command::TryEnd, graph::CreateOutput, json::JsonMap};
-use futures::future::{BoxFuture, FutureExt};
+use capstan_model::workflow::{
+    command::TryEnd,
+    graph::{CreateError, CreateOutput},
+    json::JsonMap,
+};
+use capstan_raft_store::runtime;
+use futures::future::{BoxFuture, FutureExt, Shared};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tokio::sync::OnceCell;
+use tokio::sync::Semaphore;
 
 pub use self::discover::{DiscoverError, discover};
 use self::manifest::{Create, Manifest};
 use super::{Description, JobType, Run, RunInput};
 use crate::{
-    executor::{Executor, Outcome, StartSpec},
+    executor::{Executor, Outcome, StartRefused, StartSpec},
     guardian::ProcessKey,
 };
 
 /// How long `describe` and `create` may take.
 const CALL_MAX: Duration = Duration::from_secs(5);
+/// How many calls of a node run side by side, over all its plugins and requests; further ones wait.
+const CALLS_AT_ONCE: usize = 32;
 /// How much of what a plugin said goes into an error.
 const SAID_CHARS_MAX: usize = 500;
 
@@ -36,8 +49,18 @@ const SAID_CHARS_MAX: usize = 500;
 pub struct Plugin {
     name: Arc<str>,
     program: PathBuf,
+    caller: Caller,
+    described: Arc<Mutex<Option<Described>>>,
+}
+
+/// What `describe` answers, or will answer; shared by all who wait for it.
+type Described = Shared<BoxFuture<'static, Result<Arc<Manifest>, CreateError>>>;
+
+/// Runs the calls of all plugins of a node, [`CALLS_AT_ONCE`] of them at a time.
+#[derive(Clone)]
+struct Caller {
     executor: Arc<dyn Executor>,
-    manifest: Arc<OnceCell<Manifest>>,
+    permits: Arc<Semaphore>,
 }
 
 /// What `create` reads from standard input.
@@ -59,38 +82,59 @@ struct RunObject<'a> {
 }
 
 impl Plugin {
-    fn new(name: Arc<str>, program: PathBuf, executor: Arc<dyn Executor>) -> Self {
-        Self { name, program, executor, manifest: Arc::default() }
+    fn new(name: Arc<str>, program: PathBuf, caller: Caller) -> Self {
+        Self { name, program, caller, described: Arc::default() }
     }
 
-    /// What it says of itself; asked once, and again only after a failure.
-    async fn manifest(&self) -> Result<&Manifest, String> {
-        self.manifest
-            .get_or_try_init(|| async {
-                let outcome = self.call("describe", Vec::new()).await?;
-                Manifest::parse(&outcome.stdout.bytes).map_err(|error| self.complaint("describe", &error))
-            })
-            .await
+    /// What it says of itself; asked once, and again only after a failure. Must be called within the runtime.
+    fn manifest(&self) -> Described {
+        let mut described = self.described.lock().expect("no holder of this lock panics");
+        if let Some(known) = described.as_ref().filter(|known| !matches!(known.peek(), Some(Err(_)))) {
+            return known.clone();
+        }
+        let plugin = self.clone();
+        let asked = async move {
+            let outcome = plugin.call("describe", Vec::new()).await?;
+            let manifest = Manifest::parse(&outcome.stdout.bytes);
+            manifest.map(Arc::new).map_err(|error| plugin.failure("describe", &error))
+        };
+        let asked = asked.boxed().shared();
+        // A caller that does not wait for the answer must not keep it from those behind it.
+        runtime::spawn(asked.clone());
+        *described = Some(asked.clone());
+        asked
     }
 
     /// Runs it for its answer. What it answered without success is an error in its own words.
-    async fn call(&self, verb: &str, stdin: Vec<u8>) -> Result<Arc<Outcome>, String> {
+    async fn call(&self, verb: &str, stdin: Vec<u8>) -> Result<Arc<Outcome>, CreateError> {
         let spec = StartSpec {
             args: vec![verb.to_owned()],
             stdin,
             // The executor gives it a key of its own.
             ..StartSpec::new(ProcessKey::Call(0), self.program())
         };
-        let outcome = self
-            .executor
-            .call(spec, CALL_MAX)
-            .await
-            .map_err(|refused| self.complaint(verb, &refused.to_string()))?;
+        let outcome = self.caller.call(spec).await.map_err(|refused| self.refusal(verb, &refused))?;
         if outcome.end == TryEnd::Complete {
             return Ok(outcome);
         }
         let said = last_line(&outcome.stderr.bytes).map_or_else(String::new, |line| format!(": {line}"));
-        Err(self.complaint(verb, &format!("{}{said}", outcome.error)))
+        Err(self.failure(verb, &format!("{}{said}", outcome.error)))
+    }
+
+    /// Why it was not run; a reason that passes says so to the caller.
+    fn refusal(&self, verb: &str, refused: &StartRefused) -> CreateError {
+        let reason = self.complaint(verb, &refused.to_string());
+        match refused {
+            StartRefused::NotBegun
+            | StartRefused::LeaseOver
+            | StartRefused::LeftoversAlive
+            | StartRefused::Gone(_) => CreateError::Unavailable(reason),
+            StartRefused::Settled { .. } | StartRefused::TooLarge { .. } => CreateError::Failed(reason),
+        }
+    }
+
+    fn failure(&self, verb: &str, problem: &str) -> CreateError {
+        CreateError::Failed(self.complaint(verb, problem))
     }
 
     fn complaint(&self, verb: &str, problem: &str) -> String {
@@ -102,27 +146,51 @@ impl Plugin {
     }
 }
 
+impl Caller {
+    fn new(executor: Arc<dyn Executor>) -> Self {
+        Self { executor, permits: Arc::new(Semaphore::new(CALLS_AT_ONCE)) }
+    }
+
+    /// Runs a process for its answer. Its place is taken until it has ended, whoever still waits for it.
+    async fn call(&self, spec: StartSpec) -> Result<Arc<Outcome>, StartRefused> {
+        let permit = Arc::clone(&self.permits).acquire_owned().await.expect("it is never closed");
+        let executor = Arc::clone(&self.executor);
+        let called = runtime::spawn(async move {
+            let _permit = permit;
+            executor.call(spec, CALL_MAX).await
+        });
+        // The task ends early only with the runtime, and with it the node's life.
+        called.await.unwrap_or(Err(StartRefused::NotBegun))
+    }
+}
+
 impl JobType for Plugin {
     fn describe(&self) -> Description {
-        let idempotent = self.manifest.get().is_some_and(|manifest| manifest.idempotent);
+        let described = self.described.lock().expect("no holder of this lock panics");
+        let manifest = described.as_ref().and_then(|described| described.peek()?.as_ref().ok());
+        let idempotent = manifest.is_some_and(|manifest| manifest.idempotent);
         Description { name: Cow::Owned(self.name.to_string()), idempotent }
     }
 
-    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, String>> {
+    fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {
         let plugin = self.clone();
         async move {
             let manifest = plugin.manifest().await?;
             if let Some(missing) = manifest.args.iter().find(|name| !args.contains_key(name.as_str())) {
-                return Err(format!("required arg {missing} is not set"));
+                return Err(CreateError::Failed(format!("required arg {missing} is not set")));
             }
-            match manifest.create {
+            let created = match manifest.create {
                 Create::None => {
-                    Ok(CreateOutput { bytes: encoded(&raw(&args)).into(), ..CreateOutput::default() })
+                    CreateOutput { bytes: encoded(&raw(&args)).into(), ..CreateOutput::default() }
                 }
                 Create::Run => {
                     let stdin = encoded(&CreateInput { args: raw(&args) });
-                    Ok(plugin.call("create", stdin).await?.created.clone())
+                    plugin.call("create", stdin).await?.created.clone()
                 }
+            };
+            match manifest.sets.iter().find(|name| !created.args.contains_key(name.as_str())) {
+                Some(unset) => Err(plugin.failure("create", &format!("did not set {unset}"))),
+                None => Ok(created),
             }
         }
         .boxed()
