@@ -12,11 +12,11 @@ use capstan_model::{
     },
 };
 use capstan_raft_store::{
-    handle::{Committed, Consistency, ProposeOptions},
+    handle::{CLIENT_DEADLINE, Committed, Consistency, ProposeOptions},
     ports::Entropy,
 };
 use http::{HeaderValue, StatusCode, header::LOCATION};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{archive, create_body, create_body::Asked, json, location, shapes};
 use crate::{
@@ -27,7 +27,7 @@ use crate::{
     service::{Inner, Parts},
 };
 
-/// How long the job types may take for all jobs of a request.
+/// How long the job types may take for all jobs of a request. What is left of [`CLIENT_DEADLINE`] is for storing it.
 const CREATE_WAIT_MAX: Duration = Duration::from_secs(3);
 const JOB_ID_DIGITS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
@@ -36,12 +36,14 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
         return Err(InputError::Draining.into());
     }
     let asked = create_body::read(head, body)?;
-    let options =
-        ProposeOptions { idempotency: headers::idempotency(head, body)?, ..ProposeOptions::client() };
+    let idempotency = headers::idempotency(head, body)?;
+    let started = Instant::now();
     let wait_max = CREATE_WAIT_MAX;
     let built = timeout(wait_max, build(&api.parts, &asked))
         .await
         .map_err(|_| InputError::CreateTimeout { wait_max })??;
+    let deadline = CLIENT_DEADLINE.saturating_sub(started.elapsed());
+    let options = ProposeOptions { idempotency, deadline, ..ProposeOptions::client() };
     let request = built.into_request(draw_request_id(&api.parts), "".into());
     let location_of_new = location(request.id);
     let committed = api.parts.cluster.propose(Command::CreateRequest(Arc::new(request)), options).await;

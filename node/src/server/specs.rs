@@ -41,9 +41,15 @@ impl LoadedSpecs {
         Ok(specs)
     }
 
+    /// Tells the cluster which specs are in use. Called as soon as the store is open, so that no heartbeat goes out
+    /// without them.
+    pub(super) fn announce(&self, cluster: &ClusterHandle) {
+        cluster.announce_specs(self.lock().hash);
+    }
+
     /// Loads the directory again whenever the signal comes. Specs that are wrong leave those in use that were.
     pub(super) async fn reload_on(self, mut signal: Signal, cluster: ClusterHandle) {
-        cluster.announce_specs(self.lock().hash);
+        self.announce(&cluster);
         while signal.recv().await.is_some() {
             let Some(directory) = self.directory.clone() else {
                 tracing::warn!("asked to reload the request specs, but specs.directory is not set");
