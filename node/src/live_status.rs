@@ -12,9 +12,10 @@ use capstan_raft_store::{
     peer::{Channel, PeerIdentity, PeerReply, PeerRequest, PeerService, Transport, TryStatus},
 };
 use futures::{
-    future::{BoxFuture, FutureExt, join_all},
-    stream::{self, StreamExt},
+    future::{BoxFuture, FutureExt, join_all, ready},
+    stream::{self, Stream, StreamExt},
 };
+use tokio::time::sleep;
 
 use crate::{
     executor::{Executor, ProcessKey, TryKey},
@@ -23,6 +24,10 @@ use crate::{
 
 /// How long other nodes are waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long this node looks for what its own tries say; less than others wait for it, so that what was found by then is told.
+const LOOK_MAX: Duration = Duration::from_millis(800);
+/// How much of a node's tries' words is told at most, in bytes.
+const WORDS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How many tries of a node are told of at most.
 const TRIES_MAX: usize = 4_096;
 /// How many status files are looked at side by side.
@@ -71,7 +76,7 @@ impl Statuses {
             }
         };
         let told = stream::iter(sources).map(ask).buffer_unordered(LOOKS_AT_ONCE);
-        told.filter_map(std::future::ready).collect().boxed()
+        within_bounds(told.filter_map(ready)).boxed()
     }
 
     fn source(&self, running: &RunningTry<'_>) -> Option<(TryKey, Words)> {
@@ -106,6 +111,16 @@ impl Statuses {
         }
         .boxed()
     }
+}
+
+/// What is told in time, and as much of it as is not too much.
+async fn within_bounds(told: impl Stream<Item = TryStatus>) -> Vec<TryStatus> {
+    let in_time = told.take_until(sleep(LOOK_MAX));
+    let bounded = in_time.scan(0, |bytes, told| {
+        *bytes += told.status.len();
+        ready((*bytes <= WORDS_BYTES_MAX).then_some(told))
+    });
+    bounded.collect().await
 }
 
 impl LiveStatus for Statuses {
@@ -143,5 +158,30 @@ impl PeerService for PeersAnswered {
             }
             other => self.store.handle(from, other),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use capstan_model::ids::{JobId, TryNo};
+
+    use super::*;
+
+    fn told(bytes: usize) -> TryStatus {
+        let (request, job) = (RequestId([1; 12]), JobId(*b"job1"));
+        TryStatus { request, job, try_no: TryNo(1), status: "x".repeat(bytes) }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_told_in_time_is_kept() {
+        let hanging = stream::iter([told(1), told(2)]).chain(stream::pending());
+        assert_eq!(within_bounds(hanging).await, [told(1), told(2)]);
+    }
+
+    #[tokio::test]
+    async fn words_are_bounded_in_all() {
+        let half = WORDS_BYTES_MAX / 2;
+        let many = stream::iter([told(half), told(half), told(1), told(1)]);
+        assert_eq!(within_bounds(many).await.len(), 2);
     }
 }
