@@ -10,7 +10,7 @@ use std::{
 use capstan_client::spin_cycle::UtcTime;
 use capstan_model::{
     spec::Specs,
-    workflow::graph::{CreateCall, CreateOutput, Created},
+    workflow::graph::{CreateCall, CreateError, CreateOutput, Created},
 };
 use clap::Parser;
 use futures::future::{BoxFuture, ready};
@@ -95,7 +95,11 @@ impl SpecTools for Files {
 
 impl JobFactory for Files {
     fn create(&self, calls: Vec<CreateCall>) -> BoxFuture<'static, Vec<Created>> {
-        let created = |call: CreateCall| Created { job: call.job, result: Ok(CreateOutput::default()) };
+        let created = |call: CreateCall| {
+            let built_in = matches!(&*call.job_type, "noop" | "sleep" | "shell-command" | "http-request");
+            let result = if built_in { Ok(CreateOutput::default()) } else { Err(CreateError::UnknownType) };
+            Created { job: call.job, result }
+        };
         Box::pin(ready(calls.into_iter().map(created).collect()))
     }
 }

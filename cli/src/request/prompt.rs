@@ -32,7 +32,11 @@ pub(super) fn complete(
             write!(console.err, "{}=", arg.name)?;
             console.err.flush()?;
             match next_line(&mut answers)? {
-                None => return Err(given_up(&entry.name, &arg.name)),
+                None => {
+                    // Nobody ended the line of the question.
+                    writeln!(console.err)?;
+                    return Err(given_up(&entry.name, &arg.name));
+                }
                 Some(line) if line.is_empty() => {}
                 Some(line) => break line,
             }

@@ -6,7 +6,7 @@ use capstan_model::{
     ids::JobId,
     workflow::{
         chain::{JobPlace, ValidChain},
-        graph::{Builder, Built, Step},
+        graph::{BuildError, Builder, Built, CreateError, Step},
         json::{JsonMap, JsonText},
     },
 };
@@ -63,11 +63,9 @@ pub(super) async fn run(
     let args: JsonMap =
         graph.args.iter().map(|(name, value)| (name.as_str().into(), JsonText::from(value))).collect();
     let builder = Builder::new(Arc::new(specs), &graph.name, &args, ids());
-    let built = build(builder, &*jobs).await.map_err(|reason| {
-        let next =
-            format!("give its args with --arg NAME=TEXT; or capstan spec lint {}", graph.specs.display());
-        Failure::new(Exit::Refused, reason, next)
-    })?;
+    let built = build(builder, &*jobs)
+        .await
+        .map_err(|refusal| Failure::new(Exit::Refused, refusal.to_string(), next_step(&refusal, &graph)))?;
     let shown = in_order(&built.chain);
     match output {
         Output::Json => {
@@ -82,6 +80,16 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// What to do about a request that cannot be built.
+fn next_step(refusal: &BuildError, graph: &Graph) -> String {
+    match refusal {
+        BuildError::NotCreated { error: CreateError::UnknownType, .. } if graph.jobs.is_none() => {
+            "name the directory with the job plugins: --jobs DIR".to_owned()
+        }
+        _ => format!("give its args with --arg NAME=TEXT; or capstan spec lint {}", graph.specs.display()),
+    }
+}
+
 /// Ids that count, so that the same request is shown with the same ids each time.
 fn ids() -> impl FnMut() -> JobId {
     let mut count = 0_u32;
@@ -92,13 +100,16 @@ fn ids() -> impl FnMut() -> JobId {
     }
 }
 
-async fn build<D: FnMut() -> JobId>(mut builder: Builder<D>, jobs: &dyn JobFactory) -> Result<Built, String> {
+async fn build<D: FnMut() -> JobId>(
+    mut builder: Builder<D>,
+    jobs: &dyn JobFactory,
+) -> Result<Built, BuildError> {
     let mut created = Vec::new();
     loop {
         match builder.step(std::mem::take(&mut created)) {
             Step::Need(calls) => created = jobs.create(calls).await,
             Step::Done(built) => return Ok(*built),
-            Step::Refused(refusal) => return Err(refusal.to_string()),
+            Step::Refused(refusal) => return Err(refusal),
         }
     }
 }

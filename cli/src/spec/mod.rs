@@ -7,7 +7,7 @@ mod tests;
 
 use std::path::Path;
 
-use capstan_model::spec::Specs;
+use capstan_model::spec::{Level, Specs};
 
 use crate::{
     console::Console,
@@ -22,6 +22,9 @@ pub(crate) enum SpecCommand {
     /// Check every spec below a directory; exit 0 only if a node would load them
     Lint(lint::Lint),
     /// Show the jobs a request would be made of, without starting it
+    ///
+    /// The job types' create is called as a node would, but without a bound on its time: a node allows it three seconds in
+    /// all for a request.
     Graph(graph::Graph),
 }
 
@@ -47,7 +50,8 @@ fn load(directory: &Path, tools: &dyn SpecTools) -> Result<Specs, Failure> {
     tools.load(directory).map_err(|error| match error {
         LoadError::Unreadable(reason) => unreadable(reason),
         LoadError::Wrong(findings) => {
-            let first = findings.first().map_or_else(String::new, |finding| format!(": {finding}"));
+            let first = findings.iter().find(|finding| finding.level == Level::Error);
+            let first = first.map_or_else(String::new, |finding| format!(": {finding}"));
             Failure::new(
                 Exit::Refused,
                 format!("the specs have errors{first}"),

@@ -83,3 +83,13 @@ async fn graph_says_why_a_request_cannot_be_built() {
     assert!(ran.err.contains("ms"), "{}", ran.err);
     assert_eq!(ran.exit, Exit::Refused);
 }
+
+#[tokio::test]
+async fn an_unknown_job_type_asks_for_the_plugins() {
+    let folder = specs(&GOOD.replace("type: sleep", "type: host/stop"));
+    let path = folder.path().to_str().unwrap();
+    let ran = spec(&["graph", "nap", "--specs", path, "--arg", "ms=5"]).await;
+    assert!(ran.err.contains("unknown job type") && ran.err.contains("--jobs DIR"), "{}", ran.err);
+    let ran = spec(&["graph", "nap", "--specs", path, "--arg", "ms=5", "--jobs", path]).await;
+    assert!(ran.err.contains("unknown job type") && !ran.err.contains("--jobs DIR"), "{}", ran.err);
+}
