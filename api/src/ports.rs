@@ -10,7 +10,7 @@ use capstan_model::{
 use capstan_raft_store::peer::TryStatus;
 use futures::future::BoxFuture;
 
-/// Gives the request specs this node was started with.
+/// Gives the request specs in use on this node: those it read last without an error, at its start or on SIGHUP.
 pub trait Workflows: Send + Sync + 'static {
     /// The specs; cheap, called for every new request.
     fn specs(&self) -> Arc<Specs>;
