@@ -14,8 +14,10 @@ pub(super) struct Expected {
 
 /// The first and the last code there can be.
 const CODES: RangeInclusive<u16> = 100..=599;
-/// The codes that lead elsewhere (RFC 9110, 15.4).
-const REDIRECTIONS: [u16; 5] = [301, 302, 303, 307, 308];
+/// The codes that lead elsewhere (RFC 9110, 15.4), but for one.
+const REDIRECTIONS: RangeInclusive<u16> = 300..=399;
+/// What was asked for has not changed.
+const NOT_MODIFIED: u16 = 304;
 
 impl Expected {
     /// Whether this code is expected.
@@ -25,7 +27,7 @@ impl Expected {
 
     /// Whether a redirection is itself an expected answer, and so must not be followed. 304 leads nowhere.
     pub(super) fn contains_redirection(&self) -> bool {
-        REDIRECTIONS.iter().any(|code| self.contains(*code))
+        REDIRECTIONS.filter(|code| *code != NOT_MODIFIED).any(|code| self.contains(code))
     }
 }
 
@@ -87,7 +89,13 @@ mod tests {
     #[test]
     fn an_expected_redirection_is_known() {
         let contains = |text: &str| text.parse::<Expected>().unwrap().contains_redirection();
-        assert!(contains("302") && contains("200,308") && contains("200-399") && contains("3xx"));
+        assert!(
+            contains("300")
+                && contains("302")
+                && contains("200,308")
+                && contains("200-399")
+                && contains("3xx")
+        );
         assert!(!contains("2xx") && !contains("200,304") && !contains("4xx"));
     }
 
