@@ -168,9 +168,9 @@ impl Guardian {
     /// When there is something to do.
     fn due(&self) -> Option<Instant> {
         let children = self.register.running().map(|(_, child)| child.due());
-        let lease = self.lease.ends_at().filter(|_| !self.purges && !self.is_node_gone);
-        let has_use = self.register.running().next().is_some() && self.has_lease();
-        let lease = lease.filter(|_| has_use);
+        let has_use = self.register.running().next().is_some() && !self.purges && !self.is_node_gone;
+        // An end that has passed is not waited for: with a planted bug nothing follows from it.
+        let lease = self.lease.ends_at().filter(|_| has_use && self.lease.permits(self.now()));
         let looks = self.begins.as_ref().map(|_| Instant::now() + LOOK_EVERY);
         children.chain(lease.map(|at| self.post.start + at.since_boot())).chain(looks).min()
     }
@@ -308,8 +308,11 @@ impl Guardian {
     }
 
     fn has_lease(&self) -> bool {
-        let now = BootTime(0).after(self.post.start.elapsed());
-        self.lease.permits(now) || mutants::is_planted(Mutant::LeaseIgnored)
+        self.lease.permits(self.now()) || mutants::is_planted(Mutant::LeaseIgnored)
+    }
+
+    fn now(&self) -> BootTime {
+        BootTime(0).after(self.post.start.elapsed())
     }
 }
 
