@@ -206,6 +206,8 @@ impl FromStr for End {
             "unknown" => TryEnd::Unknown,
             "stopped" => TryEnd::Stopped,
             "killed" => TryEnd::KilledStopping,
+            "itself" => TryEnd::StoppedItself,
+            "cut-off" => TryEnd::CutOff,
             _ => return Err(format!("no end of a try: {text}")),
         }))
     }

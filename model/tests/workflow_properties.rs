@@ -82,6 +82,8 @@ fn any_end() -> impl Strategy<Value = TryEnd> {
         1 => Just(TryEnd::Unknown),
         1 => Just(TryEnd::Stopped),
         1 => Just(TryEnd::KilledStopping),
+        1 => Just(TryEnd::StoppedItself),
+        1 => Just(TryEnd::CutOff),
     ]
 }
 

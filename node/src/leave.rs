@@ -11,6 +11,8 @@ use tracing::{info, warn};
 const TELLING: Duration = Duration::from_secs(2);
 /// How long the jobs may take to stop and their requests to be handed over: somewhat more than a job is given to heed SIGTERM.
 const HANDING_OVER: Duration = Duration::from_secs(12);
+/// How often to look whether anybody hears this node.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Tells the cluster that this node leaves, and waits until it owns nothing and does not lead. What takes too long is left as it is:
 /// others take it over as they do from a node that was lost.
@@ -20,13 +22,26 @@ pub async fn hand_everything_over(cluster: &ClusterHandle) {
     let options = ProposeOptions { deadline: TELLING, ..ProposeOptions::progress() };
     match cluster.propose(leaving, options).await {
         Ok(_) => {
-            if timeout(HANDING_OVER, owns_nothing(cluster)).await.is_err() {
-                warn!("not every request of this node was handed over within {HANDING_OVER:?}");
+            let handed_over = timeout(HANDING_OVER, owns_nothing(cluster));
+            tokio::select! {
+                result = handed_over => if result.is_err() {
+                    warn!("not every request of this node was handed over within {HANDING_OVER:?}");
+                },
+                () = unheard(cluster) => warn!("no majority hears this node: its requests are taken over as those of a lost one"),
             }
         }
         Err(error) => info!(%error, "the cluster does not hear that this node leaves"),
     }
     cluster.hand_leadership_over().await;
+}
+
+/// Waits until no leader has acknowledged this node within its lease: by then it runs nothing any more.
+async fn unheard(cluster: &ClusterHandle) {
+    let mut lease = cluster.lease();
+    while cluster.is_acknowledged() {
+        // Nobody tells when a lease ends, only when it is renewed.
+        let _ = timeout(LOOK_EVERY, lease.changed()).await;
+    }
 }
 
 /// Waits until no request is this life's.

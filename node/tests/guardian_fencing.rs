@@ -61,7 +61,7 @@ async fn everything_dies_with_the_lease() {
     let end = BootTime::now().after(Duration::from_millis(300));
     world.executor.renew_lease(end);
     let outcome = world.next_end().await;
-    assert_eq!(outcome.end, TryEnd::Failed);
+    assert_eq!(outcome.end, TryEnd::CutOff);
     assert_eq!(&*outcome.error, "node 7 was cut off while the job ran");
     assert!(BootTime::now() >= end, "killed before the lease was over");
     all_dead(&pids).await;

@@ -51,8 +51,7 @@ impl Shared {
 
     /// Answers a heartbeat, if this node leads and its own quorum has answered lately.
     pub(crate) fn acknowledge(&self, heartbeat: Heartbeat) -> HeartbeatReply {
-        let fresh = self.quorum_age().is_some_and(|age| age <= self.ack_age_max);
-        if !self.leads() || !fresh {
+        if !self.hears_a_quorum() {
             let leader = self.raft.metrics().borrow_watched().current_leader.map(NodeId);
             return HeartbeatReply::NotLeader { leader };
         }
@@ -70,6 +69,11 @@ impl Shared {
     fn is_lost(&self, life: Incarnation) -> bool {
         let view = self.publisher.view();
         view.state().nodes.get(&life.node).is_some_and(|known| known.lost && known.incarnation == life)
+    }
+
+    /// Whether this node leads and its own quorum has answered lately: only then does it know who is silent.
+    pub(crate) fn hears_a_quorum(&self) -> bool {
+        self.leads() && self.quorum_age().is_some_and(|age| age <= self.ack_age_max)
     }
 
     /// How long ago what a quorum has acknowledged was sent. A sole voter always counts as acknowledged.

@@ -230,6 +230,17 @@ impl ClusterHandle {
         self.shared.heartbeats.give_up(term, life, patience)
     }
 
+    /// Whether this node leads and a quorum has answered it lately. Otherwise it acknowledges no report, and knows of nobody whether he is
+    /// silent.
+    pub fn hears_a_quorum(&self) -> bool {
+        self.shared.hears_a_quorum()
+    }
+
+    /// Whether a leader has acknowledged this node within the lease.
+    pub fn is_acknowledged(&self) -> bool {
+        self.shared.heartbeats.is_acknowledged()
+    }
+
     /// This node's id.
     pub fn node_id(&self) -> NodeId {
         self.shared.incarnation.node

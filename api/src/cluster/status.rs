@@ -62,7 +62,7 @@ fn node_status(
     requests: &LiveRequests,
     seen: &[SeenNode],
 ) -> NodeStatus {
-    let owned = requests.owned_by(record.incarnation).count() as u64;
+    let owned = u64::from(requests.owned_count(record.incarnation));
     let seen = seen.iter().find(|node| node.incarnation == record.incarnation);
     let own_skew = if id == raft.node_id { raft.clock_skew_ms } else { None };
     NodeStatus {

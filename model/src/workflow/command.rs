@@ -100,10 +100,14 @@ pub enum TryEnd {
     Failed,
     /// It did not say; handled as a failure.
     Unknown,
-    /// It stopped, because it was told to or by itself.
+    /// It was told to stop, and did.
     Stopped,
     /// It was told to stop, did not, and was killed: a failure even of a stopped request.
     KilledStopping,
+    /// It says that it stopped, and nobody had told it to.
+    StoppedItself,
+    /// It was killed because its node could not know any more whether it might run: as if the node had been lost.
+    CutOff,
 }
 
 impl TryEnd {
@@ -111,9 +115,9 @@ impl TryEnd {
     pub fn state(self) -> JobState {
         match self {
             Self::Complete => JobState::Complete,
-            Self::Failed | Self::KilledStopping => JobState::Failed,
+            Self::Failed | Self::KilledStopping | Self::CutOff => JobState::Failed,
             Self::Unknown => JobState::Unknown,
-            Self::Stopped => JobState::Stopped,
+            Self::Stopped | Self::StoppedItself => JobState::Stopped,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     chain::JobPlace,
-    command::{CreateRequest, FinishTry, StartRetry, StopRequest, TryId, TryReport},
+    command::{CreateRequest, FinishTry, StartRetry, StopRequest, TryEnd, TryId, TryReport},
     draft::{Draft, EndOfTry},
     event::WorkflowEvent,
     job::{ERROR_BYTES_MAX, Phase},
@@ -48,9 +48,15 @@ pub(crate) fn finish_try(state: &State, at: Timestamp, finish: &FinishTry) -> De
     }
     check_size(live, report)?;
     let mut draft = Draft::new(state, at);
-    // A job that ends while its node is drained was stopped for that, or might as well have been.
-    let drained = !ownership::may_start(&state.nodes, id.incarnation);
-    let cause = if drained { Cause::Drained } else { Cause::Reported };
+    let stopped = live.progress.stopped_at.is_some();
+    let cause = match report.end {
+        TryEnd::CutOff => Cause::Lost,
+        // A job that ends while its node is drained was stopped for that, or might as well have been.
+        _ if !ownership::may_start(&state.nodes, id.incarnation) => Cause::Drained,
+        // So was one that was told to stop, and not for its request: the drain has ended before it did.
+        TryEnd::Stopped | TryEnd::KilledStopping if !stopped => Cause::Drained,
+        _ => Cause::Reported,
+    };
     draft.end_try(id.request, place, id.try_no, EndOfTry { report: report.clone(), cause });
     draft.settle(id.request);
     Ok((Answer::Done, draft.into_events()))

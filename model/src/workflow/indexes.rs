@@ -39,6 +39,8 @@ pub(super) struct Indexes {
     pub(super) ready: OrdSet<OwnedJob>,
     /// Jobs between two tries, by owner and the time at which their wait is over.
     pub(super) retries: OrdSet<(Incarnation, Timestamp, RequestId, JobId)>,
+    /// How many requests an owner has; absent when none.
+    pub(super) owned: OrdMap<Incarnation, u32>,
     /// How many slots an owner's running tries take; absent when none.
     pub(super) slots_taken: OrdMap<Incarnation, u32>,
 }
@@ -62,6 +64,7 @@ impl Indexes {
         self.by_state.insert((progress.state(), id));
         if let Some(owner) = progress.owner {
             self.by_owner.insert((owner, id));
+            *self.owned.entry(owner).or_insert(0) += 1;
         } else {
             self.unowned.insert((created.chain.shared_job_types().clone(), id));
         }
@@ -73,6 +76,11 @@ impl Indexes {
         self.by_state.remove(&(progress.state(), id));
         if let Some(owner) = progress.owner {
             self.by_owner.remove(&(owner, id));
+            let owned = self.owned.get_mut(&owner).expect("an owner's requests were counted");
+            *owned -= 1;
+            if *owned == 0 {
+                self.owned.remove(&owner);
+            }
         } else {
             self.unowned.remove(&(created.chain.shared_job_types().clone(), id));
         }

@@ -86,6 +86,11 @@ impl LiveRequests {
     }
 
     /// How many slots the running tries of a life take.
+    pub fn owned_count(&self, owner: Incarnation) -> u32 {
+        self.indexes.owned.get(&owner).copied().unwrap_or(0)
+    }
+
+    /// How many slots the running tries of a life take.
     pub fn slots_taken(&self, owner: Incarnation) -> u32 {
         self.indexes.slots_taken.get(&owner).copied().unwrap_or(0)
     }

@@ -40,11 +40,12 @@ pub(super) fn free_slots(nodes: &Nodes, live: &LiveRequests, owner: Incarnation)
 }
 
 /// The owner of a chain: of the live nodes that offer every job type of it, the one with the most free slots,
-/// then the lowest id.
+/// then the fewest requests, then the lowest id.
 pub(super) fn choose(nodes: &Nodes, live: &LiveRequests, chain: &ValidChain) -> Option<Incarnation> {
     able(nodes, chain.job_types())
         .min_by_key(|record| {
-            (u32::MAX - free_slots(nodes, live, record.incarnation), record.incarnation.node)
+            let life = record.incarnation;
+            (u32::MAX - free_slots(nodes, live, life), live.owned_count(life), life.node)
         })
         .map(|record| record.incarnation)
 }

@@ -39,24 +39,35 @@ pub(super) fn after_try(
     let drained = cause == Cause::Drained && !stopped;
     // A job that has to be killed for a user's stop has failed; a drain is none of its doing.
     if drained && report.end == TryEnd::KilledStopping
-        || (drained || stopped) && matches!(report.end, TryEnd::Failed | TryEnd::Unknown)
+        || (drained || stopped) && matches!(report.end, TryEnd::Failed | TryEnd::Unknown | TryEnd::CutOff)
     {
         report.end = TryEnd::Stopped;
     }
+    report.end = match report.end {
+        TryEnd::CutOff => TryEnd::Failed,
+        TryEnd::StoppedItself => TryEnd::Stopped,
+        end => end,
+    };
     let (spec, current) = (live.chain().job(job), live.job_at(job));
     let runs_again = cause == Cause::Lost && spec.idempotent && current.tries_lost < RUNS_AGAIN_MAX;
     match report.end {
         TryEnd::Complete => AfterTry::Complete,
         // In a sequence that is to be reset nothing starts, so the job waits for that.
-        TryEnd::Failed | TryEnd::Unknown | TryEnd::KilledStopping if live.is_failing(job) => AfterTry::Failed,
-        TryEnd::Stopped if live.is_failing(job) => AfterTry::Stopped,
+        TryEnd::Failed | TryEnd::Unknown | TryEnd::KilledStopping | TryEnd::CutOff
+            if live.is_failing(job) =>
+        {
+            AfterTry::Failed
+        }
+        TryEnd::Stopped | TryEnd::StoppedItself if live.is_failing(job) => AfterTry::Stopped,
         TryEnd::Stopped if drained => AfterTry::Resumed,
-        TryEnd::Stopped => AfterTry::Stopped,
+        TryEnd::Stopped | TryEnd::StoppedItself => AfterTry::Stopped,
         TryEnd::KilledStopping => AfterTry::Failed,
-        TryEnd::Failed | TryEnd::Unknown if runs_again => AfterTry::RunAgain,
+        TryEnd::Failed | TryEnd::Unknown | TryEnd::CutOff if runs_again => AfterTry::RunAgain,
         // What could not be started will not start the next time either.
-        TryEnd::Failed | TryEnd::Unknown if report.started_at == Timestamp::ZERO => AfterTry::Failed,
-        TryEnd::Failed | TryEnd::Unknown => after_failure(spec, current, at),
+        TryEnd::Failed | TryEnd::Unknown | TryEnd::CutOff if report.started_at == Timestamp::ZERO => {
+            AfterTry::Failed
+        }
+        TryEnd::Failed | TryEnd::Unknown | TryEnd::CutOff => after_failure(spec, current, at),
     }
 }
 

@@ -9,6 +9,7 @@ use capstan_model::{
     ids::{Incarnation, NodeId, RequestId},
     nodes::NodeRecord,
     state::State,
+    time::Timestamp,
 };
 use capstan_raft_store::handle::{ProposeOptions, SeenNode};
 
@@ -16,6 +17,10 @@ use super::Tools;
 
 /// How often the table of heartbeats is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long reports must have been heard without a break before anybody's silence means something: those that live have reported by then.
+const HEARING_MIN: Duration = Duration::from_secs(1);
+/// How many requests are ended in one look at most.
+const ENDED_MAX: usize = 256;
 
 /// Everything that can wake the liveness actor. Its mailbox holds actix's default of 16: it sends itself at most one message for each
 /// proposal under way, and hears one other.
@@ -34,6 +39,12 @@ pub struct Liveness {
     tools: Tools,
     /// When this term's actor began to listen, on the monotonic clock.
     began: Duration,
+    /// When it could last not hear reports that were sent.
+    deaf: Duration,
+    /// When it looked last.
+    looked: Duration,
+    /// The newest stamp it has seen, and when it saw it first.
+    stamp: (Timestamp, Duration),
     proposed: BTreeSet<StepKey>,
 }
 
@@ -86,15 +97,28 @@ impl Step {
 impl Liveness {
     /// An actor for the present term.
     pub fn new(term: u64, tools: Tools) -> Self {
-        Self { term, began: tools.clock.monotonic(), tools, proposed: BTreeSet::new() }
+        let now = tools.clock.monotonic();
+        let stamp = (Timestamp::ZERO, now);
+        Self { term, began: now, deaf: now, looked: now, stamp, tools, proposed: BTreeSet::new() }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
-        let cluster = &self.tools.cluster;
+        let cluster = self.tools.cluster.clone();
         let (seen, view) = (cluster.heartbeats(), cluster.view());
-        let listened = self.tools.clock.monotonic().saturating_sub(self.began);
-        let silence = Silence { seen: &seen, listened, lost_after: self.tools.owner_lost_after };
-        for step in plan(&silence, view.state()) {
+        let now = self.tools.clock.monotonic();
+        // Who does not hear a majority acknowledges no report, and who stood still has missed some.
+        if !cluster.hears_a_quorum() || now.saturating_sub(self.looked) > HEARING_MIN {
+            self.deaf = now;
+        }
+        self.looked = now;
+        let silence = Silence {
+            seen: &seen,
+            listened: now.saturating_sub(self.began),
+            hearing: now.saturating_sub(self.deaf),
+            lost_after: self.tools.owner_lost_after,
+        };
+        let at = self.log_time(view.state().log_time(), now);
+        for step in plan(&silence, view.state(), at) {
             if let Step::Lose(life) = step
                 && !cluster.give_up(self.term, life, self.tools.owner_lost_after)
             {
@@ -104,6 +128,15 @@ impl Liveness {
                 self.propose(step, ctx);
             }
         }
+    }
+
+    /// What log time is by now at the least: nothing stamps it while nothing is written, and its clock may be slower by a hundredth.
+    fn log_time(&mut self, newest: Timestamp, now: Duration) -> Timestamp {
+        if self.stamp.0 != newest {
+            self.stamp = (newest, now);
+        }
+        let elapsed = now.saturating_sub(self.stamp.1);
+        newest.after(elapsed - elapsed / 50)
     }
 
     fn propose(&self, step: Step, ctx: &mut Context<Self>) {
@@ -129,6 +162,8 @@ struct Silence<'a> {
     seen: &'a [SeenNode],
     /// How long this node has listened as leader: a node it has not heard has been silent for at least so long.
     listened: Duration,
+    /// How long it has heard reports without a break.
+    hearing: Duration,
     lost_after: Duration,
 }
 
@@ -137,12 +172,12 @@ impl Silence<'_> {
     fn is_lost(&self, record: &NodeRecord) -> bool {
         let heard = self.seen.iter().find(|node| node.incarnation == record.incarnation);
         let silence = heard.map_or(self.listened, |node| node.silence.min(self.listened));
-        !record.lost && silence > self.lost_after
+        !record.lost && self.hearing >= HEARING_MIN && silence > self.lost_after
     }
 }
 
-/// What has to be committed. A pure function of what was heard and what is committed.
-fn plan(silence: &Silence<'_>, state: &State) -> Vec<Step> {
+/// What has to be committed, when log time is `at`. A pure function of what was heard and what is committed.
+fn plan(silence: &Silence<'_>, state: &State, at: Timestamp) -> Vec<Step> {
     let is_recorded = |node: &SeenNode| {
         let known = state.nodes.get(&node.incarnation.node);
         known.is_some_and(|record| record.incarnation.boot >= node.incarnation.boot)
@@ -166,7 +201,7 @@ fn plan(silence: &Silence<'_>, state: &State) -> Vec<Step> {
         .filter(|(node, record)| silence.is_lost(record) && !is_replaced(node))
         .map(|(_, record)| Step::Lose(record.incarnation));
     let is_work = state.requests.to_take_over(&state.nodes).next().is_some();
-    let overdue = state.requests.overdue(state.settings.suspended_max(), state.log_time());
+    let overdue = state.requests.overdue(state.settings.suspended_max(), at).take(ENDED_MAX);
     admitted.chain(lost).chain(is_work.then_some(Step::TakeOver)).chain(overdue.map(Step::End)).collect()
 }
 
@@ -200,7 +235,6 @@ mod tests {
         apply::apply,
         command::{Entry, Sealed},
         ids::{CommandId, DiskId, NodeId},
-        time::Timestamp,
     };
     use capstan_raft_store::peer::NodeFacts;
 
@@ -227,7 +261,7 @@ mod tests {
 
     /// A leader of long standing that has heard of these just now.
     fn listening(seen: &[SeenNode]) -> Silence<'_> {
-        Silence { seen, listened: LOST_AFTER * 2, lost_after: LOST_AFTER }
+        Silence { seen, listened: LOST_AFTER * 2, hearing: HEARING_MIN, lost_after: LOST_AFTER }
     }
 
     /// A leader that has just begun to listen, so that silence means nothing yet.
@@ -253,7 +287,7 @@ mod tests {
     fn joined() -> State {
         let mut state = State::default();
         let heard = [seen(1, 1), seen(2, 1), seen(3, 1)];
-        for (index, step) in (1..).zip(plan(&listening(&heard), &state)) {
+        for (index, step) in (1..).zip(plan(&listening(&heard), &state, Timestamp::ZERO)) {
             commit(&mut state, index, step.into_command(0));
         }
         state
@@ -265,15 +299,18 @@ mod tests {
         let silent = |node| SeenNode { silence: LOST_AFTER + Duration::from_millis(1), ..seen(node, 1) };
         let life = |node| Incarnation { node: NodeId(node), boot: 1, nonce: 7 };
         let heard = [seen(1, 1), silent(2)];
-        let steps = plan(&listening(&heard), &state);
+        let steps = plan(&listening(&heard), &state, Timestamp::ZERO);
         assert_eq!(steps, [Step::Lose(life(2)), Step::Lose(life(3))], "silent, and never heard");
         let young = Silence { listened: LOST_AFTER, ..listening(&heard) };
-        assert_eq!(plan(&young, &state), [], "a new leader counts from its own beginning");
+        assert_eq!(plan(&young, &state, Timestamp::ZERO), [], "a new leader counts from its own beginning");
+
+        let deaf = Silence { hearing: Duration::ZERO, ..listening(&heard) };
+        assert_eq!(plan(&deaf, &state, Timestamp::ZERO), [], "nor does one judge that has just heard nobody");
 
         commit(&mut state, 10, Step::Lose(life(2)).into_command(0));
-        assert_eq!(plan(&listening(&heard), &state), [Step::Lose(life(3))], "lost once");
+        assert_eq!(plan(&listening(&heard), &state, Timestamp::ZERO), [Step::Lose(life(3))], "lost once");
         let back = [seen(1, 1), seen(2, 2), seen(3, 2)];
-        let steps = plan(&listening(&back), &state);
+        let steps = plan(&listening(&back), &state, Timestamp::ZERO);
         assert_eq!(
             steps.iter().map(boot).collect::<Vec<_>>(),
             [2, 2],
@@ -285,20 +322,28 @@ mod tests {
     fn every_life_is_admitted_once_and_older_ones_never() {
         let mut state = State::default();
         let heard = [seen(1, 3), seen(2, 1)];
-        let steps = plan(&just_begun(&heard), &state);
+        let steps = plan(&just_begun(&heard), &state, Timestamp::ZERO);
         assert_eq!(steps.iter().map(boot).collect::<Vec<_>>(), [3, 1]);
         for (index, step) in (1..).zip(steps) {
             commit(&mut state, index, step.into_command(0));
         }
-        assert_eq!(plan(&just_begun(&heard), &state), vec![], "planning twice without news yields nothing");
-        assert_eq!(plan(&just_begun(&[seen(1, 2)]), &state), vec![], "an older life is not admitted");
+        assert_eq!(
+            plan(&just_begun(&heard), &state, Timestamp::ZERO),
+            vec![],
+            "planning twice without news yields nothing"
+        );
+        assert_eq!(
+            plan(&just_begun(&[seen(1, 2)]), &state, Timestamp::ZERO),
+            vec![],
+            "an older life is not admitted"
+        );
         let copied =
             SeenNode { incarnation: Incarnation { nonce: 8, ..seen(1, 3).incarnation }, ..seen(1, 3) };
         assert_eq!(
-            plan(&just_begun(&[copied]), &state),
+            plan(&just_begun(&[copied]), &state, Timestamp::ZERO),
             vec![],
             "nor one that apply refuses for its boot count"
         );
-        assert_eq!(plan(&just_begun(&[seen(1, 4)]), &state).len(), 1, "a newer one is");
+        assert_eq!(plan(&just_begun(&[seen(1, 4)]), &state, Timestamp::ZERO).len(), 1, "a newer one is");
     }
 }

@@ -7,14 +7,22 @@ use tokio::sync::watch;
 use super::{BootTime, Executor};
 
 /// Passes every new end of the lease on, until the store is gone. `lease` counts on CLOCK_BOOTTIME.
-pub async fn follow(mut lease: watch::Receiver<Option<Duration>>, executor: Arc<dyn Executor>) {
-    loop {
-        let until = *lease.borrow_and_update();
-        if let Some(until) = until {
-            executor.renew_lease(BootTime(0).after(until));
-        }
-        if lease.changed().await.is_err() {
-            return;
+///
+/// Leases are switched on by the call itself: a node that was heard and never heard back must not run anything.
+pub fn follow(
+    mut lease: watch::Receiver<Option<Duration>>,
+    executor: Arc<dyn Executor>,
+) -> impl Future<Output = ()> {
+    executor.renew_lease(BootTime(0));
+    async move {
+        loop {
+            let until = *lease.borrow_and_update();
+            if let Some(until) = until {
+                executor.renew_lease(BootTime(0).after(until));
+            }
+            if lease.changed().await.is_err() {
+                return;
+            }
         }
     }
 }

@@ -143,14 +143,16 @@ impl Outcome {
     fn heed_cut(&mut self, context: &Context<'_>, cut: Option<Cut>) {
         let (end, error) = match cut {
             None => return,
-            Some(Cut::Stopped) if self.end == TryEnd::Failed => (TryEnd::Stopped, None),
+            Some(Cut::Stopped) if matches!(self.end, TryEnd::Failed | TryEnd::StoppedItself) => {
+                (TryEnd::Stopped, None)
+            }
             Some(Cut::Stopped) => return,
             Some(Cut::Killed) => {
                 (TryEnd::KilledStopping, Some("did not stop in time and was killed".to_owned()))
             }
             Some(Cut::DeadlineOver) => (TryEnd::Failed, Some("ran out of time and was killed".to_owned())),
             Some(Cut::LeaseOver) => {
-                (TryEnd::Failed, Some(format!("node {} was cut off while the job ran", context.node)))
+                (TryEnd::CutOff, Some(format!("node {} was cut off while the job ran", context.node)))
             }
         };
         self.end = end;
@@ -239,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_exit_status_decides_without_a_result() {
-        use TryEnd::{Complete, Failed, KilledStopping, Stopped};
+        use TryEnd::{Complete, CutOff, Failed, KilledStopping, Stopped};
         let failure = |step, errno: Errno| End::NotStarted(StartFailure { step, errno: errno as i32 });
         let cases = [
             (End::Exited(0), None, Complete, 0, ""),
@@ -277,7 +279,7 @@ mod tests {
                 "did not stop in time and was killed",
             ),
             (End::Signalled(9), Some(Cut::DeadlineOver), Failed, 137, "ran out of time and was killed"),
-            (End::Exited(0), Some(Cut::LeaseOver), Failed, 0, "node 3 was cut off while the job ran"),
+            (End::Exited(0), Some(Cut::LeaseOver), CutOff, 0, "node 3 was cut off while the job ran"),
         ];
         for (end, cut, try_end, exit, error) in cases {
             let outcome = Outcome::decide(&CONTEXT, report(end, cut), Ok(None));

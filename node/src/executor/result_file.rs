@@ -116,7 +116,7 @@ fn end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TryEnd>, D::
         None => Ok(None),
         Some("COMPLETE") => Ok(Some(TryEnd::Complete)),
         Some("FAIL") => Ok(Some(TryEnd::Failed)),
-        Some("STOPPED") => Ok(Some(TryEnd::Stopped)),
+        Some("STOPPED") => Ok(Some(TryEnd::StoppedItself)),
         Some(other) => Err(D::Error::unknown_variant(other, &["COMPLETE", "FAIL", "STOPPED"])),
     }
 }
@@ -152,7 +152,7 @@ mod tests {
         let expected = ResultFile {
             args: one("a", "\"1\""),
             bytes: Bytes::from_static(b"hi"),
-            state: Some(TryEnd::Stopped),
+            state: Some(TryEnd::StoppedItself),
             exit: Some(3),
             error: Some("late".into()),
             job_data: one("k", "[1, 2.50]"),

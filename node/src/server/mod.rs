@@ -22,6 +22,7 @@ use capstan_raft_store::{
     peer::NodeFacts,
     ports::FatalSink,
 };
+use futures::future::{FusedFuture, FutureExt};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -221,7 +222,7 @@ impl Preparation {
         let peer = TcpListener::from_std(peer).map_err(system("listen"))?;
         let executor = Arc::new(HostExecutor::connect(guardian).map_err(system("reach the guardian"))?);
         // From the start: a guardian that dies while the node starts must not go unnoticed.
-        let mut guardian_gone = pin!(stop::guardian_gone(executor.events()));
+        let mut guardian_gone = pin!(stop::guardian_gone(executor.events()).fuse());
 
         let mut job_types = JobTypes::built_in();
         if let Some(directory) = &config.jobs_directory {
@@ -296,8 +297,17 @@ impl Preparation {
             error!("stopping: {error}");
         }
         health.drain();
-        if matches!(result, Ok(End::Stopped)) {
-            leave::hand_everything_over(&handle).await;
+        match result {
+            Ok(End::Stopped) => {
+                tokio::select! {
+                    () = leave::hand_everything_over(&handle) => {}
+                    () = &mut guardian_gone => {}
+                    reason = stop.requested() => info!("not waiting any longer: {reason} once more"),
+                }
+            }
+            // What it ran is others' to run by now.
+            Ok(End::Lost) => drop(executor.shut_down().await),
+            Err(_) => {}
         }
         let stopping = async {
             stop_http.send_replace(true);
@@ -307,7 +317,7 @@ impl Preparation {
             if let Err(error) = executor.shut_down().await {
                 warn!("the guardian's end was not seen: {error}");
             }
-            if !matches!(result, Err(ServerError::Guardian)) {
+            if !guardian_gone.is_terminated() {
                 // The executor looks whether anything was left behind, which must not be cut off.
                 guardian_gone.await;
             }

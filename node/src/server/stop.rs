@@ -44,6 +44,7 @@ impl Stop {
                 Some(supervisor) => drop(supervisor.await),
                 None => std::future::pending().await,
             }
+            self.supervisor = None;
         };
         tokio::select! {
             _ = self.interrupt.recv() => "SIGINT",
