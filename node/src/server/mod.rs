@@ -242,6 +242,7 @@ impl Preparation {
             }
         }
         let Started { handle, peers } = open(&config, disk, &job_types, &net).await?;
+        specs.announce(&handle);
         let cluster = handle.cluster_id().map(|cluster| cluster.to_string());
         info!(incarnation = %handle.incarnation(), cluster, applied = handle.view().index(), "opened the store");
         clear_leftovers(&config).await?;

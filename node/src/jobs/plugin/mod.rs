@@ -114,8 +114,10 @@ impl Plugin {
             ..StartSpec::new(ProcessKey::Call(0), self.program())
         };
         let outcome = self.caller.call(spec).await.map_err(|refused| self.refusal(verb, &refused))?;
-        if outcome.end == TryEnd::Complete {
-            return Ok(outcome);
+        match outcome.end {
+            TryEnd::Complete => return Ok(outcome),
+            TryEnd::CutOff => return Err(CreateError::Unavailable(self.complaint(verb, &outcome.error))),
+            _ => {}
         }
         let said = last_line(&outcome.stderr.bytes).map_or_else(String::new, |line| format!(": {line}"));
         Err(self.failure(verb, &format!("{}{said}", outcome.error)))
