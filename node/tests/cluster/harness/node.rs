@@ -60,14 +60,13 @@ pub(super) fn configure(directory: &Path, nodes: &mut [Node], plan: &Plan, cable
         }
         let dial: Vec<_> =
             cables.of(node.id).iter().map(|(to, there)| format!("{to} = \"{there}\"")).collect();
+        let peer = match &dial[..] {
+            [] => String::new(),
+            dial => format!("peer = {{ dial = {{ {} }} }}\n", dial.join(", ")),
+        };
         let text = format!(
-            "node = {{ id = {}, data = {:?} }}\nspecs = {{ directory = {:?} }}\nlog = {{ color = false }}\n\
-             peer = {{ dial = {{ {} }} }}\n{voters}\n[timing]\n{}\n",
-            node.id,
-            node.data,
-            specs,
-            dial.join(", "),
-            plan.timing,
+            "node = {{ id = {}, data = {:?} }}\nspecs = {{ directory = {:?} }}\nlog = {{ color = false }}\n{peer}{voters}\n[timing]\n{}\n",
+            node.id, node.data, specs, plan.timing,
         );
         fs::write(&node.config, text).unwrap();
     }
