@@ -250,7 +250,7 @@ impl RequestClient {
             }
             return;
         }
-        let before = self.requests.asked.borrow_mut()[place].end.replace(found.state.clone());
+        let before = self.requests.asked.borrow_mut()[place].end.replace(found.state);
         if before.is_some_and(|before| before != found.state) {
             let seen = format!("request {id} ended otherwise before: {found:?}");
             self.requests.oracle.violated("a request that has ended stays so", seen);
