@@ -111,6 +111,7 @@ async fn start(scratch: &Scratch) -> anyhow::Result<Vec<Node>> {
             fatal: Arc::new(ExitOnFatal),
         };
         let Started { handle, peers } = cluster::start(options, parts).await?;
+        handle.begin_reports();
         net.serve(listener, peers);
         nodes.push(Node { handle, net });
     }

@@ -103,7 +103,7 @@ pub(crate) struct Shared {
     pub(crate) ack_age_max: Duration,
 }
 
-/// Opens the data, starts Raft and every task around it.
+/// Opens the data, starts Raft and every task around it. The node is admitted only once [`ClusterHandle::begin_reports`] is called.
 ///
 /// # Errors
 /// See [`StartError`]. Nothing was said to any peer.

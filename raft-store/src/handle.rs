@@ -224,6 +224,12 @@ impl ClusterHandle {
         self.shared.heartbeats.seen()
     }
 
+    /// From now on this node reports to the leader, so that it is admitted, and what its earlier lives owned goes to others. Called once
+    /// nothing of those is left running.
+    pub fn begin_reports(&self) {
+        self.shared.heartbeats.begin();
+    }
+
     /// Acknowledges no more reports of a life in this term, if it has been silent for longer than `patience`; says whether that is so.
     /// Called before the life is declared lost: a report that comes while that is being committed would extend its lease.
     pub fn give_up(&self, term: u64, life: Incarnation, patience: Duration) -> bool {

@@ -35,6 +35,8 @@ pub(crate) struct Heartbeats {
     voters: Vec<NodeId>,
     inner: Mutex<Inner>,
     lease: watch::Sender<Option<Duration>>,
+    /// Whether this node may report.
+    reports: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -92,7 +94,19 @@ pub struct SeenNode {
 
 impl Heartbeats {
     pub(crate) fn new(clock: Arc<dyn Clock>, timing: Timing, voters: Vec<NodeId>) -> Self {
-        Self { clock, timing, voters, inner: Mutex::default(), lease: watch::Sender::new(None) }
+        let (lease, reports) = (watch::Sender::new(None), watch::Sender::new(false));
+        Self { clock, timing, voters, inner: Mutex::default(), lease, reports }
+    }
+
+    /// From now on this node reports.
+    pub(crate) fn begin(&self) {
+        self.reports.send_replace(true);
+    }
+
+    /// Waits until this node may report.
+    async fn begun(&self) {
+        let begun = self.reports.subscribe().wait_for(|reports| *reports).await.map(drop);
+        begun.expect("the sender is borrowed");
     }
 
     /// Forgets what was heard under another term.
@@ -264,6 +278,9 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// Reports for as long as the node lives. A report never waits longer than the period, so one lost answer delays nothing.
     pub(crate) async fn run(self) {
+        if !capstan_model::mutant!("reported-before-begun") {
+            self.heartbeats.begun().await;
+        }
         let period = self.heartbeats.timing.node_heartbeat;
         let mut server = self.raft.server_metrics();
         loop {

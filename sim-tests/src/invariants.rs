@@ -8,8 +8,8 @@ mod ends_are_recorded_once;
 mod ends_are_true;
 mod epochs_fence;
 mod expansions_are_bounded;
+mod former_lives_run_nothing;
 mod free_of_bugs;
-mod lost_lives_run_nothing;
 mod parents_first;
 mod requests_end;
 mod sequences_retry;
@@ -54,6 +54,6 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::<requests_end::RequestsEnd>::default(),
         Box::<tries_are_apart::TriesAreApart>::default(),
         Box::<tries_are_accounted::TriesAreAccounted>::default(),
-        Box::<lost_lives_run_nothing::LostLivesRunNothing>::default(),
+        Box::<former_lives_run_nothing::FormerLivesRunNothing>::default(),
     ]
 }

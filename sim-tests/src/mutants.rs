@@ -50,6 +50,8 @@ pub enum Mutant {
     GivenUpAcknowledged,
     /// A leader acknowledges a life that was declared lost.
     LostLifeAcknowledged,
+    /// A node reports before what its earlier life left running is dead.
+    ReportedBeforeBegun,
     /// Whoever takes a request over goes on under the epoch it had.
     EpochKept,
     /// A node that is drained starts what becomes runnable.
@@ -78,6 +80,7 @@ impl Mutant {
             Self::LeaseRenewedUnacknowledged => Some("lease-renewed-unacknowledged"),
             Self::GivenUpAcknowledged => Some("given-up-acknowledged"),
             Self::LostLifeAcknowledged => Some("lost-life-acknowledged"),
+            Self::ReportedBeforeBegun => Some("reported-before-begun"),
             Self::EpochKept => Some("epoch-kept"),
             Self::DrainedNodeStarts => Some("drained-node-starts"),
             Self::HandedOverWhileRunning => Some("handed-over-while-running"),

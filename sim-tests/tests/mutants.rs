@@ -33,3 +33,18 @@ fn jobs_that_are_tried_too_often_are_caught() {
 fn retries_that_start_before_they_are_committed_are_caught() {
     assert!(caught(Mutant::RetryStartedBeforeCommit, 10) >= 3);
 }
+
+#[test]
+fn sequences_that_are_tried_too_often_are_caught() {
+    assert!(caught(Mutant::SequenceRetryOffByOne, 10) >= 3);
+}
+
+#[test]
+fn drained_nodes_that_start_jobs_are_caught() {
+    assert!(caught(Mutant::DrainedNodeStarts, 20) >= 1);
+}
+
+#[test]
+fn takeovers_under_the_old_epoch_are_caught() {
+    assert!(caught(Mutant::EpochKept, 10) >= 3);
+}

@@ -66,6 +66,7 @@ impl TestNode {
             fatal: Arc::new(Panics),
         };
         let Started { handle, .. } = cluster::start(options, parts).await.unwrap();
+        handle.begin_reports();
         join(&handle, facts).await;
         let draining = Arc::new(AtomicBool::new(false));
         let api = Api::new(Parts {

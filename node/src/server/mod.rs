@@ -247,6 +247,7 @@ impl Preparation {
         info!(incarnation = %handle.incarnation(), cluster, applied = handle.view().index(), "opened the store");
         clear_leftovers(&config).await?;
         executor.begin(handle.incarnation()).await?;
+        handle.begin_reports();
         tokio::spawn(lease::follow(handle.lease(), Arc::clone(&executor) as Arc<dyn Executor>));
         let statuses = Statuses {
             cluster: handle.clone(),

@@ -202,6 +202,7 @@ impl Cluster {
                 started => break started.expect("the node starts"),
             }
         };
+        started.handle.begin_reports();
         self.net.services.lock().expect("no holder panics").insert(NodeId(node), started.peers);
         let admitting = tokio::spawn(admit(started.handle.clone()));
         self.up.insert(node, (started.handle, admitting));

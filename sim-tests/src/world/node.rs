@@ -82,6 +82,7 @@ impl Life {
         if executor.begin(handle.incarnation()).await.is_err() {
             return; // Its machine has no power any more.
         }
+        handle.begin_reports();
         runtime::spawn(lease::follow(handle.lease(), Arc::clone(&executor)));
         let tools = Tools {
             cluster: handle.clone(),
