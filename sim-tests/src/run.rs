@@ -69,7 +69,7 @@ impl Plan {
             clients: if rng.random_bool(0.15) { 0 } else { rng.random_range(1..=4) },
             think_max: Duration::from_millis(500 << rng.random_range(0..4)),
             run_max: Duration::from_millis(50 << rng.random_range(0..7)),
-            long_odds: if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.05..0.2) },
+            long_odds: if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.1..0.6) },
             slots: rng.random_range(2..=8),
         };
         let lease = Duration::from_millis(rng.random_range(1_000..=5_000));
