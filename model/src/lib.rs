@@ -25,7 +25,7 @@
 //! * What must always hold: [`invariant`].
 
 /// Whether a bug is planted here, for the simulator to catch; `false` in every other build. For all crates of ours.
-#[cfg(feature = "mutants")]
+#[cfg(feature = "simulation")]
 #[macro_export]
 macro_rules! mutant {
     ($name:literal) => {
@@ -33,9 +33,47 @@ macro_rules! mutant {
     };
 }
 /// Whether a bug is planted here: never, in this build.
-#[cfg(not(feature = "mutants"))]
+#[cfg(not(feature = "simulation"))]
 #[macro_export]
 macro_rules! mutant {
+    ($name:literal) => {
+        false
+    };
+}
+
+/// Counts, for the simulator, that something rare has happened; does nothing in every other build. A condition may follow the name.
+#[cfg(feature = "simulation")]
+#[macro_export]
+macro_rules! sometimes {
+    ($name:literal) => {
+        $crate::probes::reached($name)
+    };
+    ($name:literal, $happens:expr) => {
+        if $happens {
+            $crate::probes::reached($name);
+        }
+    };
+}
+/// Counts, for the simulator, that something rare has happened: nothing, in this build.
+#[cfg(not(feature = "simulation"))]
+#[macro_export]
+macro_rules! sometimes {
+    ($name:literal) => {};
+    ($name:literal, $happens:expr) => {};
+}
+
+/// Whether the simulator lets something go a rarer way that is legal too: a smaller batch, a later timer. `false` in every other build.
+#[cfg(feature = "simulation")]
+#[macro_export]
+macro_rules! buggify {
+    ($name:literal) => {
+        $crate::probes::disturbs($name)
+    };
+}
+/// Whether the simulator lets something go a rarer way: never, in this build.
+#[cfg(not(feature = "simulation"))]
+#[macro_export]
+macro_rules! buggify {
     ($name:literal) => {
         false
     };
@@ -50,9 +88,11 @@ pub mod idempotency;
 pub mod ids;
 pub mod invariant;
 pub mod log_time;
-#[cfg(feature = "mutants")]
+#[cfg(feature = "simulation")]
 pub mod mutants;
 pub mod nodes;
+#[cfg(feature = "simulation")]
+pub mod probes;
 pub mod rejection;
 pub mod reply;
 pub mod rows;
