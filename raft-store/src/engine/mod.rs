@@ -11,6 +11,8 @@ mod latch;
 mod rocks;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+pub(crate) mod volatile;
 
 use std::{io, sync::Arc};
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Every kind of write must fail now, also when the disk itself would work again.
-async fn assert_latched(opened: &mut Opened, reasons: &Reasons) {
+pub(super) async fn assert_latched(opened: &mut Opened, reasons: &Reasons) {
     let (reported, report) = TypeConfig::oneshot();
     let next = opened.log.last().map_or(0, |last| last.index() + 1);
     if opened.log.append(vec![blank(1, next)], IOFlushed::signal(reported)).await.is_ok() {
@@ -48,7 +48,7 @@ async fn a_failed_write_or_sync_is_the_last() {
                 assert!(builder.build().await.is_err(), "{failing}");
             }
         }
-        controls.fail("nothing fails any more");
+        controls.mend();
         assert_latched(&mut opened, &reasons).await;
         drop(opened);
         let opened = directory.open().await;

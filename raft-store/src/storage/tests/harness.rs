@@ -161,6 +161,12 @@ pub(super) fn put(term: u64, index: u64) -> RaftEntry {
     commands(term, index, vec![Command::PutVariable { name, value, condition: Condition::Any }])
 }
 
+/// The entry of a log id in the histories of most tests: the founding at 1, then variables.
+pub(super) fn entry(log_id: LogId) -> RaftEntry {
+    let (term, index) = (**log_id.committed_leader_id(), log_id.index());
+    if index == 1 { founding(term, index) } else { put(term, index) }
+}
+
 fn commands(term: u64, index: u64, commands: Vec<Command>) -> RaftEntry {
     let seal = |(command, seq)| {
         let id = CommandId { incarnation: INCARNATION, seq: index * 10 + seq };
@@ -177,7 +183,7 @@ fn commands(term: u64, index: u64, commands: Vec<Command>) -> RaftEntry {
 
 /// The entries of a small history of one term: founding at 1, then variables.
 pub(super) fn history(last: u64) -> Vec<RaftEntry> {
-    (1..=last).map(|index| if index == 1 { founding(1, 1) } else { put(1, index) }).collect()
+    (1..=last).map(|index| entry(log_id(1, index))).collect()
 }
 
 impl Opened {

@@ -6,11 +6,8 @@ use openraft::{
 };
 use proptest::prelude::*;
 
-use super::harness::{Directory, founding, log_id, put, vote};
-use crate::{
-    storage::Opened,
-    type_config::{LogId, RaftEntry},
-};
+use super::harness::{Directory, entry, log_id, vote};
+use crate::{storage::Opened, type_config::LogId};
 
 /// One thing openraft may ask for; numbers are brought into range where they are used.
 #[derive(Debug, Clone)]
@@ -59,11 +56,6 @@ impl Model {
     fn next(&self) -> u64 {
         self.last().map_or(1, |last| last.index() + 1)
     }
-}
-
-fn entry(log_id: LogId) -> RaftEntry {
-    let term = **log_id.committed_leader_id();
-    if log_id.index() == 1 { founding(term, 1) } else { put(term, log_id.index()) }
 }
 
 async fn perform(opened: &mut Opened, model: &mut Model, operation: Operation) {
