@@ -5,10 +5,9 @@
 
 use std::{collections::BTreeMap, io, sync::Arc};
 
-use capstan_model::{apply, command::Entry, state::State};
+use capstan_model::state::State;
 use futures::FutureExt;
 use openraft::{
-    EntryPayload,
     storage::{IOFlushed, RaftLogStorage, RaftStateMachine},
     type_config::{TypeConfigExt, alias::OneshotReceiverOf},
 };
@@ -17,6 +16,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use super::{
     found::{Found, Log, found},
     harness::{entry, history, log_id, open_on, vote},
+    writer::apply_to,
 };
 use crate::{
     engine::{testing::TestDisk, volatile::VolatileDisk},
@@ -183,14 +183,6 @@ impl Model {
             _ => Found { log: log.clone(), applied, snapshot: self.snapshot },
         }
     }
-}
-
-fn apply_to(state: &mut State, entry: &RaftEntry) {
-    let (index, EntryPayload::Normal(data)) = (entry.log_id.index(), &entry.payload) else {
-        unreachable!("the tests' entries hold commands")
-    };
-    let commands: Entry = postcard::from_bytes(&data.0).unwrap();
-    apply::apply(state, index, &commands);
 }
 
 /// A snapshot of another node, and the state in it.

@@ -11,5 +11,7 @@ mod harness;
 mod install;
 mod model;
 mod obligations;
+mod power;
 mod restart;
 mod suite;
+mod writer;
