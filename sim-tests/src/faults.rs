@@ -1,351 +1,229 @@
 //! What goes wrong, and when: a schedule drawn from the seed before the run begins.
 //!
-//! Whom a fault hits is decided when it strikes, because the leader of that moment is not known before.
+//! One file for each kind of thing that breaks: what can happen to it, how it is drawn, and how it is done. Whom a fault hits is decided when
+//! it strikes, because the leader of that moment is not known before.
 
-use std::time::Duration;
+mod clock;
+mod disk;
+mod guided;
+mod network;
+mod operator;
+mod process;
+mod schedule;
+mod target;
 
-use bytes::Bytes;
-use capstan_node::leave;
-use http::Request;
+use std::{sync::Arc, time::Duration};
+
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use serde::Serialize;
-use tokio::{sync::oneshot, task::JoinSet};
+use serde::{Deserialize, Serialize};
+use tokio::{task::JoinSet, time::Instant};
 
+pub(crate) use self::operator::keep_undrained;
+pub use self::{
+    clock::ClockFault,
+    disk::DiskFault,
+    guided::GuidedFault,
+    network::NetworkFault,
+    operator::OperatorFault,
+    process::ProcessFault,
+    schedule::{Swarm, schedule},
+    target::Target,
+};
 use crate::{
-    disk::{DiskManner, Loss},
-    net::{CLIENTS, Job, Place, Rule},
+    disk::DiskManner,
+    net::{Place, Rule},
     trace::Trace,
-    world::{World, nodes},
+    world::World,
 };
 
-/// How long an operator waits for a node's answer.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
-
-/// Whom a fault hits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub enum Target {
-    /// Who leads then; node 1 when nobody does.
-    Leader,
-    /// Some other node than the leader.
-    Follower(u64),
-    /// This node.
-    Node(Place),
+/// Something that goes wrong for a while.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Fault {
+    /// Messages.
+    Network(NetworkFault),
+    /// A disk.
+    Disk(DiskFault),
+    /// A process, or its machine.
+    Process(ProcessFault),
+    /// A wall clock.
+    Clock(ClockFault),
+    /// Nothing is broken: somebody asks for something awkward.
+    Operator(OperatorFault),
+    /// Whatever hurts most at the moment that it waits for.
+    Guided(GuidedFault),
 }
 
-/// Something that goes wrong for a while.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub enum Fault {
-    /// A process is killed, and started again at the end.
-    Kill(Target),
-    /// A machine loses its power.
-    PowerLoss(Target),
-    /// All machines lose their power.
-    TotalPowerLoss,
-    /// All disks are slow; at the first write acknowledged meanwhile all machines lose their power.
-    PowerLossAtAcknowledgement,
-    /// A node is cut off from the others, not from clients.
-    Isolate(Target),
-    /// The node of the process that has run longest is cut off from the others, for longer than it takes to be declared lost: its
-    /// requests go to others while the process would still run.
-    IsolateRunner,
-    /// A node hears the others, and is not heard.
-    Mute(Target),
-    /// A node is heard, and hears nobody.
-    Deafen(Target),
-    /// Every message is lost with this probability.
-    Loss(f64),
-    /// Every message arrives twice with this probability.
-    Duplicate(f64),
-    /// Every message takes up to so many milliseconds longer.
-    Delay(u64),
-    /// Every sync of a node's disk takes up to so many milliseconds.
-    SlowDisk(Target, u64),
-    /// The next sync of a node's disk fails.
-    DiskError(Target),
-    /// A node's processor stands still.
-    Pause(Target),
-    /// A node's wall clock is off by so many milliseconds.
-    ClockOff(Target, i64),
-    /// A node is told to stop: it hands over what it has, ends, and is started again at the end.
-    Leave(Target),
-    /// An operator drains a node, and undrains it at the end.
-    Drain(Target),
+impl Fault {
+    /// Its kind, as coverage counts it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Network(fault) => fault.into(),
+            Self::Disk(fault) => fault.into(),
+            Self::Process(fault) => fault.into(),
+            Self::Clock(fault) => fault.into(),
+            Self::Operator(fault) => fault.into(),
+            Self::Guided(fault) => fault.into(),
+        }
+    }
+}
+
+/// A kind of fault that schedules draw from.
+pub(crate) struct Kind {
+    /// Whether it silences a node for as long as it lasts.
+    silences: bool,
+    /// Draws one.
+    draw: fn(&mut Draw) -> Fault,
+}
+
+impl Kind {
+    const fn new(draw: fn(&mut Draw) -> Fault) -> Self {
+        Self { silences: false, draw }
+    }
+
+    const fn silencing(draw: fn(&mut Draw) -> Fault) -> Self {
+        Self { silences: true, draw }
+    }
+}
+
+/// Every kind.
+fn kinds() -> impl Iterator<Item = &'static Kind> {
+    [network::KINDS, disk::KINDS, process::KINDS, clock::KINDS, operator::KINDS, guided::KINDS]
+        .into_iter()
+        .flatten()
+}
+
+/// The names of every kind, as coverage counts them.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let mut draw = Draw { rng: SmallRng::seed_from_u64(0), nodes: 1 };
+    kinds().map(move |kind| (kind.draw)(&mut draw).name())
+}
+
+/// What a fault's particulars are drawn from.
+pub(crate) struct Draw {
+    rng: SmallRng,
+    nodes: u64,
+}
+
+impl Draw {
+    /// Often the leader.
+    fn target(&mut self) -> Target {
+        match self.rng.random_range(0..4) {
+            0 | 1 => Target::Leader,
+            2 => Target::Follower(self.rng.random_range(0..self.nodes)),
+            _ => Target::Node(self.rng.random_range(1..=self.nodes)),
+        }
+    }
 }
 
 /// A fault with its time.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Planned {
     /// When it begins, after the start of the run.
+    #[serde(with = "humantime_serde")]
     pub at: Duration,
     /// How long it lasts.
+    #[serde(with = "humantime_serde")]
     pub lasts: Duration,
     /// What it is.
     pub fault: Fault,
 }
 
-/// A node that is cut off for so long is declared lost: its silence, an election, and the looks in between.
-const LOST_WITHIN: Duration = Duration::from_secs(12);
-/// The kinds that a schedule draws from.
-const KINDS: u32 = 18;
-/// Those that silence a node for as long as they last: it is killed, loses its power, is cut off, not heard, deaf, or stands still.
-const SILENCING: [u32; 7] = [0, 1, 5, 6, 7, 13, 16];
-
-/// Draws a schedule for a time. One run in ten has none; each kind is in about half, or a quarter, of the others.
-pub fn schedule(seed: u64, time: Duration) -> Vec<Planned> {
-    let mut rng = SmallRng::seed_from_u64(seed);
-    if rng.random_bool(0.1) {
-        return Vec::new();
-    }
-    // A node is given up only by a leader that has listened in peace for long enough: some schedules have few faults, and long ones.
-    let is_calm = rng.random_bool(0.4);
-    let (kind_odds, gap_ms_most, long_odds) = if is_calm { (0.2, 12_000, 0.7) } else { (0.5, 6_000, 0.1) };
-    let mut kinds: Vec<u32> = (0..KINDS).filter(|_| rng.random_bool(kind_odds)).collect();
-    if is_calm {
-        kinds.extend([SILENCING[rng.random_range(0..SILENCING.len())]; 3]);
-    }
-    let gap_ms_max = rng.random_range(500..gap_ms_most);
-    let mut planned = Vec::new();
-    let mut at = Duration::from_secs(2);
-    while !kinds.is_empty() {
-        at += Duration::from_millis(rng.random_range(100..=gap_ms_max));
-        if at >= time {
-            break;
-        }
-        let lasts_ms = if rng.random_bool(long_odds) { 4_000..20_000 } else { 50..4_000 };
-        let lasts = Duration::from_millis(rng.random_range(lasts_ms));
-        let fault = draw(kinds[rng.random_range(0..kinds.len())], &mut rng);
-        planned.push(Planned { at, lasts, fault });
-    }
-    planned
-}
-
-fn draw(kind: u32, rng: &mut SmallRng) -> Fault {
-    let target = match rng.random_range(0..4) {
-        0 | 1 => Target::Leader,
-        2 => Target::Follower(rng.random_range(0..2)),
-        _ => Target::Node(rng.random_range(nodes())),
-    };
-    match kind {
-        0 => Fault::Kill(target),
-        1 => Fault::PowerLoss(target),
-        2 => Fault::TotalPowerLoss,
-        3 | 4 => Fault::PowerLossAtAcknowledgement,
-        5 => Fault::Isolate(target),
-        6 => Fault::Mute(target),
-        7 => Fault::Deafen(target),
-        8 => Fault::Loss(rng.random_range(0.01..0.3)),
-        9 => Fault::Duplicate(rng.random_range(0.01..0.5)),
-        10 => Fault::Delay(rng.random_range(5..300)),
-        11 => Fault::SlowDisk(target, rng.random_range(20..800)),
-        12 => Fault::DiskError(target),
-        13 => Fault::Pause(target),
-        14 => Fault::ClockOff(target, rng.random_range(-3_600_000..3_600_000)),
-        15 => Fault::Leave(target),
-        16 => Fault::IsolateRunner,
-        _ => Fault::Drain(target),
-    }
+/// A fault under way.
+#[derive(Clone)]
+struct Strike {
+    world: World,
+    /// Which of the schedule it is, from 1 on.
+    number: u64,
+    /// How long it is to last.
+    lasts: Duration,
 }
 
 /// Carries a schedule out, and ends every fault that ends by itself at its time. Dropped, it begins and ends nothing more.
-pub async fn carry_out(world: World, trace: std::sync::Arc<Trace>, schedule: Vec<Planned>) {
-    let start = tokio::time::Instant::now();
+pub async fn carry_out(world: World, trace: Arc<Trace>, schedule: Vec<Planned>) {
+    let start = Instant::now();
     let mut under_way = JoinSet::new();
     for (number, planned) in (1..).zip(schedule) {
         tokio::time::sleep_until(start + planned.at).await;
         let shown = serde_json::to_string(&planned.fault).expect("faults are serialisable");
         trace.event(0, "fault", &[number], shown.as_bytes());
-        under_way.spawn_local(one(world.clone(), number, planned));
+        capstan_model::probes::reached(planned.fault.name());
+        let strike = Strike { world: world.clone(), number, lasts: planned.lasts };
+        under_way.spawn_local(one(strike, planned.fault));
     }
     under_way.join_all().await;
 }
 
+async fn one(strike: Strike, fault: Fault) {
+    match fault {
+        Fault::Network(fault) => fault.carry_out(strike).await,
+        Fault::Disk(fault) => fault.carry_out(strike).await,
+        Fault::Process(fault) => fault.carry_out(strike).await,
+        Fault::Clock(fault) => fault.carry_out(strike).await,
+        Fault::Operator(fault) => fault.carry_out(strike).await,
+        Fault::Guided(fault) => fault.carry_out(strike).await,
+    }
+}
+
+/// How a node stays broken while the others are at peace.
+const LEFT_BROKEN: u64 = u64::MAX;
+
 /// Ends whatever is wrong.
 pub fn heal(world: &World) {
+    end_all(world);
+    world.make_peace();
+    world.boot_all();
+}
+
+/// Ends whatever is wrong with a majority, and returns it; the others are down, cut off, deaf or mute until [`heal`] comes.
+pub fn heal_core(world: &World, rng: &mut SmallRng) -> Vec<Place> {
+    end_all(world);
+    let mut core = world.serving();
+    let majority = world.machines.net.nodes().count() / 2 + 1;
+    let mut rules = Vec::new();
+    while core.len() > majority {
+        let outsider = core.remove(rng.random_range(0..core.len()));
+        let others = || world.machines.net.nodes().filter(move |other| *other != outsider);
+        match rng.random_range(0..4) {
+            0 => world.keep_down(outsider),
+            1 => rules
+                .extend(others().flat_map(|other| [Rule::Cut(outsider, other), Rule::Cut(other, outsider)])),
+            2 => rules.extend(others().map(|other| Rule::Cut(outsider, other))),
+            _ => rules.extend(others().map(|other| Rule::Cut(other, outsider))),
+        }
+    }
+    world.machines.net.begin(LEFT_BROKEN, rules);
+    world.make_peace();
+    world.boot_all();
+    core
+}
+
+fn end_all(world: &World) {
     world.machines.net.heal();
-    for node in nodes() {
+    for node in world.machines.net.nodes() {
         world.machines.disk(node).set_manner(DiskManner::default());
         world.machines.set_clock(node, 0);
         world.set_paused(node, false);
     }
     world.machines.oracle.at_next_acknowledgement(Box::new(|| {}));
-    world.make_peace();
-    world.boot_all();
+    world.release();
 }
 
-/// Ends every drain, for as long as the world exists: one that nobody heard the answer of may be committed late.
-pub async fn keep_undrained(world: World) {
-    loop {
-        let nodes = world.machines.oracle.committed_state().nodes;
-        for record in nodes.values().filter(|record| record.draining) {
-            set_drained(&world, record.incarnation.node.0, false).await;
-        }
-        tokio::time::sleep(Duration::from_millis(500)).await;
+impl Strike {
+    fn resolve(&self, target: Target) -> Place {
+        target.resolve(&self.world)
     }
-}
 
-async fn one(world: World, number: u64, planned: Planned) {
-    let lasts = planned.lasts;
-    match planned.fault {
-        Fault::Kill(target) => strike(&world, target, Loss::Process, lasts),
-        Fault::PowerLoss(target) => strike(&world, target, Loss::Power, lasts),
-        Fault::TotalPowerLoss => {
-            world.machines.strike_all();
-            nodes().for_each(|node| world.boot_later(node, lasts));
-        }
-        Fault::PowerLossAtAcknowledgement => power_loss_at_acknowledgement(&world, lasts).await,
-        Fault::Isolate(target) => {
-            let cut = with_others(&world, target, |node, other| {
-                vec![Rule::Cut(node, other), Rule::Cut(other, node)]
-            });
-            during(&world, number, cut, lasts).await;
-        }
-        Fault::IsolateRunner => {
-            let Some(oldest) = world.machines.processes.running().into_iter().next() else { return };
-            let cut = with_others(&world, Target::Node(oldest.node), |node, other| {
-                vec![Rule::Cut(node, other), Rule::Cut(other, node)]
-            });
-            during(&world, number, cut, lasts + LOST_WITHIN).await;
-        }
-        Fault::Mute(target) => {
-            let cut = with_others(&world, target, |node, other| vec![Rule::Cut(node, other)]);
-            during(&world, number, cut, lasts).await;
-        }
-        Fault::Deafen(target) => {
-            let cut = with_others(&world, target, |node, other| vec![Rule::Cut(other, node)]);
-            during(&world, number, cut, lasts).await;
-        }
-        Fault::Loss(p) => during(&world, number, vec![Rule::Loss(p)], lasts).await,
-        Fault::Duplicate(p) => during(&world, number, vec![Rule::Duplicate(p)], lasts).await,
-        Fault::Delay(ms) => during(&world, number, vec![Rule::Delay(Duration::from_millis(ms))], lasts).await,
-        Fault::SlowDisk(target, ms) => {
-            let disk = world.machines.disk(resolve(&world, target));
-            disk.set_manner(slow(ms));
-            tokio::time::sleep(lasts).await;
-            disk.set_manner(DiskManner::default());
-        }
-        Fault::DiskError(target) => world.machines.fail_disk(resolve(&world, target)),
-        Fault::Pause(target) => {
-            let node = resolve(&world, target);
-            world.set_paused(node, true);
-            tokio::time::sleep(lasts).await;
-            world.set_paused(node, false);
-        }
-        Fault::ClockOff(target, ms) => {
-            let node = resolve(&world, target);
-            world.machines.set_clock(node, ms);
-            tokio::time::sleep(lasts).await;
-            world.machines.set_clock(node, 0);
-        }
-        // Both end by themselves: what has begun to leave must not stay.
-        Fault::Leave(target) => drop(tokio::task::spawn_local(leave(world, target, lasts))),
-        Fault::Drain(target) => {
-            let node = resolve(&world, target);
-            set_drained(&world, node, true).await;
-            tokio::time::sleep(lasts).await;
-            set_drained(&world, node, false).await;
-        }
+    /// Lets rules hold for as long as the fault lasts, and somewhat longer.
+    async fn during(&self, rules: Vec<Rule>, longer: Duration) {
+        let net = &self.world.machines.net;
+        net.begin(self.number, rules);
+        tokio::time::sleep(self.lasts + longer).await;
+        net.end(self.number);
     }
-}
 
-/// A node hands over what it has, as it does when it is told to stop, and ends. Peace ends its patience, and brings it back at once.
-async fn leave(world: World, target: Target, down: Duration) {
-    let node = resolve(&world, target);
-    let (Some(life), Some(handle)) = (world.machines.life_of(node), world.machines.handle(node)) else {
-        return;
-    };
-    let (sender, left) = oneshot::channel();
-    let job: Job = Box::new(move || {
-        Box::pin(async move {
-            leave::hand_everything_over(&handle).await;
-            // Nobody waits for it in peace.
-            let _ = sender.send(());
-        })
-    });
-    world.machines.net.give(node, job);
-    tokio::select! {
-        // It may crash before.
-        _ = left => {}
-        () = world.peace() => {}
-    }
-    if !world.machines.lives(node, life) {
-        return;
-    }
-    world.machines.strike(node, Loss::Process);
-    tokio::select! {
-        () = tokio::time::sleep(down) => {}
-        () = world.peace() => {}
-    }
-    world.boot(node);
-}
-
-/// Tells the cluster that a node is drained, or no longer, through whichever node answers; some faults keep all from it.
-async fn set_drained(world: &World, node: Place, is_drained: bool) {
-    let path = format!("/cluster/v1/nodes/{node}/{}", if is_drained { "drain" } else { "undrain" });
-    for through in nodes() {
-        let call = Request::post(&path).body(Bytes::new()).expect("its parts are legal");
-        if world
-            .machines
-            .net
-            .http(through, call, DRAIN_PATIENCE)
-            .await
-            .is_ok_and(|it| it.status().is_success())
-        {
-            return;
-        }
-    }
-}
-
-fn strike(world: &World, target: Target, loss: Loss, down: Duration) {
-    let node = resolve(world, target);
-    world.machines.strike(node, loss);
-    world.boot_later(node, down);
-}
-
-/// Random power cuts seldom hit the moment between an acknowledgement and the sync it rests on; this one aims at it.
-async fn power_loss_at_acknowledgement(world: &World, lasts: Duration) {
-    for node in nodes() {
-        world.machines.disk(node).set_manner(slow(400));
-    }
-    // Let what was under way be answered: the next acknowledgement rests on a slow sync.
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let machines = std::sync::Arc::downgrade(&world.machines);
-    world.machines.oracle.at_next_acknowledgement(Box::new(move || {
-        if let Some(machines) = machines.upgrade() {
-            machines.strike_all();
-        }
-    }));
-    tokio::time::sleep(lasts).await;
-    for node in nodes() {
-        world.machines.disk(node).set_manner(DiskManner::default());
-    }
-    world.machines.oracle.at_next_acknowledgement(Box::new(|| {}));
-    world.boot_all();
-}
-
-async fn during(world: &World, number: u64, rules: Vec<Rule>, lasts: Duration) {
-    world.machines.net.begin(number, rules);
-    tokio::time::sleep(lasts).await;
-    world.machines.net.end(number);
-}
-
-fn with_others(world: &World, target: Target, cut: impl Fn(Place, Place) -> Vec<Rule>) -> Vec<Rule> {
-    let node = resolve(world, target);
-    debug_assert_ne!(node, CLIENTS);
-    nodes().filter(|other| *other != node).flat_map(|other| cut(node, other)).collect()
-}
-
-fn slow(ms: u64) -> DiskManner {
-    DiskManner { sync: (Duration::from_millis(ms / 2), Duration::from_millis(ms)) }
-}
-
-fn resolve(world: &World, target: Target) -> Place {
-    let leader = world.machines.leader().unwrap_or(1);
-    match target {
-        Target::Leader => leader,
-        Target::Node(node) => node,
-        Target::Follower(which) => {
-            let others: Vec<Place> = nodes().filter(|node| *node != leader).collect();
-            others[usize::try_from(which).expect("a small number") % others.len()]
-        }
+    /// All others than a node.
+    fn others(&self, node: Place) -> impl Iterator<Item = Place> + use<> {
+        self.world.machines.net.nodes().filter(move |other| *other != node)
     }
 }

@@ -5,6 +5,9 @@
 //! watch meanwhile, the committed log ([`ledger`]) and the true table of [`processes`] included; the [`history`] of what clients
 //! were told is judged at the end. [`mutants`] are bugs planted to see that they are caught.
 
+pub mod corpus;
+pub mod coverage;
+pub mod determinism;
 pub mod disk;
 pub mod faults;
 mod guardian;
@@ -14,9 +17,13 @@ pub mod ledger;
 pub mod mutants;
 pub mod net;
 pub mod oracle;
+pub mod plan;
+pub mod probes;
 pub mod processes;
+pub mod report;
 pub mod requests;
 pub mod run;
+pub mod shrink;
 pub mod sweep;
 pub mod tally;
 pub mod trace;

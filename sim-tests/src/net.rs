@@ -8,6 +8,7 @@ mod rules;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, Weak},
     time::Duration,
 };
@@ -27,7 +28,7 @@ use tokio::{
 };
 
 use self::rules::Rules;
-pub use self::rules::{Place, Rule};
+pub use self::rules::{Latency, Place, Rule};
 use crate::{oracle::Oracle, trace::Trace};
 
 /// Where clients are.
@@ -56,6 +57,7 @@ pub enum NoResponse {
 
 /// The network of one world.
 pub struct Net {
+    nodes: u64,
     inner: Mutex<Inner>,
     posted: Notify,
     trace: Arc<Trace>,
@@ -104,11 +106,11 @@ enum Parcel {
 }
 
 impl Net {
-    /// A healthy network without nodes.
-    pub fn new(seed: u64, trace: Arc<Trace>, oracle: Arc<Oracle>) -> Arc<Self> {
+    /// A healthy network for so many nodes, none of which is there yet.
+    pub fn new(nodes: u64, latency: Latency, seed: u64, trace: Arc<Trace>, oracle: Arc<Oracle>) -> Arc<Self> {
         let inner = Inner {
             stations: BTreeMap::new(),
-            rules: Rules::default(),
+            rules: Rules::new(latency),
             rng: SmallRng::seed_from_u64(seed),
             parcels: BTreeMap::new(),
             in_order: BTreeMap::new(),
@@ -118,12 +120,18 @@ impl Net {
             next_call: 0,
         };
         Arc::new_cyclic(|itself| Self {
+            nodes,
             inner: Mutex::new(inner),
             posted: Notify::new(),
             trace,
             oracle,
             itself: Weak::clone(itself),
         })
+    }
+
+    /// The nodes of the world, up or down.
+    pub fn nodes(&self) -> RangeInclusive<Place> {
+        1..=self.nodes
     }
 
     /// Connects a new life of a node, which serves nothing yet, and gives it its end of the network.

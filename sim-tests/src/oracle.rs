@@ -11,6 +11,7 @@ use std::{
 use capstan_model::state::State;
 use capstan_node::guardian::protocol::End;
 use capstan_raft_store::{handle::View, witness::Content};
+use tokio::sync::Notify;
 
 use crate::{
     invariants::{self, Invariant},
@@ -106,6 +107,7 @@ pub struct Oracle {
     inner: Mutex<Inner>,
     /// What happens at the next acknowledged write, once.
     at_acknowledgement: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    violated: Notify,
 }
 
 struct Inner {
@@ -128,7 +130,12 @@ impl Oracle {
             tally: Tally::default(),
             counter: LogCounter::default(),
         };
-        Arc::new(Self { trace, inner: Mutex::new(inner), at_acknowledgement: Mutex::default() })
+        Arc::new(Self {
+            trace,
+            inner: Mutex::new(inner),
+            at_acknowledgement: Mutex::default(),
+            violated: Notify::new(),
+        })
     }
 
     /// Looks at something that was seen.
@@ -154,6 +161,7 @@ impl Oracle {
         for invariant in &mut inner.invariants {
             if let Err(found) = invariant.observe(observation) {
                 note(&mut inner.violations, &self.trace, invariant.name(), found);
+                self.violated.notify_one();
             }
         }
     }
@@ -182,6 +190,12 @@ impl Oracle {
     /// Notes that something did not hold.
     pub fn violated(&self, invariant: &str, found: String) {
         note(&mut self.lock().violations, &self.trace, invariant, found);
+        self.violated.notify_one();
+    }
+
+    /// Waits until something does not hold.
+    pub(crate) async fn first_violation(&self) {
+        self.violated.notified().await;
     }
 
     /// What did not hold so far, in the order it was noticed.

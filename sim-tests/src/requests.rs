@@ -14,14 +14,13 @@ use capstan_client::{
 };
 use http::{Method, Request, Response, StatusCode, header};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::{
     net::{Net, NoResponse, Place},
     oracle::Oracle,
-    world::nodes,
 };
 
 /// How long a client waits for a response: longer than a stop does for its end.
@@ -58,13 +57,16 @@ struct Kind {
 }
 
 /// How busy the clients are.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RequestLoad {
     /// How many clients there are.
     pub clients: u64,
     /// The longest pause between two calls of a client.
+    #[serde(with = "humantime_serde")]
     pub think_max: Duration,
     /// How long most processes run at the most.
+    #[serde(with = "humantime_serde")]
     pub run_max: Duration,
     /// How likely those of a request run for up to [`LONG_MAX`], so that crashes find them.
     pub long_odds: f64,
@@ -284,7 +286,7 @@ impl RequestClient {
         let key = (method != Method::GET).then(|| format!("{}-{}", self.id, self.requests.calls()));
         let mut is_open = false;
         for _ in 0..ATTEMPTS_MAX {
-            let node = self.rng.random_range(nodes());
+            let node = self.rng.random_range(self.requests.net.nodes());
             match self.attempt(node, request(&method, &path, key.as_deref(), body)).await {
                 Answer::Unknown => is_open = true,
                 Answer::NotDone => {}

@@ -1,4 +1,4 @@
-//! One run: a world from a seed, faults and clients, then peace, and the verdict.
+//! One run: a world from a plan, faults and clients, then peace, and the verdict.
 
 use std::{
     cell::RefCell,
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use capstan_raft_store::{runtime, timing::Timing, witness};
+use capstan_raft_store::{runtime, witness};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{
     runtime::{Builder, RngSeed},
@@ -17,78 +17,35 @@ use tokio::{
 };
 
 use crate::{
-    faults::{self, Planned},
+    faults,
     history::{self, Call, Outcome, linearizable},
+    net::Place,
     oracle::{Observation, Violation},
-    requests::{self, RequestLoad, Requests, verdict},
+    plan::{Heal, Plan},
+    probes::{Counting, Counts},
+    requests::{self, Requests, verdict},
     tally::Tally,
-    trace::{Trace, TraceSummary},
+    trace::{Event, Trace, TraceSummary},
     workload::{self, Load, Workload},
-    world::{Ground, Machines, World, nodes},
+    world::{Ground, Machines, World},
 };
 
-/// How long a healed cluster may take to serve writes through every node: five of its longest elections, and what a node needs to
-/// be admitted again.
-const HEALED_WITHIN: Duration = Duration::from_secs(10);
+/// How long a healed cluster may take to serve writes through every node, beside five of its longest elections: what a node needs to
+/// start and to be admitted again.
+const ADMITTED_WITHIN: Duration = Duration::from_secs(6);
 /// How long every request of a healed cluster may take to end. The longest has three jobs in a row with eight retries, and may
 /// wait for slots behind many others; what is stuck is stuck for ever.
 const SETTLED_WITHIN: Duration = Duration::from_secs(600);
 
-/// Everything a run follows from.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// What all choices follow from.
-    pub seed: u64,
-    /// How long things go wrong, in virtual time.
-    pub safety: Duration,
-    /// What goes wrong.
-    pub schedule: Vec<Planned>,
-    /// How busy the clients of variables are.
-    pub load: Load,
-    /// How busy the clients of requests are.
-    pub requests: RequestLoad,
-    /// What the specs that are drawn follow from.
-    pub specs_seed: u64,
-    /// The nodes' periods.
-    pub timing: Timing,
+/// What is kept of a run beside its verdict, and how it ends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
     /// Where every event is written, if anywhere.
     pub trace: Option<PathBuf>,
-}
-
-impl Plan {
-    /// The plan that a seed stands for.
-    pub fn from_seed(seed: u64) -> Self {
-        let mut rng = SmallRng::seed_from_u64(seed);
-        let safety = Duration::from_secs(40);
-        let load = Load {
-            clients: rng.random_range(2..=6),
-            keys: rng.random_range(1..=5),
-            think_max: Duration::from_millis(10 << rng.random_range(0..7)),
-        };
-        let requests = RequestLoad {
-            clients: if rng.random_bool(0.15) { 0 } else { rng.random_range(1..=4) },
-            think_max: Duration::from_millis(500 << rng.random_range(0..4)),
-            run_max: Duration::from_millis(50 << rng.random_range(0..7)),
-            long_odds: if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.1..0.6) },
-            slots: rng.random_range(2..=8),
-        };
-        let lease = Duration::from_millis(rng.random_range(1_000..=5_000));
-        let Timing { ack_age_max, kill, .. } = Timing::default();
-        let timing = Timing {
-            lease,
-            // The shortest that `Timing::check` allows, and up to a third longer.
-            owner_lost_after: (ack_age_max + lease + kill).mul_f64(1.1 / 0.9 * rng.random_range(1.001..1.3)),
-            snapshot_bytes: 1 << rng.random_range(9..17),
-            snapshot_every: Duration::from_secs(rng.random_range(3..60)),
-            // A follower that lags by more needs a snapshot.
-            log_kept: if rng.random_bool(0.6) { 0 } else { 1 << rng.random_range(2..9) },
-            ..Timing::default()
-        };
-        timing.check().expect("the periods are drawn so that they fit together");
-        let schedule = faults::schedule(rng.random(), safety);
-        let specs_seed = rng.random();
-        Self { seed, safety, schedule, load, requests, specs_seed, timing, trace: None }
-    }
+    /// Whether the report holds every event.
+    pub keeps_events: bool,
+    /// Whether the run ends at the first thing that does not hold.
+    pub ends_at_violation: bool,
 }
 
 /// What a run showed.
@@ -100,8 +57,12 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// Its events.
     pub trace: TraceSummary,
+    /// The events themselves, if they were to be kept.
+    pub events: Vec<Event>,
     /// What happened.
     pub tally: Tally,
+    /// How often each place was reached or disturbed.
+    pub counts: Counts,
     /// How many calls clients made.
     pub operations: u64,
     /// How many writes had an unknown outcome.
@@ -136,18 +97,28 @@ thread_local! {
 }
 
 /// Runs a plan to its end.
+pub fn run(plan: &Plan) -> Report {
+    run_as(plan, &Options::default())
+}
+
+/// Runs a plan.
 ///
 /// # Panics
 /// The trace file cannot be created.
-pub fn run(plan: &Plan) -> Report {
-    run_with(plan, |_, _| std::future::ready(()))
+pub fn run_as(plan: &Plan, options: &Options) -> Report {
+    run_story(plan, options, |_, _| std::future::ready(()))
 }
 
 /// Runs a plan with something of its own beside clients and faults, which must end before the peace does.
-///
-/// # Panics
-/// As [`run`].
 pub fn run_with<S, F>(plan: &Plan, scenario: S) -> Report
+where
+    S: FnOnce(World, Workload) -> F,
+    F: Future<Output = ()>,
+{
+    run_story(plan, &Options::default(), scenario)
+}
+
+fn run_story<S, F>(plan: &Plan, options: &Options, scenario: S) -> Report
 where
     S: FnOnce(World, Workload) -> F,
     F: Future<Output = ()>,
@@ -155,6 +126,7 @@ where
     catch_panics();
     PANICS.set(Some(Vec::new()));
     runtime::seed_thread(plan.seed);
+    let counting = Counting::start(plan.buggify);
     let tokio = Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
@@ -162,11 +134,13 @@ where
         .build()
         .expect("a runtime without IO needs nothing");
     let root = LocalSet::new();
-    let mut report = root.block_on(&tokio, one_run(plan.clone(), scenario));
+    let mut report = root.block_on(&tokio, one_run(plan, options, scenario));
     let escaped = {
         drop(root);
         tokio.metrics().num_alive_tasks()
     };
+    witness::tell(None);
+    report.counts = counting.end();
     let mut note = |invariant: &str, found: String| {
         let at_us = u64::try_from(report.virtual_time.as_micros()).expect("a run is shorter than an age");
         report.violations.push(Violation { at_us, invariant: invariant.to_owned(), found });
@@ -180,16 +154,22 @@ where
     report
 }
 
-async fn one_run<S, F>(plan: Plan, scenario: S) -> Report
+async fn one_run<S, F>(plan: &Plan, options: &Options, scenario: S) -> Report
 where
     S: FnOnce(World, Workload) -> F,
     F: Future<Output = ()>,
 {
     let start = Instant::now();
-    let trace = Arc::new(Trace::start(plan.trace.as_deref()).expect("the trace file can be created"));
+    let trace = Trace::start(options.trace.as_deref(), options.keeps_events);
+    let trace = Arc::new(trace.expect("the trace file can be created"));
     let mut rng = SmallRng::seed_from_u64(plan.seed ^ 0x5eed);
-    let specs = requests::specs::load(plan.specs_seed);
-    let ground = Ground { timing: plan.timing.clone(), specs, slots: plan.requests.slots };
+    let ground = Ground {
+        nodes: plan.nodes,
+        latency: plan.latency,
+        timing: plan.timing.clone(),
+        specs: requests::specs::load(plan.specs_seed),
+        slots: plan.requests.slots,
+    };
     let world = World::new(rng.random(), ground, Arc::clone(&trace));
     let (net, oracle) = (Arc::clone(&world.machines.net), Arc::clone(&world.machines.oracle));
     let workload = Workload::new(Arc::clone(&net), Arc::clone(&oracle), Arc::clone(&trace));
@@ -198,78 +178,123 @@ where
     witness::tell(Some(Box::new(move |node, index, entry| seen.applying(node, index, entry))));
     world.boot_all();
 
-    let mut clients: Vec<_> = (1..=plan.load.clients)
-        .map(|id| tokio::task::spawn_local(workload.client(id, rng.random()).run(plan.load.clone())))
-        .collect();
-    clients.extend(
-        (1..=plan.requests.clients)
-            .map(|id| tokio::task::spawn_local(requests.client(id, rng.random(), &plan.requests).run())),
-    );
-    let nemesis =
-        tokio::task::spawn_local(faults::carry_out(world.clone(), Arc::clone(&trace), plan.schedule.clone()));
-    let story = scenario(world.clone(), workload.clone());
-    tokio::join!(tokio::time::sleep(plan.safety), story);
-    nemesis.abort();
-
-    trace.event(0, "healed", &[], &[]);
-    faults::heal(&world);
-    let undraining = tokio::task::spawn_local(faults::keep_undrained(world.clone()));
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    for client in clients {
-        client.abort();
+    let stage =
+        Stage { plan, world: world.clone(), trace: Arc::clone(&trace), workload: workload.clone(), requests };
+    let playing = stage.play(rng, scenario);
+    if options.ends_at_violation {
+        tokio::select! {
+            () = playing => {}
+            () = oracle.first_violation() => {}
+        }
+    } else {
+        playing.await;
     }
-    demand_progress(&world, &workload, rng.random()).await;
-    read_everything(&workload, &plan.load, rng.random()).await;
-    settle(&world).await;
-    undraining.abort();
-    judge(&world, &workload, &requests);
 
     let history = workload.history();
     let unknown = history.iter().filter(|one| one.is_write() && one.outcome == Outcome::Unknown).count();
     world.end();
-    witness::tell(None);
     Report {
         seed: plan.seed,
         violations: oracle.violations(),
         trace: trace.summary(),
+        events: trace.take_events(),
         tally: oracle.tally(),
-        operations: history.len() as u64 + requests.calls(),
+        counts: Counts::new(),
+        operations: history.len() as u64 + stage.requests.calls(),
         unknown: unknown as u64,
         virtual_time: start.elapsed(),
     }
 }
 
-/// A healed cluster serves writes through every node.
-async fn demand_progress(world: &World, workload: &Workload, seed: u64) {
-    let start = Instant::now();
-    let mut client = workload.client(1_000, seed);
-    for node in nodes() {
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            let value = format!("progress-{node}-{attempt}").into();
-            let call = Call::Put { value, if_revision: None };
-            if matches!(client.call(node, "progress", call).await, Outcome::Put { .. }) {
-                break;
-            }
-            if start.elapsed() > HEALED_WITHIN {
-                let lives = world.machines.life_of(node).is_some();
-                let status = world.machines.handle(node).map(|handle| handle.status());
-                let found =
-                    format!("not through node {node} (up: {lives}) within {HEALED_WITHIN:?}: {status:?}");
-                return world.machines.oracle.violated("a healed cluster serves writes", found);
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
+/// Where one run takes place.
+struct Stage<'a> {
+    plan: &'a Plan,
+    world: World,
+    trace: Arc<Trace>,
+    workload: Workload,
+    requests: Requests,
 }
 
-/// Reads every key through every node, so that the history says what is there at the end.
-async fn read_everything(workload: &Workload, load: &Load, seed: u64) {
-    let mut client = workload.client(1_001, seed);
-    for number in 0..load.keys {
-        for node in nodes() {
-            client.call(node, &workload::key(number), Call::Get).await;
+impl Stage<'_> {
+    /// Faults and clients, peace, and the verdict.
+    async fn play<S, F>(&self, mut rng: SmallRng, scenario: S)
+    where
+        S: FnOnce(World, Workload) -> F,
+        F: Future<Output = ()>,
+    {
+        let Self { plan, world, trace, workload, requests } = self;
+        let mut clients: Vec<_> = (1..=plan.load.clients)
+            .map(|id| tokio::task::spawn_local(workload.client(id, rng.random()).run(plan.load.clone())))
+            .collect();
+        clients.extend(
+            (1..=plan.requests.clients)
+                .map(|id| tokio::task::spawn_local(requests.client(id, rng.random(), &plan.requests).run())),
+        );
+        let nemesis = tokio::task::spawn_local(faults::carry_out(
+            world.clone(),
+            Arc::clone(trace),
+            plan.schedule.clone(),
+        ));
+        let story = scenario(world.clone(), workload.clone());
+        tokio::join!(tokio::time::sleep(plan.safety), story);
+        nemesis.abort();
+
+        let mut undraining = None;
+        if plan.heal == Heal::CoreFirst {
+            let core = faults::heal_core(world, &mut rng);
+            trace.event(0, "core healed", &core, &[]);
+            undraining = Some(tokio::task::spawn_local(faults::keep_undrained(world.clone())));
+            self.demand_progress(&core, rng.random()).await;
+        }
+        trace.event(0, "healed", &[], &[]);
+        faults::heal(world);
+        let undraining =
+            undraining.unwrap_or_else(|| tokio::task::spawn_local(faults::keep_undrained(world.clone())));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        for client in clients {
+            client.abort();
+        }
+        self.demand_progress(&world.serving(), rng.random()).await;
+        self.read_everything(&plan.load, rng.random()).await;
+        settle(world).await;
+        undraining.abort();
+        judge(world, workload, requests);
+    }
+
+    /// A healed majority serves writes through each of its nodes.
+    async fn demand_progress(&self, healed: &[Place], seed: u64) {
+        let within = ADMITTED_WITHIN + 5 * self.plan.timing.election_max;
+        let machines = &self.world.machines;
+        let start = Instant::now();
+        let mut client = self.workload.client(1_000, seed);
+        for node in healed.iter().copied() {
+            let mut attempt = 0;
+            loop {
+                attempt += 1;
+                let value = format!("progress-{node}-{attempt}").into();
+                let call = Call::Put { value, if_revision: None };
+                if matches!(client.call(node, "progress", call).await, Outcome::Put { .. }) {
+                    break;
+                }
+                if start.elapsed() > within {
+                    let lives = machines.life_of(node).is_some();
+                    let status = machines.handle(node).map(|handle| handle.status());
+                    let found =
+                        format!("not through node {node} (up: {lives}) within {within:?}: {status:?}");
+                    return machines.oracle.violated("a healed cluster serves writes", found);
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+
+    /// Reads every key through every node, so that the history says what is there at the end.
+    async fn read_everything(&self, load: &Load, seed: u64) {
+        let mut client = self.workload.client(1_001, seed);
+        for number in 0..load.keys {
+            for node in self.world.serving() {
+                client.call(node, &workload::key(number), Call::Get).await;
+            }
         }
     }
 }
@@ -291,7 +316,8 @@ async fn settle(world: &World) {
 fn judge(world: &World, workload: &Workload, requests: &Requests) {
     let oracle = &world.machines.oracle;
     let history = workload.history();
-    let newest = nodes().filter_map(|node| world.machines.handle(node)).map(|handle| handle.view());
+    let newest =
+        world.machines.net.nodes().filter_map(|node| world.machines.handle(node)).map(|handle| handle.view());
     if let Some(view) = newest.max_by_key(capstan_raft_store::handle::View::index) {
         history::witness::check(&history, oracle, view.state());
         verdict::check(requests, oracle, &view);

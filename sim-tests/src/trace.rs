@@ -1,12 +1,15 @@
 //! What happened, as one rolling hash: equal seeds must give equal hashes.
 
 use std::{
+    fmt,
     fs::File,
     io::{self, BufWriter, Write},
     path::Path,
     sync::{Mutex, MutexGuard},
+    time::Duration,
 };
 
+use serde::Serialize;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -24,6 +27,32 @@ struct Inner {
     events: u64,
     hashes: Vec<u64>,
     file: Option<BufWriter<File>>,
+    kept: Option<Vec<Event>>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Event {
+    /// When, in microseconds of virtual time.
+    pub us: u64,
+    /// On which node; 0: beside all nodes.
+    pub node: u64,
+    /// What.
+    pub kind: String,
+    /// Which calls, lives, indexes or processes, as its kind has them.
+    pub ids: Vec<u64>,
+    /// Its text, or the hash of its bytes.
+    pub payload: String,
+}
+
+/// As a line for people.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { us, node, kind, ids, payload } = self;
+        let secs = Duration::from_micros(*us).as_secs_f64();
+        let who = if *node == 0 { "world ".to_owned() } else { format!("node {node}") };
+        write!(f, "{secs:>10.6} {who} {kind:<16} {ids:?} {payload}")
+    }
 }
 
 /// What is left of a run's events.
@@ -38,15 +67,21 @@ pub struct TraceSummary {
 }
 
 impl Trace {
-    /// Starts at the present virtual time; with a path, every event is also a line of that file.
+    /// Starts at the present virtual time; with a path, every event is also a line of that file, and all are kept on demand.
     ///
     /// # Errors
     /// The file cannot be created.
-    pub fn start(path: Option<&Path>) -> io::Result<Self> {
+    pub fn start(path: Option<&Path>, keeps_events: bool) -> io::Result<Self> {
         let file = path.map(File::create).transpose()?.map(BufWriter::new);
         Ok(Self {
             start: Instant::now(),
-            inner: Mutex::new(Inner { hash: 0, events: 0, hashes: Vec::new(), file }),
+            inner: Mutex::new(Inner {
+                hash: 0,
+                events: 0,
+                hashes: Vec::new(),
+                file,
+                kept: keeps_events.then(Vec::new),
+            }),
         })
     }
 
@@ -69,13 +104,11 @@ impl Trace {
         if inner.events.is_multiple_of(HASH_EVERY) {
             inner.hashes.push(hash);
         }
-        if let Some(file) = &mut inner.file {
-            let shown = xxh3_64_with_seed(payload, 0);
+        if inner.file.is_some() || inner.kept.is_some() {
             let text = std::str::from_utf8(payload).ok().filter(|text| text.chars().all(|c| !c.is_control()));
-            let payload = text.map_or_else(|| format!("{shown:016x}"), ToOwned::to_owned);
-            let line =
-                serde_json::json!({ "us": at, "node": node, "kind": kind, "ids": ids, "payload": payload });
-            writeln!(file, "{line}").expect("the trace file can be written");
+            let payload =
+                text.map_or_else(|| format!("{:016x}", xxh3_64_with_seed(payload, 0)), ToOwned::to_owned);
+            inner.keep(Event { us: at, node, kind: kind.to_owned(), ids: ids.to_vec(), payload });
         }
     }
 
@@ -88,7 +121,24 @@ impl Trace {
         TraceSummary { hash: inner.hash, events: inner.events, hashes: inner.hashes.clone() }
     }
 
+    /// The events that were kept.
+    pub fn take_events(&self) -> Vec<Event> {
+        self.lock().kept.take().unwrap_or_default()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("nothing panics while holding it")
+    }
+}
+
+impl Inner {
+    fn keep(&mut self, event: Event) {
+        if let Some(file) = &mut self.file {
+            let line = serde_json::to_string(&event).expect("events are serialisable");
+            writeln!(file, "{line}").expect("the trace file can be written");
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.push(event);
+        }
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use capstan_client::{IDEMPOTENCY_HEADER, INDEX_HEADER, cluster::VariablePut};
 use http::{Method, Request, Response, StatusCode, header};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     history::{Call, Operation, Outcome},
@@ -13,7 +14,6 @@ use crate::{
     net::{Net, NoResponse, Place},
     oracle::Oracle,
     trace::Trace,
-    world::nodes,
 };
 
 /// How long a client waits for a response: longer than a node does for an outcome.
@@ -22,13 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPTS_MAX: u32 = 4;
 
 /// How busy the clients are.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Load {
     /// How many clients there are.
     pub clients: u64,
     /// How many variables they share.
     pub keys: u64,
     /// The longest pause between two calls of a client.
+    #[serde(with = "humantime_serde")]
     pub think_max: Duration,
 }
 
@@ -99,7 +101,7 @@ impl Client {
             tokio::time::sleep(self.rng.random_range(Duration::ZERO..=load.think_max)).await;
             let key = key(self.rng.random_range(0..load.keys));
             let call = self.choose();
-            let node = self.rng.random_range(nodes());
+            let node = self.rng.random_range(self.workload.net.nodes());
             self.call(node, &key, call).await;
         }
     }
@@ -167,7 +169,7 @@ impl Client {
                 Err(NoResponse::Refused) => {}
                 Err(NoResponse::Silence) => is_open = true,
             }
-            node = self.rng.random_range(nodes());
+            node = self.rng.random_range(self.workload.net.nodes());
         }
         (if is_open { Outcome::Unknown } else { Outcome::NotDone }, 0)
     }

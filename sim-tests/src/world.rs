@@ -1,4 +1,4 @@
-//! Three real nodes on one thread in virtual time, each in a task set of its own that a crash drops.
+//! Real nodes on one thread in virtual time, each in a task set of its own that a crash drops.
 //!
 //! [`Machines`] is the part that may be struck from inside a node (its storage fails, or a fault waits for an acknowledgement): it
 //! freezes disk and network at once. The task set is dropped afterwards by [`World`]: destructors run then, and change
@@ -33,19 +33,11 @@ use self::{clock::SimClock, host::Host};
 use crate::{
     disk::{Loss, SimDisk},
     guardian::{self, Guardian, Post},
-    net::{Net, Place},
+    net::{Latency, Net, Place},
     oracle::Oracle,
     processes::Processes,
     trace::Trace,
 };
-
-/// How many nodes a world has.
-pub const NODES: u64 = 3;
-
-/// Its nodes.
-pub fn nodes() -> std::ops::RangeInclusive<Place> {
-    1..=NODES
-}
 
 /// What belongs to machines and not to the processes on them.
 pub struct Machines {
@@ -62,6 +54,10 @@ pub struct Machines {
     lives: Mutex<BTreeMap<Place, u64>>,
     /// Nodes that may stop by themselves and start again: their disk is to fail, or they were declared lost.
     to_start_again: Mutex<BTreeSet<Place>>,
+    /// Nodes that nobody starts.
+    kept_down: Mutex<BTreeSet<Place>>,
+    /// Nodes whose data is damaged for good: they refuse to start, and there is nothing to heal.
+    retired: Mutex<BTreeSet<Place>>,
     handles: Mutex<BTreeMap<Place, ClusterHandle>>,
     /// What runs on them, in truth.
     pub processes: Arc<Processes>,
@@ -96,7 +92,7 @@ impl Machines {
 
     /// Cuts the power of all.
     pub fn strike_all(&self) {
-        for node in nodes() {
+        for node in self.net.nodes() {
             self.strike(node, Loss::Power);
         }
     }
@@ -146,6 +142,16 @@ impl Machines {
         leaders.max().map(|(_, node)| node)
     }
 
+    /// Says that a node's data is damaged for good: it may stop because of it, and refuse to start.
+    pub fn retire(&self, node: Place) {
+        self.retired.lock().expect("nothing panics while holding it").insert(node);
+    }
+
+    /// Whether a node's data is damaged for good.
+    pub fn is_retired(&self, node: Place) -> bool {
+        self.retired.lock().expect("nothing panics while holding it").contains(&node)
+    }
+
     fn is_to_start_again(&self, node: Place) -> bool {
         self.to_start_again.lock().expect("nothing panics while holding it").contains(&node)
     }
@@ -165,6 +171,10 @@ pub struct World {
 /// What all nodes of a world are configured with.
 #[derive(Clone)]
 pub struct Ground {
+    /// How many nodes there are.
+    pub nodes: u64,
+    /// How long their messages take.
+    pub latency: Latency,
     /// Their periods.
     pub timing: Timing,
     /// Their request specs.
@@ -178,7 +188,9 @@ impl World {
     pub fn new(seed: u64, ground: Ground, trace: Arc<Trace>) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let oracle = Oracle::new(Arc::clone(&trace));
-        let net = Net::new(rng.random(), Arc::clone(&trace), Arc::clone(&oracle));
+        let net =
+            Net::new(ground.nodes, ground.latency, rng.random(), Arc::clone(&trace), Arc::clone(&oracle));
+        let nodes = || net.nodes();
         let machines = Arc::new(Machines {
             net: Arc::clone(&net),
             oracle: Arc::clone(&oracle),
@@ -188,6 +200,8 @@ impl World {
             clocks: nodes().map(|node| (node, Arc::default())).collect(),
             lives: Mutex::default(),
             to_start_again: Mutex::default(),
+            kept_down: Mutex::default(),
+            retired: Mutex::default(),
             handles: Mutex::default(),
             processes: Arc::new(Processes::new(Arc::clone(&trace), Arc::clone(&oracle))),
             guardians: Mutex::default(),
@@ -208,7 +222,9 @@ impl World {
 
     /// Starts a new life of a node that is down.
     pub fn boot(&self, node: Place) {
-        if self.machines.life_of(node).is_some() {
+        let is_kept_down =
+            self.machines.kept_down.lock().expect("nothing panics while holding it").contains(&node);
+        if is_kept_down || self.machines.life_of(node).is_some() {
             return;
         }
         self.bury_dead();
@@ -260,9 +276,30 @@ impl World {
         let _ = peace.wait_for(|is_peace| *is_peace).await;
     }
 
+    /// Stops a node, and lets nobody start it until all are released.
+    pub(crate) fn keep_down(&self, node: Place) {
+        self.machines.kept_down.lock().expect("nothing panics while holding it").insert(node);
+        self.machines.strike(node, Loss::Process);
+    }
+
+    /// Nodes that were kept down may be started again.
+    pub(crate) fn release(&self) {
+        self.machines.kept_down.lock().expect("nothing panics while holding it").clear();
+    }
+
+    /// The nodes that can be healed.
+    pub fn serving(&self) -> Vec<Place> {
+        self.machines.net.nodes().filter(|node| !self.machines.is_retired(*node)).collect()
+    }
+
+    /// The periods of its nodes.
+    pub fn timing(&self) -> &Timing {
+        &self.ground.timing
+    }
+
     /// Starts all that are down.
     pub fn boot_all(&self) {
-        nodes().for_each(|node| self.boot(node));
+        self.machines.net.nodes().for_each(|node| self.boot(node));
     }
 
     /// Starts a node after a while, if it is down then.
@@ -286,7 +323,7 @@ impl World {
 
     /// Ends every node, as at the end of a run.
     pub fn end(&self) {
-        for node in nodes() {
+        for node in self.machines.net.nodes() {
             self.machines.strike(node, Loss::Process);
         }
         self.bury_dead();

@@ -1,6 +1,6 @@
 //! One seed, one run: without this nothing that fails could be looked at again.
 
-use capstan_sim_tests::run::{Plan, run};
+use capstan_sim_tests::{plan::Plan, run::run};
 
 #[test]
 fn the_same_seed_gives_the_same_events() {

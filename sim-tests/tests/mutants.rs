@@ -6,7 +6,7 @@ use capstan_sim_tests::{
 };
 
 fn caught(mutant: Mutant, count: u64) -> usize {
-    sweep(&Sweep { from: 1, count, jobs: 2, mutant: Some(mutant) }, |_| {}).failed.len()
+    sweep(&Sweep { from: 1, count, jobs: 2, budget: None, mutant: Some(mutant) }, |_| {}).failed.len()
 }
 
 #[test]

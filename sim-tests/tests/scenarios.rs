@@ -7,11 +7,13 @@ use capstan_raft_store::timing::Timing;
 use capstan_sim_tests::{
     disk::Loss,
     history::{Call, Outcome},
-    net::{CLIENTS, Place, Rule},
+    net::{CLIENTS, Latency, Place, Rule},
+    plan::{Heal, Plan},
+    probes::Buggify,
     requests::{RequestLoad, Requests},
-    run::{Plan, Report, run_with},
+    run::{Report, run_with},
     workload::{Load, Workload},
-    world::{World, nodes},
+    world::World,
 };
 
 /// Nothing happens by itself.
@@ -19,7 +21,18 @@ fn quiet(seed: u64) -> Plan {
     let load = Load { clients: 0, keys: 1, think_max: Duration::from_secs(1) };
     let plan = Plan::from_seed(seed);
     let requests = RequestLoad { clients: 0, slots: 4, ..plan.requests };
-    Plan { schedule: Vec::new(), load, requests, timing: Timing::default(), ..plan }
+    Plan {
+        nodes: 3,
+        safety: Duration::from_secs(20),
+        heal: Heal::All,
+        latency: Latency::Lan,
+        load,
+        requests,
+        timing: Timing::default(),
+        buggify: Buggify::Off,
+        schedule: Vec::new(),
+        ..plan
+    }
 }
 
 fn put(value: impl Into<bytes::Bytes>) -> Call {
@@ -53,7 +66,7 @@ fn a_leader_cut_off_with_writes_under_way_loses_none_that_was_acknowledged() {
         let old = leader(&world).await;
         let mut client = workload.client(1, 1).always_with_key();
         assert!(matches!(client.call(old, "key-0", put("before")).await, Outcome::Put { .. }));
-        let others: Vec<Place> = nodes().filter(|node| *node != old).collect();
+        let others: Vec<Place> = world.machines.net.nodes().filter(|node| *node != old).collect();
         let cuts = others.iter().flat_map(|other| [Rule::Cut(old, *other), Rule::Cut(*other, old)]).collect();
         world.machines.net.begin(1, cuts);
         let stranded = tokio::task::spawn_local({
@@ -79,7 +92,7 @@ fn a_follower_that_was_away_for_long_returns_by_a_snapshot() {
     plan.timing.snapshot_bytes = 4 * 1024;
     let report = run_with(&plan, |world: World, workload: Workload| async move {
         let leads = leader(&world).await;
-        let away = nodes().find(|node| *node != leads).expect("there are three");
+        let away = world.machines.net.nodes().find(|node| *node != leads).expect("there are three");
         let mut client = workload.client(1, 1);
         assert!(matches!(client.call(leads, "key-0", put("first")).await, Outcome::Put { .. }));
         world.machines.strike(away, Loss::Power);
@@ -124,13 +137,13 @@ async fn one_process_on_each_node(world: &World, plan: &Plan, runs: Duration) {
     let (net, oracle) = (Arc::clone(&world.machines.net), Arc::clone(&world.machines.oracle));
     let mut client = Requests::new(net, oracle).client(1, 1, &plan.requests);
     // A node is chosen by its free slots, once it has joined.
-    let joined = || world.machines.oracle.committed_state().nodes.len() == nodes().count();
+    let joined = || world.machines.oracle.committed_state().nodes.len() == world.machines.net.nodes().count();
     until(joined).await;
-    for _ in nodes() {
+    for _ in world.machines.net.nodes() {
         assert!(client.ask("once", "work", runs, 0).await.is_some());
     }
     let has_one = |node| world.machines.processes.running().iter().any(|process| process.node == node);
-    until(|| nodes().all(has_one)).await;
+    until(|| world.machines.net.nodes().all(has_one)).await;
 }
 
 #[test]
@@ -160,7 +173,7 @@ fn a_node_that_nobody_hears_runs_nothing_past_its_lease() {
     let report = run_with(&plan.clone(), |world: World, _: Workload| async move {
         one_process_on_each_node(&world, &plan, Duration::from_secs(20)).await;
         let away = leader(&world).await;
-        let others: Vec<Place> = nodes().filter(|node| *node != away).collect();
+        let others: Vec<Place> = world.machines.net.nodes().filter(|node| *node != away).collect();
         let cuts =
             others.iter().flat_map(|other| [Rule::Cut(away, *other), Rule::Cut(*other, away)]).collect();
         world.machines.net.begin(1, cuts);

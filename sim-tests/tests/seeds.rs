@@ -1,6 +1,6 @@
 //! Seeds that once failed, and a run in which nothing goes wrong.
 
-use capstan_sim_tests::run::{Plan, run};
+use capstan_sim_tests::{plan::Plan, run::run};
 
 /// 2, 6 and 23: a power cut in the middle of removing an old snapshot left a folder that kept the node from starting.
 /// 8: a heartbeat that came while the loss of its sender was being committed renewed the lease, and the lost life started a job.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use rand::{RngExt, rngs::SmallRng};
+use serde::{Deserialize, Serialize};
 
 /// A node, or 0 for the clients.
 pub type Place = u64;
@@ -21,8 +22,9 @@ pub enum Rule {
 }
 
 /// All that is wrong now, by the number of the fault that caused it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rules {
+    latency: Latency,
     active: BTreeMap<u64, Vec<Rule>>,
 }
 
@@ -33,10 +35,43 @@ pub(super) struct Fate {
     pub(super) takes: Duration,
 }
 
-/// The longest a message takes in a healthy network.
-const HEALTHY_MAX: Duration = Duration::from_millis(2);
+/// How long messages take when nothing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Latency {
+    /// Up to 2 ms.
+    #[default]
+    Lan,
+    /// 10 to 40 ms.
+    Wan,
+    /// As in a local network, but one message in a hundred takes up to 100 ms.
+    Spiky,
+}
+
+impl Latency {
+    /// The longest.
+    pub fn most(self) -> Duration {
+        Duration::from_millis(match self {
+            Self::Lan => 2,
+            Self::Wan => 40,
+            Self::Spiky => 100,
+        })
+    }
+
+    fn draw(self, rng: &mut SmallRng) -> Duration {
+        match self {
+            Self::Lan => rng.random_range(Duration::ZERO..=self.most()),
+            Self::Wan => rng.random_range(Duration::from_millis(10)..=self.most()),
+            Self::Spiky if rng.random_bool(0.01) => rng.random_range(Duration::ZERO..=self.most()),
+            Self::Spiky => rng.random_range(Duration::ZERO..=Self::Lan.most()),
+        }
+    }
+}
 
 impl Rules {
+    pub(super) fn new(latency: Latency) -> Self {
+        Self { latency, active: BTreeMap::new() }
+    }
+
     pub(super) fn begin(&mut self, fault: u64, rules: Vec<Rule>) {
         self.active.insert(fault, rules);
     }
@@ -55,7 +90,7 @@ impl Rules {
 
     /// Decides on a message. Draws as often whatever it decides, so that a rule more changes little else.
     pub(super) fn decide(&self, from: Place, to: Place, rng: &mut SmallRng) -> Fate {
-        let mut fate = Fate { copies: 1, takes: rng.random_range(Duration::ZERO..=HEALTHY_MAX) };
+        let mut fate = Fate { copies: 1, takes: self.latency.draw(rng) };
         let mut is_lost = false;
         for rule in self.all() {
             match rule {

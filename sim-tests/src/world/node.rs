@@ -30,7 +30,6 @@ use tokio::sync::mpsc;
 use super::{
     Ground, Machines,
     clock::{SimClock, SimEntropy},
-    nodes,
 };
 use crate::{
     disk::Loss,
@@ -70,7 +69,7 @@ impl Life {
             slots: self.ground.slots,
             job_types: job_types.names().map(Into::into).collect(),
         };
-        let voters = nodes().map(NodeId).collect();
+        let voters = self.machines.net.nodes().map(NodeId).collect();
         let options = Options { node: NodeId(self.node), voters, facts, timing: self.ground.timing.clone() };
         let Started { handle, peers } = match cluster::start(options, parts).await {
             Ok(started) => started,
@@ -128,13 +127,13 @@ impl Life {
 }
 
 impl Machines {
-    /// A node has stopped by itself, which it may only if its disk was made to fail.
+    /// A node has stopped by itself, which it may only if its disk was made to fail, or damaged.
     fn stopped(&self, node: Place, life: u64, invariant: &str, reason: &str) {
         if !self.lives(node, life) {
             return;
         }
         self.trace.event(node, "stopped", &[], &[]);
-        if !self.is_to_start_again(node) {
+        if !self.is_to_start_again(node) && !self.is_retired(node) {
             self.oracle.violated(invariant, format!("node {node}: {reason}"));
         }
         self.strike(node, Loss::Process);

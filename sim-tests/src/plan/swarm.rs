@@ -1,0 +1,105 @@
+//! Draws plans. Runs differ in more than their choices: each leaves out some kinds of calls and faults and has much of others, for what is
+//! never drawn together is never seen together.
+
+use std::time::Duration;
+
+use capstan_raft_store::timing::Timing;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+
+use super::{Heal, Plan};
+use crate::{
+    faults::{self, Swarm},
+    net::Latency,
+    probes::Buggify,
+    requests::RequestLoad,
+    workload::Load,
+};
+
+pub(super) fn draw(seed: u64) -> Plan {
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let nodes = match rng.random_range(0..100) {
+        0..5 => 1,
+        5..65 => 3,
+        65..95 => 5,
+        _ => 7,
+    };
+    let safety = Duration::from_secs_f64(log_uniform(&mut rng, 20.0, 120.0).round());
+    let heal = if rng.random_bool(0.5) { Heal::All } else { Heal::CoreFirst };
+    let latency = match rng.random_range(0..10) {
+        0..7 => Latency::Lan,
+        7..9 => Latency::Wan,
+        _ => Latency::Spiky,
+    };
+    let timing = timing(&mut rng, latency);
+    let is_faultless = rng.random_bool(0.1);
+    let buggify =
+        if is_faultless || rng.random_bool(0.3) { Buggify::Off } else { Buggify::Seeded(rng.random()) };
+    let swarm = Swarm { seed: rng.random(), time: safety, nodes, timing: timing.clone() };
+    let schedule = if is_faultless { Vec::new() } else { faults::schedule(&swarm) };
+    Plan {
+        seed,
+        nodes,
+        safety,
+        heal,
+        latency,
+        load: load(&mut rng),
+        requests: requests(&mut rng),
+        specs_seed: rng.random(),
+        timing,
+        buggify,
+        schedule,
+    }
+}
+
+fn load(rng: &mut SmallRng) -> Load {
+    Load {
+        clients: rng.random_range(2..=6),
+        keys: rng.random_range(1..=5),
+        think_max: Duration::from_millis(10 << rng.random_range(0..7)),
+    }
+}
+
+fn requests(rng: &mut SmallRng) -> RequestLoad {
+    RequestLoad {
+        clients: if rng.random_bool(0.15) { 0 } else { rng.random_range(1..=4) },
+        think_max: Duration::from_millis(500 << rng.random_range(0..4)),
+        run_max: Duration::from_millis(50 << rng.random_range(0..7)),
+        long_odds: if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.1..0.6) },
+        slots: rng.random_range(2..=8),
+    }
+}
+
+/// Half of the runs have the periods that nodes have unless told otherwise.
+fn timing(rng: &mut SmallRng, latency: Latency) -> Timing {
+    let mut timing = Timing::default();
+    if latency != Latency::Lan || rng.random_bool(0.5) {
+        let heartbeat = match latency {
+            Latency::Lan => log_uniform(rng, 0.05, 0.5),
+            Latency::Wan | Latency::Spiky => log_uniform(rng, 0.2, 0.5),
+        };
+        let millis = |secs: f64| Duration::from_millis((secs * 1_000.0).round() as u64);
+        timing.raft_heartbeat = millis(heartbeat);
+        timing.election_min = millis(heartbeat * rng.random_range(2.0..3.0));
+        timing.election_max = millis(heartbeat * rng.random_range(4.0..10.0));
+        timing.ack_age_max = millis(heartbeat * rng.random_range(5.0..6.0));
+        timing.node_heartbeat = millis(rng.random_range(0.2..0.8));
+    }
+    // A heartbeat, its answer, and another one that replaces a lost one fit into a lease.
+    let lease_least = 3 * (timing.node_heartbeat + latency.most());
+    timing.lease = lease_least + Duration::from_millis(rng.random_range(0..=4_000));
+    // The shortest that `Timing::check` allows, and up to a third longer.
+    let needed =
+        (timing.ack_age_max + timing.lease + timing.kill).mul_f64(1.1 / 0.9 * rng.random_range(1.001..1.3));
+    timing.owner_lost_after = Duration::from_millis(needed.as_millis() as u64 + 1);
+    timing.snapshot_bytes = 1 << rng.random_range(9..17);
+    timing.snapshot_every = Duration::from_secs(rng.random_range(3..60));
+    // A follower that lags by more needs a snapshot.
+    timing.log_kept = if rng.random_bool(0.6) { 0 } else { 1 << rng.random_range(2..9) };
+    timing.check().expect("the periods are drawn so that they fit together");
+    timing
+}
+
+/// As likely between 1 and 2 as between 10 and 20.
+fn log_uniform(rng: &mut SmallRng, least: f64, most: f64) -> f64 {
+    rng.random_range(least.ln()..most.ln()).exp()
+}
