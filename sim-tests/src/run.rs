@@ -33,6 +33,10 @@ use crate::{
 /// How long a healed cluster may take to serve writes through every node, beside five of its longest elections: what a node needs to
 /// start and to be admitted again.
 const ADMITTED_WITHIN: Duration = Duration::from_secs(6);
+/// The clients of the run itself: who demands progress of a core, and of all, and who reads in the end.
+const CORE_CHECKER: u64 = 1_000;
+const CHECKER: u64 = 1_001;
+const READER: u64 = 1_002;
 /// How long every request of a healed cluster may take to end. The longest has three jobs in a row with eight retries, and may
 /// wait for slots behind many others; what is stuck is stuck for ever.
 const SETTLED_WITHIN: Duration = Duration::from_secs(600);
@@ -71,10 +75,10 @@ pub struct Report {
     pub virtual_time: Duration,
 }
 
-/// A summary in one line, and before it each violation as a paragraph.
+/// A summary in one line, and before it the first violations, a paragraph each.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Violation { at_us, invariant, found } in &self.violations {
+        for Violation { at_us, invariant, found } in self.violations.iter().take(VIOLATIONS_SHOWN) {
             writeln!(f, "at {:?}, not so: {invariant}\n  {found}", Duration::from_micros(*at_us))?;
         }
         write!(
@@ -91,6 +95,9 @@ impl fmt::Display for Report {
         )
     }
 }
+
+/// What comes after the first few follows from them.
+const VIOLATIONS_SHOWN: usize = 3;
 
 thread_local! {
     static PANICS: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
@@ -244,7 +251,7 @@ impl Stage<'_> {
             let core = faults::heal_core(world, &mut rng);
             trace.event(0, "core healed", &core, &[]);
             undraining = Some(tokio::task::spawn_local(faults::keep_undrained(world.clone())));
-            self.demand_progress(&core, rng.random()).await;
+            self.demand_progress(&core, CORE_CHECKER, rng.random()).await;
         }
         trace.event(0, "healed", &[], &[]);
         faults::heal(world);
@@ -254,7 +261,7 @@ impl Stage<'_> {
         for client in clients {
             client.abort();
         }
-        self.demand_progress(&world.serving(), rng.random()).await;
+        self.demand_progress(&world.serving(), CHECKER, rng.random()).await;
         self.read_everything(&plan.load, rng.random()).await;
         settle(world).await;
         undraining.abort();
@@ -262,16 +269,16 @@ impl Stage<'_> {
     }
 
     /// A healed majority serves writes through each of its nodes.
-    async fn demand_progress(&self, healed: &[Place], seed: u64) {
+    async fn demand_progress(&self, healed: &[Place], as_client: u64, seed: u64) {
         let within = ADMITTED_WITHIN + 5 * self.plan.timing.election_max;
         let machines = &self.world.machines;
         let start = Instant::now();
-        let mut client = self.workload.client(1_000, seed);
+        let mut client = self.workload.client(as_client, seed);
         for node in healed.iter().copied() {
             let mut attempt = 0;
             loop {
                 attempt += 1;
-                let value = format!("progress-{node}-{attempt}").into();
+                let value = format!("progress-{as_client}-{node}-{attempt}").into();
                 let call = Call::Put { value, if_revision: None };
                 if matches!(client.call(node, "progress", call).await, Outcome::Put { .. }) {
                     break;
@@ -290,7 +297,7 @@ impl Stage<'_> {
 
     /// Reads every key through every node, so that the history says what is there at the end.
     async fn read_everything(&self, load: &Load, seed: u64) {
-        let mut client = self.workload.client(1_001, seed);
+        let mut client = self.workload.client(READER, seed);
         for number in 0..load.keys {
             for node in self.world.serving() {
                 client.call(node, &workload::key(number), Call::Get).await;
