@@ -190,8 +190,10 @@ where
     let playing = stage.play(rng, scenario);
     if options.ends_at_violation {
         tokio::select! {
-            () = playing => {}
+            // A random choice would be a draw from the run's own generator.
+            biased;
             () = oracle.first_violation() => {}
+            () = playing => {}
         }
     } else {
         playing.await;
