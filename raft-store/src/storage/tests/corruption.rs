@@ -1,61 +1,192 @@
-//! Damage to a closed directory is found when it is opened, or makes no difference.
+//! Damage to a closed directory is found when it is opened, or makes no difference, or has taken what nobody could know was there.
+//!
+//! The last is the end of a write-ahead log. A record that cannot be read there looks like one that a power cut has torn, so what
+//! follows is dropped: entries are missed only up to where the state has noted that they were flushed, or what a snapshot holds.
+//! Everything that is there after an opening must be what was written, without a gap.
 
-use std::path::PathBuf;
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use rand::{Rng, SeedableRng, rngs::SmallRng};
+use capstan_model::state::State;
+use openraft::storage::RaftLogStorage;
+use rand::{Rng, RngExt, SeedableRng, rngs::SmallRng};
 
-use super::harness::{Directory, history, log_id, put};
-use crate::type_config::LogId;
+use super::{
+    found::{Found, found},
+    harness::{Directory, history, log_id, put, vote},
+    writer::apply_to,
+};
+use crate::{storage::Opened, type_config::LogId};
 
-/// How many places are damaged, one directory each.
-const ROUNDS: u64 = 60;
+const DAMAGES: &str = "CAPSTAN_DAMAGES";
+/// How many directories are damaged in each way when the test is not told.
+const DAMAGES_DEFAULT: u64 = 25;
+/// The last entry that was applied, and the last one in the log.
+const APPLIED: u64 = 12;
+const LAST: u64 = 14;
 
-fn files(folder: PathBuf) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(files(path));
-        } else if path.metadata().unwrap().len() > 0 {
-            found.push(path);
+/// What happens to one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Damage {
+    /// One bit is another one.
+    Flip,
+    /// A sector of 512 bytes holds zeros.
+    ZeroedSector,
+    /// A sector of 512 bytes holds anything.
+    RandomSector,
+    /// The end is cut off.
+    TornTail,
+    /// It is gone.
+    Lost,
+    /// It is as it was when a copy was made, earlier.
+    Stale,
+}
+
+const ALL: [Damage; 6] =
+    [Damage::Flip, Damage::ZeroedSector, Damage::RandomSector, Damage::TornTail, Damage::Lost, Damage::Stale];
+
+/// A directory with all that there can be in one, and an earlier copy of it.
+pub(super) struct Template {
+    pub(super) old: Directory,
+    pub(super) new: Directory,
+    /// What is found in the new one.
+    pub(super) expected: Found,
+}
+
+impl Template {
+    pub(super) async fn new() -> Self {
+        let new = Directory::new();
+        let mut opened = new.open().await;
+        opened.commit(history(6)).await;
+        opened.snapshot().await;
+        opened.log.save_vote(&vote(1)).await.unwrap();
+        drop(opened);
+        // An opening writes what is in the write-ahead log to table files, so that there is either kind of file.
+        drop(new.open().await);
+        let old = new.copy();
+        let mut opened = new.open().await;
+        opened.commit((7..=10).map(|index| put(1, index)).collect()).await;
+        opened.snapshot().await;
+        opened.log.purge(log_id(1, 4)).await.unwrap();
+        opened.log.save_vote(&vote(2)).await.unwrap();
+        opened.append((11..=LAST).map(|index| put(1, index)).collect()).await;
+        opened.apply((11..=APPLIED).map(|index| put(1, index)).collect()).await;
+        drop(opened);
+        let expected = found(&mut new.copy().open().await).await;
+        assert_eq!((expected.log.term, expected.log.last()), (2, Some(log_id(1, LAST))));
+        assert_eq!(expected.applied, Some(log_id(1, APPLIED)));
+        Self { old, new, expected }
+    }
+
+    /// Whether what was found may be: a prefix of what was written, not shorter than what was noted.
+    pub(super) async fn judge(&self, opened: &mut Opened) -> Result<Outcome, String> {
+        let found = found(opened).await;
+        let must = |holds: bool, what: &str| if holds { Ok(()) } else { Err(format!("{what}: {found:?}")) };
+        let applied = found.applied.map_or(0, |id| id.index());
+        let purged = found.log.purged.map_or(0, |id| id.index());
+        must(found.applied <= self.expected.applied, "the state is at an entry that was not applied")?;
+        must(opened.machine.view().state().checksum() == checksum_at(applied), "the state is another one")?;
+        must(found.log.term == 2, "the vote is another one")?;
+        let rest = purged + 1..=found.log.last().map_or(0, |id| id.index());
+        must(
+            found.log.entries == rest.map(|index| log_id(1, index)).collect::<Vec<LogId>>(),
+            "the log is another one",
+        )?;
+        must(found.log.last() >= self.expected.applied, "entries that were noted as flushed are gone")?;
+        must(found.log.last() <= self.expected.log.last(), "the log holds what was never written")?;
+        must(purged <= applied, "the log was purged past the state")?;
+        Ok(if found == self.expected { Outcome::Same } else { Outcome::Shorter })
+    }
+}
+
+fn checksum_at(applied: u64) -> u128 {
+    let mut state = State::default();
+    history(applied).iter().for_each(|entry| apply_to(&mut state, entry));
+    state.checksum()
+}
+
+/// How an opening may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Outcome {
+    Refused,
+    Same,
+    /// The end of a write-ahead log was taken for torn.
+    Shorter,
+}
+
+fn files(root: &Path) -> Vec<PathBuf> {
+    fn add(root: &Path, folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                add(root, &path, found);
+            } else if path.metadata().unwrap().len() > 0 {
+                found.push(path.strip_prefix(root).unwrap().to_owned());
+            }
         }
     }
+    let mut found = Vec::new();
+    add(root, root, &mut found);
     found.sort();
     found
 }
 
+/// Damages one file; gives what was done to which.
+fn damage(damage: Damage, template: &Template, directory: &Directory, random: &mut SmallRng) -> String {
+    let mut candidates = files(directory.path());
+    if damage == Damage::Stale {
+        let read = |directory: &Directory, file: &PathBuf| std::fs::read(directory.path().join(file)).ok();
+        candidates.retain(|file| {
+            let old = read(&template.old, file);
+            old.is_some() && old != read(directory, file)
+        });
+    }
+    let file = &candidates[random.random_range(0..candidates.len())];
+    let path = directory.path().join(file);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = random.random_range(0..bytes.len());
+    let sector = at / 512 * 512..bytes.len().min((at / 512 + 1) * 512);
+    match damage {
+        Damage::Flip => bytes[at] ^= 1 << random.random_range(0..8),
+        Damage::ZeroedSector => bytes[sector].fill(0),
+        Damage::RandomSector => random.fill_bytes(&mut bytes[sector]),
+        Damage::TornTail => bytes.truncate(at),
+        Damage::Stale => bytes = std::fs::read(template.old.path().join(file)).unwrap(),
+        Damage::Lost => {
+            std::fs::remove_file(&path).unwrap();
+            return format!("{damage:?} {}", file.display());
+        }
+    }
+    std::fs::write(&path, bytes).unwrap();
+    format!("{damage:?} at {at} of {}", file.display())
+}
+
 #[tokio::test]
-async fn a_flipped_bit_is_found_or_harmless() {
-    let template = Directory::new();
-    let mut opened = template.open().await;
-    opened.commit(history(8)).await;
-    opened.snapshot().await;
-    opened.commit(vec![put(1, 9), put(1, 10)]).await;
-    let checksum = opened.machine.view().state().checksum();
-    drop(opened);
-    // A second opening writes the log's entries to a table file, so that both kinds of file are there.
-    drop(template.open().await);
-
-    let mut refused = 0;
-    for seed in 0..ROUNDS {
-        let directory = template.copy();
-        let mut random = SmallRng::seed_from_u64(seed);
-        let files = files(directory.path().to_owned());
-        let file = &files[random.next_u64() as usize % files.len()];
-        let mut bytes = std::fs::read(file).unwrap();
-        let at = random.next_u64() as usize % bytes.len();
-        bytes[at] ^= 1 << (random.next_u64() % 8);
-        std::fs::write(file, bytes).unwrap();
-        let place = format!("seed {seed}: byte {at} of {}", file.display());
-
-        match directory.try_open().await {
-            Err(_) => refused += 1,
-            Ok(mut opened) => {
-                assert_eq!(opened.machine.applied(), Some(log_id(1, 10)), "{place}");
-                assert_eq!(opened.machine.view().state().checksum(), checksum, "{place}");
-                assert!(opened.log_ids().await.iter().map(LogId::index).eq(1..=10), "{place}");
+async fn damage_is_found_or_harmless() {
+    let count = std::env::var(DAMAGES).map_or(DAMAGES_DEFAULT, |count| count.parse().expect("a number"));
+    let template = Template::new().await;
+    let mut outcomes: BTreeMap<(Damage, Outcome), u64> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for kind in ALL {
+        for seed in 0..count {
+            let directory = template.new.copy();
+            let done = damage(kind, &template, &directory, &mut SmallRng::seed_from_u64(seed));
+            let outcome = match directory.try_open().await {
+                Err(_) => Ok(Outcome::Refused),
+                Ok(mut opened) => template.judge(&mut opened).await,
+            };
+            match outcome {
+                Ok(outcome) => *outcomes.entry((kind, outcome)).or_default() += 1,
+                Err(what) => wrong.push(format!("seed {seed}, {done}: {what}")),
             }
         }
     }
-    assert!(refused > 5, "only {refused} of {ROUNDS} were found");
+    println!("{count} directories damaged in each way: {outcomes:?}, {} wrong", wrong.len());
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for kind in ALL {
+        let refused = outcomes.get(&(kind, Outcome::Refused));
+        assert!(refused.is_some_and(|refused| refused * 5 > count), "{kind:?} is hardly ever refused");
+    }
 }

@@ -13,5 +13,6 @@ mod model;
 mod obligations;
 mod power;
 mod restart;
+mod restored;
 mod suite;
 mod writer;
