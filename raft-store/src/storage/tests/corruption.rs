@@ -22,7 +22,7 @@ use crate::{storage::Opened, type_config::LogId};
 
 const DAMAGES: &str = "CAPSTAN_DAMAGES";
 /// How many directories are damaged in each way when the test is not told.
-const DAMAGES_DEFAULT: u64 = 25;
+const DAMAGES_DEFAULT: u64 = 10;
 /// The last entry that was applied, and the last one in the log.
 const APPLIED: u64 = 12;
 const LAST: u64 = 14;
@@ -172,7 +172,8 @@ async fn damage_is_found_or_harmless() {
     for kind in ALL {
         for seed in 0..count {
             let directory = template.new.copy();
-            let done = damage(kind, &template, &directory, &mut SmallRng::seed_from_u64(seed));
+            let done =
+                damage(kind, &template, &directory, &mut SmallRng::seed_from_u64((kind as u64) << 32 | seed));
             let outcome = match directory.try_open().await {
                 Err(_) => Ok(Outcome::Refused),
                 Ok(mut opened) => template.judge(&mut opened).await,
@@ -189,4 +190,23 @@ async fn damage_is_found_or_harmless() {
         let refused = outcomes.get(&(kind, Outcome::Refused));
         assert!(refused.is_some_and(|refused| refused * 5 > count), "{kind:?} is hardly ever refused");
     }
+}
+
+/// Known: what was written last cannot be told from what a power cut has torn, so that one damaged record can take an acknowledged vote
+/// (or entries that were not applied yet) without being noticed. Only damage does that; a power cut takes nothing that was synced.
+#[tokio::test]
+async fn a_vote_that_was_written_last_is_forgotten_when_it_is_damaged() {
+    let directory = Directory::new();
+    let mut opened = directory.open().await;
+    opened.commit(history(3)).await;
+    opened.log.save_vote(&vote(5)).await.unwrap();
+    drop(opened);
+    let is_log = |file: &PathBuf| file.starts_with("log") && file.extension().is_some_and(|end| end == "log");
+    let written = files(directory.path()).into_iter().rfind(is_log).expect("a write-ahead log");
+    let path = directory.path().join(written);
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().expect("it was written to") ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    let found = found(&mut directory.open().await).await;
+    assert_eq!((found.log.term, found.log.last()), (0, Some(log_id(1, 3))));
 }
