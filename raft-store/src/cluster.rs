@@ -18,7 +18,7 @@ use crate::{
     peer::{ForwardError, Heartbeat, NodeFacts, PeerService, Transport},
     ports::{Clock, Entropy, FatalSink},
     publish::Publisher,
-    raft_config,
+    quorum_loss, raft_config,
     read_index::{ReadIndexer, Rounds},
     self_check,
     sequencer::{Sequencer, Writer},
@@ -164,6 +164,7 @@ fn start_tasks(options: &Options, parts: &Parts, shared: &Arc<Shared>, told: lea
     let raft = || shared.raft.clone();
     let tasks = &shared.tasks;
     tasks.spawn("leadership", leadership::follow(raft(), told, Arc::clone(&shared.heartbeats)));
+    tasks.spawn("quorum", quorum_loss::step_down(raft(), options.timing.clone()));
     let writer = Writer {
         raft: raft(),
         leadership: shared.leadership.clone(),

@@ -32,6 +32,7 @@ mod network;
 mod new_leader;
 mod outbox;
 mod publish;
+mod quorum_loss;
 mod raft_config;
 mod read_index;
 mod rows;

@@ -30,8 +30,8 @@ use crate::{
     world::{Ground, Machines, World},
 };
 
-/// How long a healed cluster may take to serve writes through every node, beside five of its longest elections: what a node needs to
-/// start and to be admitted again.
+/// How long a healed cluster may take to serve writes through every node, beside five of its longest elections and one step of a snapshot
+/// that was lost on the way: what a node needs to start and to be admitted again.
 const ADMITTED_WITHIN: Duration = Duration::from_secs(6);
 /// The clients of the run itself: who demands progress of a core, and of all, and who reads in the end.
 const CORE_CHECKER: u64 = 1_000;
@@ -272,7 +272,8 @@ impl Stage<'_> {
 
     /// A healed majority serves writes through each of its nodes.
     async fn demand_progress(&self, healed: &[Place], as_client: u64, seed: u64) {
-        let within = ADMITTED_WITHIN + 5 * self.plan.timing.election_max;
+        let timing = &self.plan.timing;
+        let within = ADMITTED_WITHIN + 5 * timing.election_max + timing.snapshot_step;
         let machines = &self.world.machines;
         let start = Instant::now();
         let mut client = self.workload.client(as_client, seed);

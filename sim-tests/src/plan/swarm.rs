@@ -91,6 +91,8 @@ fn timing(rng: &mut SmallRng, latency: Latency) -> Timing {
     let needed =
         (timing.ack_age_max + timing.lease + timing.kill).mul_f64(1.1 / 0.9 * rng.random_range(1.001..1.3));
     timing.owner_lost_after = Duration::from_millis(needed.as_millis() as u64 + 1);
+    // A network that loses single messages and keeps the connection costs as long as this, when it loses one of a snapshot's.
+    timing.snapshot_step = Duration::from_millis(rng.random_range(1_000..=5_000));
     timing.snapshot_bytes = 1 << rng.random_range(9..17);
     timing.snapshot_every = Duration::from_secs(rng.random_range(3..60));
     // A follower that lags by more needs a snapshot.

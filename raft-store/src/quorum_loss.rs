@@ -1,0 +1,48 @@
+//! A leader that hears no quorum gives its leadership up.
+//!
+//! A leader that is heard and hears nobody (a link that is cut one way) keeps the others from electing one that could commit: its
+//! heartbeats renew their patience. openraft pauses those heartbeats now and then, which is enough when whoever stands first can win; where the
+//! first lacks entries, the next stands only after the pause. So the leader ends its term: as a candidate it asks, and commands nobody.
+
+use std::time::Duration;
+
+use openraft::{Instant as _, ServerState, async_runtime::WatchReceiver as _};
+use tokio::time::Instant;
+
+use crate::{timing::Timing, type_config::Raft};
+
+/// Looks for as long as Raft runs.
+pub(crate) async fn step_down(raft: Raft, timing: Timing) {
+    // The others' patience with a silent leader is up to twice `election_max`; who hears them again meanwhile goes on.
+    let silence_max = 3 * timing.election_max;
+    let mut led: Option<(u64, Instant)> = None;
+    loop {
+        tokio::time::sleep(timing.election_max / 2).await;
+        let (term, silence) = {
+            let metrics = raft.metrics();
+            let metrics = metrics.borrow_watched();
+            if metrics.running_state.is_err() {
+                return;
+            }
+            let is_alone = metrics.membership_config.voter_ids().count() == 1;
+            if metrics.state != ServerState::Leader || is_alone {
+                led = None;
+                continue;
+            }
+            let since = match led {
+                Some((term, since)) if term == metrics.current_term => since,
+                _ => led.insert((metrics.current_term, Instant::now())).1,
+            };
+            let silence = metrics.last_quorum_acked.map_or(Duration::MAX, |at| at.elapsed());
+            // Before the first acknowledgement, and after a loss of leadership that went unseen, the term's own age counts.
+            (metrics.current_term, silence.min(since.elapsed()))
+        };
+        if silence <= silence_max {
+            continue;
+        }
+        tracing::warn!(term, ?silence, "this leader hears no quorum: giving leadership up");
+        if let Err(error) = raft.trigger().elect(false).await {
+            return tracing::debug!(%error, "Raft has ended");
+        }
+    }
+}
