@@ -71,13 +71,21 @@ pub fn read(path: &Path) -> Result<Option<ResultFile>, ResultError> {
     let Some(file) = open(path).map_err(ResultError::Unreadable)? else { return Ok(None) };
     let mut bytes = Vec::new();
     file.take(RESULT_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(ResultError::Unreadable)?;
+    parse(&bytes)
+}
+
+/// Reads what a result file holds; `None` when that is nothing.
+///
+/// # Errors
+/// [`ResultError::TooLarge`] or [`ResultError::Malformed`].
+pub fn parse(bytes: &[u8]) -> Result<Option<ResultFile>, ResultError> {
     if bytes.len() as u64 > RESULT_BYTES_MAX {
         return Err(ResultError::TooLarge);
     }
     if bytes.trim_ascii().is_empty() {
         return Ok(None);
     }
-    serde_json::from_slice(&bytes).map(Some).map_err(ResultError::Malformed)
+    serde_json::from_slice(bytes).map(Some).map_err(ResultError::Malformed)
 }
 
 /// Reads the last line of a status file that is not blank; `None` when there is none.
@@ -124,8 +132,8 @@ fn end<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TryEnd>, D::
 /// Keeps each value as it was written.
 fn json_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<JsonMap, D::Error> {
     let values = Option::<BTreeMap<Arc<str>, Box<RawValue>>>::deserialize(deserializer)?.unwrap_or_default();
-    let keep = |value: &RawValue| JsonText::try_from(Arc::from(value.get())).expect("a raw value is JSON");
-    Ok(values.into_iter().map(|(name, value)| (name, keep(&value))).collect())
+    let keep = |value: &RawValue| JsonText::try_from(Arc::from(value.get())).map_err(D::Error::custom);
+    values.into_iter().map(|(name, value)| Ok((name, keep(&value)?))).collect()
 }
 
 #[cfg(test)]
@@ -170,6 +178,8 @@ mod tests {
             (r#"{"bytes":"%"}"#, "Invalid symbol"),
             (r#"{"jobdata":{}}"#, "jobdata"),
             (r#"{"jobData":[1]}"#, "expected a map"),
+            (r#"{"jobData":{"a":1e999}}"#, "number out of range"),
+            (r#"{"args":{"a":["\ud800"]}}"#, "hex escape"),
         ];
         for (text, part) in cases {
             let error = written(text).unwrap_err().to_string();
