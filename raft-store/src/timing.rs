@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+/// The shortest period; openraft counts in milliseconds.
+const PERIOD_MIN: Duration = Duration::from_millis(1);
+/// The longest period. None is of use that comes near, and sums of these overflow nothing.
+const PERIOD_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// All periods that matter to agreement and liveness. The defaults are those of a local network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timing {
@@ -53,6 +58,14 @@ impl Default for Timing {
 /// Periods that do not fit together.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimingError {
+    /// A period is shorter or longer than any of use.
+    #[error("{period} = {given:?} must be from {PERIOD_MIN:?} to {PERIOD_MAX:?}")]
+    OutOfRange {
+        /// Which.
+        period: &'static str,
+        /// How long it would be.
+        given: Duration,
+    },
     /// A job could still run when its successor starts.
     #[error(
         "(ack_age_max + lease + kill) / 0.9 = {needed:?} must be at most owner_lost_after / 1.1 = {given:?}: \
@@ -82,6 +95,10 @@ impl Timing {
     /// # Errors
     /// Names the periods that contradict each other.
     pub fn check(&self) -> Result<(), TimingError> {
+        let out_of_range = |(_, given): &(_, Duration)| !(PERIOD_MIN..=PERIOD_MAX).contains(given);
+        if let Some((period, given)) = self.periods().into_iter().find(out_of_range) {
+            return Err(TimingError::OutOfRange { period, given });
+        }
         if !(self.raft_heartbeat < self.election_min && self.election_min < self.election_max) {
             return Err(TimingError::Election {
                 heartbeat: self.raft_heartbeat,
@@ -95,6 +112,22 @@ impl Timing {
             return Err(TimingError::LeaseOutlivesOwner { needed, given });
         }
         Ok(())
+    }
+
+    /// Every period, by name.
+    fn periods(&self) -> [(&'static str, Duration); 10] {
+        [
+            ("raft_heartbeat", self.raft_heartbeat),
+            ("election_min", self.election_min),
+            ("election_max", self.election_max),
+            ("node_heartbeat", self.node_heartbeat),
+            ("ack_age_max", self.ack_age_max),
+            ("lease", self.lease),
+            ("kill", self.kill),
+            ("owner_lost_after", self.owner_lost_after),
+            ("snapshot_step", self.snapshot_step),
+            ("snapshot_every", self.snapshot_every),
+        ]
     }
 }
 
@@ -111,6 +144,14 @@ mod tests {
     fn a_lease_that_outlives_its_owner_is_refused() {
         let timing = Timing { lease: Duration::from_millis(5_100), ..Timing::default() };
         assert!(matches!(timing.check(), Err(TimingError::LeaseOutlivesOwner { .. })));
+    }
+
+    #[test]
+    fn a_period_that_never_ends_or_never_lasts_is_refused() {
+        for endless in [Duration::MAX, Duration::from_secs(u64::MAX / 2), Duration::ZERO] {
+            let timing = Timing { lease: endless, kill: endless, ..Timing::default() };
+            assert!(matches!(timing.check(), Err(TimingError::OutOfRange { period: "lease", .. })));
+        }
     }
 
     #[test]
