@@ -28,14 +28,16 @@ impl SnapshotReceiver {
     pub(super) fn new(disk: Arc<dyn Disk>, manifest: &Bytes, number: u64) -> io::Result<Self> {
         let manifest = Manifest::decode(manifest)?;
         let path = join(FOLDER, &format!("receiving-{number:06}"));
-        disk.create_dir(&path)?;
-        let db = join(&path, DB);
-        disk.create_dir(&db)?;
-        for file in &manifest.files {
-            disk.write(&join(&db, &file.name), &[])?;
-        }
         let received = vec![0; manifest.files.len()];
-        Ok(Self { disk, path, manifest, number, received, is_finished: false })
+        // From here on a failure drops it, and it removes what it has made.
+        let receiver = Self { disk, path, manifest, number, received, is_finished: false };
+        receiver.disk.create_dir(&receiver.path)?;
+        let db = join(&receiver.path, DB);
+        receiver.disk.create_dir(&db)?;
+        for file in &receiver.manifest.files {
+            receiver.disk.write(&join(&db, &file.name), &[])?;
+        }
+        Ok(receiver)
     }
 
     /// Appends a chunk. One that was received before is passed over, so a sender may repeat itself.
