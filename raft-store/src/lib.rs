@@ -7,6 +7,8 @@
 
 pub mod cluster;
 pub mod engine;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod handle;
 pub mod hints;
 pub mod identity;

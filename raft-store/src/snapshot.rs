@@ -26,7 +26,7 @@ use std::{
 
 use bytes::Bytes;
 
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::manifest::SnapshotFile;
 pub(crate) use self::{build::SnapshotBuilder, manifest::Manifest, receive::SnapshotReceiver};
 use crate::engine::{Disk, join, read_file};

@@ -4,15 +4,19 @@
 
 # How many seeds the sweep of `check_sim` tries.
 SIM_SEEDS=20
+# For how long `check_fuzz` runs all targets together.
+FUZZ_SECONDS=60
 
 check_lock() {
   cargo_here metadata --locked --format-version 1 >/dev/null
   cargo_sim metadata --locked --format-version 1 >/dev/null
+  cargo_fuzzer metadata --locked --format-version 1 >/dev/null
 }
 
 check_fmt() {
   cargo_here fmt --all --check
   cargo_sim fmt --all --check
+  cargo_fuzzer fmt --check
 }
 
 check_scripts() {
@@ -27,9 +31,9 @@ check_scripts() {
 
 check_deny() {
   use_cargo_deny
-  deny_both licenses bans sources
+  deny_all licenses bans sources
   if fetch_advisories; then
-    deny_both advisories
+    deny_all advisories
   else
     echo
     echo "***************************************************************************************"
@@ -38,10 +42,10 @@ check_deny() {
   fi
 }
 
-# Runs cargo-deny's checks $@ over both workspaces, with one configuration.
-deny_both() {
+# Runs cargo-deny's checks $@ over all three workspaces, with one configuration.
+deny_all() {
   local manifest
-  for manifest in "$ROOT/Cargo.toml" "$ROOT/sim-tests/Cargo.toml"; do
+  for manifest in "$ROOT/Cargo.toml" "$ROOT/sim-tests/Cargo.toml" "$ROOT/fuzz/fuzzer/Cargo.toml"; do
     echo "$manifest: $*"
     cargo-deny --manifest-path "$manifest" --workspace --log-level error --config "$ROOT/deny.toml" check "$@"
   done
@@ -54,6 +58,7 @@ fetch_advisories() {
 check_clippy() {
   cargo_here clippy --workspace --all-targets -- -D warnings
   cargo_sim clippy --release --workspace --all-targets -- -D warnings
+  cargo_fuzzer clippy --release -- -D warnings
 }
 
 # Private items are documented too, because these pages are for those who work on the crates; so links to them are fine.
@@ -77,6 +82,10 @@ check_doctests() {
 check_sim() {
   cargo_sim test --release --no-fail-fast
   "$ROOT/script/sim" sweep --count "$SIM_SEEDS"
+}
+
+check_fuzz() {
+  "$ROOT/script/fuzz" all "$FUZZ_SECONDS"
 }
 
 # Runs the checks named by $@, each under a headline, then says what failed and how many tests passed.

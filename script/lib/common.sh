@@ -39,6 +39,15 @@ cargo_sim() {
   (cd "$ROOT/sim-tests" && env --unset=RUSTFLAGS ${target:+CARGO_TARGET_DIR="$target"} cargo "$@")
 }
 
+# Runs cargo in the fuzzer's workspace, whose .cargo/config.toml holds the flags that count coverage; as `cargo_sim` does. A
+# target is named so that these flags stay away from build scripts and macros.
+cargo_fuzzer() {
+  local target=${CARGO_TARGET_DIR:+$(target_dir)/fuzzer} host
+  host=$(cd "$ROOT" && rustc -vV | sed -n 's/^host: //p')
+  (cd "$ROOT/fuzz/fuzzer" &&
+    env --unset=RUSTFLAGS CARGO_BUILD_TARGET="$host" ${target:+CARGO_TARGET_DIR="$target"} cargo "$@")
+}
+
 # Prints the folder cargo builds into, whatever the environment or a configuration file made of it.
 target_dir() {
   cargo_here metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'

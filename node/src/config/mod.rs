@@ -111,6 +111,14 @@ impl Config {
         };
         let insecure = args.insecure;
         args.overlay(&mut settings);
+        Self::check(settings, insecure)
+    }
+
+    /// Checks the settings as a whole and completes them; `insecure` allows listening where other machines can reach.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn check(settings: Settings, insecure: bool) -> Result<Self, ConfigError> {
         check::check(settings, insecure).map_err(ConfigError::Wrong)
     }
 

@@ -98,7 +98,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 /// Reads what `__exec` wrote to its pipe; `None` when it wrote nothing, as a started program does.
-pub(crate) fn read_failure(told: &[u8]) -> Option<StartFailure> {
+pub fn read_failure(told: &[u8]) -> Option<StartFailure> {
     postcard::from_bytes(told).ok()
 }
 

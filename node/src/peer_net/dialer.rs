@@ -85,7 +85,7 @@ type Never = std::convert::Infallible;
 
 async fn connect_and_move(link: &Link, service: &Arc<dyn PeerService>) -> Result<Never, EndOfLink> {
     let mut socket = connect(&link.address).await?;
-    let mut frames = Frames::new();
+    let mut frames = Frames::default();
     hello::greet(&mut socket, &mut frames, service, link.peer, link.channel).await?;
     info!(peer = %link.peer, channel = ?link.channel, address = link.address, "connected to peer");
     metrics::counter!("capstan_peer_connects_total", "peer" => link.peer.to_string()).increment(1);

@@ -10,9 +10,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::message::PeerMessage;
 
 /// The largest payload.
-pub(super) const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The largest payload of a peer that has not said who it is.
-pub(super) const HELLO_BYTES_MAX: usize = 4 * 1024;
+pub const HELLO_BYTES_MAX: usize = 4 * 1024;
 
 const HEADER_BYTES: usize = 8;
 /// How much is read at a time; also how much an idle connection keeps.
@@ -21,14 +21,14 @@ const READ_BYTES: usize = 64 * 1024;
 /// A message whose payload is larger than [`PAYLOAD_BYTES_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a message of {bytes} bytes; the most is {PAYLOAD_BYTES_MAX}")]
-pub(super) struct MessageTooLarge {
+pub struct MessageTooLarge {
     /// Its encoded size.
-    pub(super) bytes: usize,
+    pub bytes: usize,
 }
 
 /// Why nothing more can be read from a connection.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReadError {
+pub enum ReadError {
     /// The other end closed it between two frames.
     #[error("the other end closed the connection")]
     Closed,
@@ -64,7 +64,7 @@ pub(super) enum ReadError {
 ///
 /// # Errors
 /// Refuses a message that is too large.
-pub(super) fn encode(message: &PeerMessage, out: &mut BytesMut) -> Result<(), MessageTooLarge> {
+pub fn encode(message: &PeerMessage, out: &mut BytesMut) -> Result<(), MessageTooLarge> {
     let start = out.len();
     out.put_bytes(0, HEADER_BYTES);
     postcard::to_io(message, (&mut *out).writer())
@@ -85,19 +85,21 @@ pub(super) fn encode(message: &PeerMessage, out: &mut BytesMut) -> Result<(), Me
 
 /// The reading half of a connection, cut into messages.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub struct Frames {
     buffer: BytesMut,
     limit: usize,
 }
 
-impl Frames {
+impl Default for Frames {
     /// Starts with the small limit of a peer that has not said who it is.
-    pub(super) fn new() -> Self {
+    fn default() -> Self {
         Self { buffer: BytesMut::new(), limit: HELLO_BYTES_MAX }
     }
+}
 
+impl Frames {
     /// Takes frames of every size from now on.
-    pub(super) fn trust(&mut self) {
+    pub fn trust(&mut self) {
         self.limit = PAYLOAD_BYTES_MAX;
     }
 
@@ -105,7 +107,7 @@ impl Frames {
     ///
     /// # Errors
     /// Bytes that are no frame of ours; the connection is of no use any more.
-    pub(super) fn next(&mut self) -> Result<Option<PeerMessage>, ReadError> {
+    pub fn take(&mut self) -> Result<Option<PeerMessage>, ReadError> {
         let Some(mut header) = self.buffer.get(..HEADER_BYTES) else { return Ok(None) };
         let bytes = header.get_u32_le() as usize;
         let checksum = header.get_u32_le();
@@ -132,7 +134,7 @@ impl Frames {
     ///
     /// # Errors
     /// The connection ended or failed.
-    pub(super) async fn read(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), ReadError> {
+    pub async fn read(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<(), ReadError> {
         if self.buffer.is_empty() && self.buffer.capacity() > READ_BYTES {
             // One large frame must not cost its memory for ever.
             self.buffer = BytesMut::new();
@@ -150,13 +152,10 @@ impl Frames {
     /// Waits for the next message.
     ///
     /// # Errors
-    /// As [`Self::next`] and [`Self::read`].
-    pub(super) async fn receive(
-        &mut self,
-        socket: &mut (impl AsyncRead + Unpin),
-    ) -> Result<PeerMessage, ReadError> {
+    /// As [`Self::take`] and [`Self::read`].
+    pub async fn receive(&mut self, socket: &mut (impl AsyncRead + Unpin)) -> Result<PeerMessage, ReadError> {
         loop {
-            if let Some(message) = self.next()? {
+            if let Some(message) = self.take()? {
                 return Ok(message);
             }
             self.read(socket).await?;
@@ -207,7 +206,7 @@ mod tests {
             let mut frames = trusted(b"");
             let mut found = Vec::new();
             while found.len() < messages.len() {
-                match frames.next().unwrap() {
+                match frames.take().unwrap() {
                     Some(message) => found.push(message),
                     None if frames.read(&mut socket).await.is_ok() => {}
                     None => frames.read(&mut rest).await.unwrap(),
@@ -223,7 +222,7 @@ mod tests {
         for at in 0..bytes.len() {
             let mut damaged = bytes.to_vec();
             damaged[at] ^= 0x10;
-            let read = trusted(&damaged).next();
+            let read = trusted(&damaged).take();
             // A damaged length may merely ask for more bytes than there are.
             let refused = matches!(read, Err(ReadError::Checksum { .. } | ReadError::TooLarge { .. }))
                 || (at < 4 && matches!(read, Ok(None)));
@@ -235,17 +234,17 @@ mod tests {
     fn an_announced_length_past_the_limit_allocates_nothing() {
         let mut frames = trusted(&[0xff; HEADER_BYTES]);
         let before = frames.buffer.capacity();
-        assert!(matches!(frames.next(), Err(ReadError::TooLarge { bytes: 0xffff_ffff, .. })));
+        assert!(matches!(frames.take(), Err(ReadError::TooLarge { bytes: 0xffff_ffff, .. })));
         assert_eq!(frames.buffer.capacity(), before);
     }
 
     #[test]
     fn a_stranger_may_send_a_hello_and_no_more() {
         let bytes = framed(&[call(1, &[0; HELLO_BYTES_MAX])]);
-        let mut frames = Frames { buffer: bytes, ..Frames::new() };
-        assert!(matches!(frames.next(), Err(ReadError::TooLarge { limit: HELLO_BYTES_MAX, .. })));
+        let mut frames = Frames { buffer: bytes, ..Frames::default() };
+        assert!(matches!(frames.take(), Err(ReadError::TooLarge { limit: HELLO_BYTES_MAX, .. })));
         frames.trust();
-        assert!(matches!(frames.next(), Ok(Some(_))));
+        assert!(matches!(frames.take(), Ok(Some(_))));
     }
 
     #[test]
@@ -254,7 +253,7 @@ mod tests {
         let mut bytes = vec![6, 0, 0, 0];
         bytes.extend(crc32c::crc32c(&payload).to_le_bytes());
         bytes.extend(payload);
-        assert!(matches!(trusted(&bytes).next(), Err(ReadError::Undecodable(_))));
+        assert!(matches!(trusted(&bytes).take(), Err(ReadError::Undecodable(_))));
     }
 
     #[test]

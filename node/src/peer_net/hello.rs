@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why two nodes do not talk.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum HelloError {
+pub enum HelloError {
     /// The other end does not want this node.
     #[error("the peer refused this node: {reason}")]
     RefusedByPeer {
@@ -48,7 +48,7 @@ pub(super) enum HelloError {
 ///
 /// # Errors
 /// One end refused the other, or there was no answer.
-pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
+pub async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut S,
     frames: &mut Frames,
     service: &Arc<dyn PeerService>,
@@ -81,7 +81,7 @@ pub(super) async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
 ///
 /// # Errors
 /// One end refused the other, or there was no hello.
-pub(super) async fn welcome<S: AsyncRead + AsyncWrite + Unpin>(
+pub async fn welcome<S: AsyncRead + AsyncWrite + Unpin>(
     socket: &mut S,
     frames: &mut Frames,
     service: &Arc<dyn PeerService>,

@@ -351,7 +351,7 @@ mod tests {
         let tickets: Vec<_> = (0..100).map(|i| link.start(append(i), SECOND).unwrap()).collect();
         let mut out = BytesMut::new();
         link.take(&mut out);
-        let mut frames = frame::Frames::new();
+        let mut frames = frame::Frames::default();
         frames.trust();
         let mut socket = &out[..];
         for (i, (ticket, _)) in tickets.iter().enumerate() {

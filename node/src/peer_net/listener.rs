@@ -63,7 +63,7 @@ async fn serve(mut socket: TcpStream, service: Arc<dyn PeerService>, quiet: &Qui
         debug!(address, "a peer's connection ended at once: {error}");
         return;
     }
-    let mut frames = Frames::new();
+    let mut frames = Frames::default();
     let (channel, identity) = match hello::welcome(&mut socket, &mut frames, &service).await {
         Ok(welcomed) => welcomed,
         // A port scan or a health check of some balancer.

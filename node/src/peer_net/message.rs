@@ -4,18 +4,18 @@ use capstan_raft_store::peer::{Channel, PeerIdentity, PeerReply, PeerRequest};
 use serde::{Deserialize, Serialize};
 
 /// The version of this protocol; both ends must speak the same.
-pub(super) const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 1;
 
 /// One frame's content. A shipped version is never edited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum PeerMessage {
+pub enum PeerMessage {
     /// The first shape.
     V1(Message),
 }
 
 /// A message of the first version. New variants go at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Message {
+pub enum Message {
     /// The first frame each way.
     Hello(Box<Hello>),
     /// Sent instead of, or right after, a hello: the sender closes the connection.
@@ -43,13 +43,13 @@ pub(super) enum Message {
 
 /// Who is at this end, and what the connection is for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Hello {
+pub struct Hello {
     /// [`PROTOCOL`] of the sender.
-    pub(super) protocol: u32,
+    pub protocol: u32,
     /// Which of the connections between the two nodes this is; the dialler says, the other end repeats it.
-    pub(super) channel: Channel,
+    pub channel: Channel,
     /// Who the sender is.
-    pub(super) identity: PeerIdentity,
+    pub identity: PeerIdentity,
 }
 
 #[cfg(test)]

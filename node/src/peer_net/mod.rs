@@ -11,13 +11,18 @@
 //! A peer that cannot be reached is tried again when a call asks for it, after a pause that grows up to half a second;
 //! within the pause calls fail at once. There is no encryption and no authentication beyond the greeting: the peer
 //! addresses belong into a network of their own.
+//!
+//! `frame`, `hello` and `message` are open to the fuzzer, which feeds them what no peer of ours would send.
 
 mod dialer;
-mod frame;
-mod hello;
+#[doc(hidden)]
+pub mod frame;
+#[doc(hidden)]
+pub mod hello;
 mod link;
 mod listener;
-mod message;
+#[doc(hidden)]
+pub mod message;
 mod quiet;
 mod serving;
 mod socket;

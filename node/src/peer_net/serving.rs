@@ -90,7 +90,7 @@ async fn exchange<F: Future<Output = Served> + Unpin>(
     let mut out = BytesMut::new();
     loop {
         while running.len() < RUNNING_MAX && out.len() < UNWRITTEN_BYTES_MAX {
-            let Some(PeerMessage::V1(message)) = frames.next()? else { break };
+            let Some(PeerMessage::V1(message)) = frames.take()? else { break };
             let (id, deadline_ms, request) = match message {
                 Message::Call { id, deadline_ms, request } => (id, deadline_ms, request),
                 // The dialler sees who answered only after this node has welcomed it.

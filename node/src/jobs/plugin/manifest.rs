@@ -7,21 +7,21 @@ use serde_json::{Map, Value};
 /// missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Manifest {
+pub struct Manifest {
     /// Who makes the bytes its runs are given.
-    pub(super) create: Create,
+    pub create: Create,
     /// Whether running it again does no harm.
-    pub(super) idempotent: bool,
+    pub idempotent: bool,
     /// The args a job of this type needs.
-    pub(super) args: Vec<String>,
+    pub args: Vec<String>,
     /// The args its `create` sets.
-    pub(super) sets: Vec<String>,
+    pub sets: Vec<String>,
 }
 
 /// Who makes the bytes the runs of a job are given.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Create {
+pub enum Create {
     /// Nobody: they are the job's args, as one JSON object.
     #[default]
     None,
@@ -34,7 +34,7 @@ impl Manifest {
     ///
     /// # Errors
     /// Says what is wrong with it.
-    pub(super) fn parse(printed: &[u8]) -> Result<Self, String> {
+    pub fn parse(printed: &[u8]) -> Result<Self, String> {
         let object = serde_json::from_slice::<Map<String, Value>>(printed);
         object.and_then(|object| Self::deserialize(Value::Object(object))).map_err(|error| {
             format!("what it printed is not {{\"create\":\"none\"|\"run\",\"idempotent\":bool,\"args\":[…],\"sets\":[…]}}: {error}")

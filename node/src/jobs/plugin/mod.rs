@@ -4,10 +4,11 @@
 //! when it is first needed, not when the node starts: nothing can be run before a life of the node has begun, and one
 //! plugin that does not answer must not keep the others waiting. A call goes on when its caller has given up.
 //!
-//! * `discover`: which files are plugins. `manifest`: what `describe` prints.
+//! * `discover`: which files are plugins. `manifest`: what `describe` prints, open to the fuzzer.
 
 mod discover;
-mod manifest;
+#[doc(hidden)]
+pub mod manifest;
 
 use std::{
     borrow::Cow,
