@@ -48,6 +48,13 @@ cargo_fuzzer() {
     env --unset=RUSTFLAGS CARGO_BUILD_TARGET="$host" ${target:+CARGO_TARGET_DIR="$target"} cargo "$@")
 }
 
+# Prints the path of the simulator as profile $1 builds it.
+sim_program() {
+  local folder=$1
+  [[ $folder == dev ]] && folder=debug
+  printf '%s/%s/sim\n' "$(cargo_sim metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')" "$folder"
+}
+
 # Prints the folder cargo builds into, whatever the environment or a configuration file made of it.
 target_dir() {
   cargo_here metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'
