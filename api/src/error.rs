@@ -263,6 +263,9 @@ impl ApiError {
                 ProposeError::DiskNearlyFull => (S::INSUFFICIENT_STORAGE, "disk_nearly_full"),
                 ProposeError::ShuttingDown => (S::SERVICE_UNAVAILABLE, "shutting_down"),
                 ProposeError::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "too_large"),
+                ProposeError::OutcomeUnknown { .. } if capstan_model::mutant!("unknown-answered-503") => {
+                    (S::SERVICE_UNAVAILABLE, "outcome_unknown")
+                }
                 ProposeError::OutcomeUnknown { .. } => (S::GATEWAY_TIMEOUT, "outcome_unknown"),
             },
             Self::Read(e) => match e {

@@ -72,7 +72,7 @@ pub(crate) fn idempotency(head: &Head<'_>, body: &[u8]) -> Result<Option<Idempot
     let scope = IdempotencyScope {
         caller: "".into(),
         method: head.method.as_str().into(),
-        path: head.path.into(),
+        path: if capstan_model::mutant!("key-scope-without-path") { "" } else { head.path }.into(),
         key: key.into(),
     };
     Ok(Some(Idempotency { scope, body_hash: xxh3_128(body) }))

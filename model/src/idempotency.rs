@@ -56,7 +56,9 @@ impl IdempotencyKeys {
     /// Lets a call in that was not made before, or gives the reply it gets instead.
     pub(crate) fn admit(&self, call: &Idempotency) -> Result<(), Reply> {
         match self.by_scope.get(&call.scope) {
-            Some(first) if first.body_hash == call.body_hash => Err(first.reply.clone()),
+            Some(first) if first.body_hash == call.body_hash || mutant!("body-not-compared") => {
+                Err(first.reply.clone())
+            }
             Some(_) => Err(Err(Rejection::IdempotencyKeyReused)),
             None if self.len() < KEYS_MAX => Ok(()),
             None => {
@@ -68,12 +70,16 @@ impl IdempotencyKeys {
 
     /// Remembers the reply of an admitted call, unless the client should try again.
     pub(crate) fn remember(&mut self, call: Idempotency, at: Timestamp, reply: &Reply, sink: &mut RowSink) {
-        if matches!(reply, Err(Rejection::TooMany { .. } | Rejection::Bug { .. })) {
+        if matches!(reply, Err(Rejection::TooMany { .. } | Rejection::Bug { .. }))
+            || reply.is_err() && mutant!("refusal-not-remembered")
+        {
             return;
         }
         let scope = Arc::new(call.scope);
         let remembered = Remembered { at, body_hash: call.body_hash, reply: reply.clone() };
-        sink.replace(&key(&scope), None, Some(&remembered));
+        if !mutant!("idempotency-not-stored") {
+            sink.replace(&key(&scope), None, Some(&remembered));
+        }
         self.by_time.insert((at, scope.clone()));
         let before = self.by_scope.insert(scope, remembered);
         assert!(before.is_none(), "an admitted call has no reply yet");

@@ -134,8 +134,8 @@ pub(crate) fn evolve_joined(nodes: &mut Nodes, joined: &NodeJoined, sink: &mut R
         slots: joined.slots,
         job_types: joined.job_types.clone(),
         lost: false,
-        leaving: false,
-        draining: known.is_some_and(|known| known.draining),
+        leaving: known.is_some_and(|known| known.leaving && mutant!("leave-kept-over-restart")),
+        draining: known.is_some_and(|known| known.draining && !mutant!("drain-forgotten-at-restart")),
     };
     sink.replace(&key(joined.node()), known.map(|known| &**known), Some(&record));
     nodes.insert(joined.node(), Arc::new(record));

@@ -99,7 +99,7 @@ impl Session {
     /// The reply to an executed command that is not settled. Nearly every command is newer than all before it, so the search is for
     /// repeats and for what was overtaken on the way.
     fn find(&self, seq: u64) -> Option<&Reply> {
-        if seq > self.newest {
+        if seq > self.newest || mutant!("session-repeats-executed") {
             return None;
         }
         self.remembered().find(|(of, _)| *of == seq).map(|(_, reply)| reply)
@@ -161,7 +161,9 @@ impl Sessions {
         for node in answered {
             let session = self.by_node.get_mut(&node).expect("the session was found above");
             let replies = Arc::from(std::mem::take(&mut session.open));
-            sink.replace(&replies_key(node, index), None, Some(&replies));
+            if !mutant!("session-replies-not-stored") {
+                sink.replace(&replies_key(node, index), None, Some(&replies));
+            }
             session.replies.insert(index, replies);
         }
     }
@@ -169,7 +171,8 @@ impl Sessions {
     /// Forgets the replies nobody waits for. An unknown incarnation is ignored: its session has ended, or has not begun.
     pub(crate) fn settle(&mut self, settled: Settled, sink: &mut RowSink) {
         let node = settled.incarnation.node;
-        if self.of(settled.incarnation).is_none_or(|session| session.lowest >= settled.below) {
+        let is_known = |session: &Session| session.lowest >= settled.below && !mutant!("settled-taken-back");
+        if self.of(settled.incarnation).is_none_or(is_known) {
             return;
         }
         let session = self.by_node.get_mut(&node).expect("the session was found above");
@@ -220,7 +223,9 @@ impl Sessions {
         })?;
         let replies: Arc<[Numbered]> = rows::decode(key, value)?;
         let newest = replies.iter().map(|(seq, _)| *seq).max();
-        session.newest = session.newest.max(newest.unwrap_or(0));
+        if !mutant!("session-newest-not-loaded") {
+            session.newest = session.newest.max(newest.unwrap_or(0));
+        }
         session.replies.insert(index, replies);
         Ok(())
     }

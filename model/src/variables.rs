@@ -105,7 +105,9 @@ impl Variables {
     }
 
     pub(crate) fn load_revision(&mut self, revision: u64) {
-        self.revision = revision;
+        if !mutant!("revision-not-loaded") {
+            self.revision = revision;
+        }
     }
 
     pub(crate) fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
@@ -144,7 +146,8 @@ pub(crate) fn put(
     if current.is_none() && state.variables.len() as u64 >= count_max {
         return Err(Rejection::TooMany { what: "variables".to_owned(), count_max });
     }
-    let revision = state.variables.revision + 1;
+    let newest = if mutant!("revision-reused") { current.unwrap_or(0) } else { state.variables.revision };
+    let revision = newest + 1;
     let event = Event::VariablePut { name: name.clone(), value: value.clone(), revision };
     Ok((Answer::VariablePut { revision, created: current.is_none() }, vec![event]))
 }
@@ -167,7 +170,7 @@ pub(crate) fn delete(
 fn check(name: &VariableName, current: Option<u64>, condition: Condition) -> Result<(), Rejection> {
     let holds = match condition {
         Condition::Any => true,
-        Condition::Revision(revision) => current == Some(revision),
+        Condition::Revision(revision) => current == Some(revision) || mutant!("if-revision-ignored"),
         Condition::Absent => current.is_none(),
     };
     if holds { Ok(()) } else { Err(Rejection::RevisionMismatch { name: name.clone(), current }) }

@@ -147,7 +147,9 @@ pub(crate) fn build(
     disk.sync_dir(FOLDER)?;
     let generation = Generation::open(disk, number)?;
     adjust(generation.engine())?;
-    generation.engine().flush()?;
+    if !capstan_model::mutant!("install-not-flushed") {
+        generation.engine().flush()?;
+    }
     Ok(generation)
 }
 

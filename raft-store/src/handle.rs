@@ -176,9 +176,13 @@ impl ClusterHandle {
         let started = Instant::now();
         let index = match consistency {
             Consistency::Stale => return Ok(self.view()),
+            Consistency::AtLeast(_) if capstan_model::mutant!("at-least-ignored") => return Ok(self.view()),
             Consistency::AtLeast(index) => index,
             Consistency::Linearizable => self.shared.reads.confirm(CLIENT_DEADLINE).await?,
         };
+        if capstan_model::mutant!("read-index-not-awaited") {
+            return Ok(self.view());
+        }
         self.shared.publisher.reach(index, CLIENT_DEADLINE.saturating_sub(started.elapsed())).await
     }
 

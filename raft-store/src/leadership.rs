@@ -42,7 +42,8 @@ pub(crate) async fn follow(raft: Raft, told: Told, heartbeats: Arc<Heartbeats>) 
                 now.last_applied.is_some_and(|id| id.committed_leader_id().term == now.current_term);
             // openraft publishes the role before the whole, so this may be older.
             let is_of_this_role = role == (now.state, now.current_leader, now.vote);
-            let term = (is_leader && applied_own).then_some(now.current_term);
+            let may_lead = applied_own || capstan_model::mutant!("led-before-applied");
+            let term = (is_leader && may_lead).then_some(now.current_term);
             (term, now.current_leader.map(NodeId), is_of_this_role && is_leader == term.is_some())
         };
         if let Some(term) = term {

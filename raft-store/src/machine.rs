@@ -160,6 +160,9 @@ impl StateMachine {
             self.apply_entry(&entry, &mut batch, &mut happened)?;
             responders.extend(responder.map(|responder| (responder, AppliedIndex(entry.index()))));
         }
+        if capstan_model::mutant!("position-written-apart") {
+            self.generation.engine().write(std::mem::take(&mut batch))?;
+        }
         self.put_position(&mut batch);
         self.generation.engine().write(batch)?;
         self.parts.sink.applied(self.view(), happened);
@@ -225,7 +228,9 @@ impl StateMachine {
             let applied = Applied { log_id, log_flushed_upto, checksum: self.state.checksum() };
             batch.put(rows::APPLIED_KEY, rows::encode_applied(&applied));
         }
-        if std::mem::take(&mut self.membership_is_unwritten) {
+        if std::mem::take(&mut self.membership_is_unwritten)
+            && !capstan_model::mutant!("membership-not-stored")
+        {
             batch.put(rows::MEMBERSHIP_KEY, rows::encode_membership(&self.membership));
         }
     }

@@ -165,9 +165,13 @@ impl Outbox {
         for sealed in batch.progress.iter().chain(&batch.client) {
             if let Some(waiting) = inner.waiting.get_mut(&sealed.id.seq) {
                 waiting.whereabouts = match waiting.whereabouts {
-                    Whereabouts::Unknown => Whereabouts::Unknown,
-                    Whereabouts::Here | Whereabouts::Sent if unknown => Whereabouts::Unknown,
-                    Whereabouts::Here | Whereabouts::Sent => Whereabouts::Here,
+                    Whereabouts::Unknown if !capstan_model::mutant!("earlier-unknown-forgotten") => {
+                        Whereabouts::Unknown
+                    }
+                    Whereabouts::Here | Whereabouts::Sent | Whereabouts::Unknown if unknown => {
+                        Whereabouts::Unknown
+                    }
+                    Whereabouts::Here | Whereabouts::Sent | Whereabouts::Unknown => Whereabouts::Here,
                 };
             }
         }
@@ -357,6 +361,11 @@ impl Withdraw<'_> {
         let removed = self.outbox.lock().waiting.remove(&self.seq);
         match removed {
             Some(Waiting { whereabouts: Whereabouts::Here, .. }) => ProposeError::NoLeader { waited },
+            Some(Waiting { whereabouts: Whereabouts::Sent, .. })
+                if capstan_model::mutant!("sent-taken-for-waiting") =>
+            {
+                ProposeError::NoLeader { waited }
+            }
             _ => ProposeError::OutcomeUnknown { id, waited },
         }
     }

@@ -70,6 +70,10 @@ impl ReadIndexer {
             while !batch.is_empty() {
                 match rounds.confirm().await {
                     Ok(index) => {
+                        if capstan_model::mutant!("late-read-joins-round") {
+                            let mut waiting = self.waiting.lock().expect("no holder of this lock panics");
+                            batch.append(&mut waiting);
+                        }
                         for read in batch.drain(..) {
                             // A reader that gave up needs no answer.
                             let _ = read.send(index);

@@ -230,6 +230,9 @@ fn settle(outcome: Outcome) -> Result<u64, ForwardError> {
             Err(ForwardError::NotLeader { leader: forward.leader_id.map(NodeId) })
         }
         Ok(Err(error)) => Err(ForwardError::Unknown { reason: error.to_string() }),
+        Err(_) if capstan_model::mutant!("dropped-entry-taken-for-refused") => {
+            Err(ForwardError::NotLeader { leader: None })
+        }
         Err(reason) => Err(ForwardError::Unknown { reason }),
     }
 }

@@ -183,7 +183,12 @@ impl Snapshots {
 
     /// The one that goes furthest.
     pub(crate) fn newest(&self) -> Option<SnapshotHandle> {
-        self.lock().last().cloned()
+        let kept = self.lock();
+        if capstan_model::mutant!("oldest-snapshot-taken") {
+            kept.first().cloned()
+        } else {
+            kept.last().cloned()
+        }
     }
 
     /// Starts to receive one from another node.

@@ -227,7 +227,10 @@ fn check_flushed(log: &LogStore, flushed: Option<u64>) -> Result<(), OpenError> 
 /// A crash in the middle of an installation, or a power cut that threw the state further back than a snapshot, is made good.
 async fn finish_install(machine: &mut StateMachine, snapshots: &Snapshots) -> io::Result<()> {
     match snapshots.newest() {
-        Some(newest) if Some(newest.manifest().last_log_id) > machine.applied() => {
+        Some(newest)
+            if Some(newest.manifest().last_log_id) > machine.applied()
+                && !capstan_model::mutant!("newer-snapshot-not-installed") =>
+        {
             machine.install(newest).await
         }
         _ => Ok(()),
@@ -249,7 +252,9 @@ async fn reconcile(
         return Err(OpenError::StateLost { purged: purged.index(), applied: applied.map(|id| id.index()) });
     }
     let Some(applied) = applied else { return Ok(()) };
-    if log.contains(applied).map_err(failed("read the log"))? {
+    if log.contains(applied).map_err(failed("read the log"))?
+        || capstan_model::mutant!("log-behind-state-kept")
+    {
         return Ok(());
     }
     tracing::warn!(applied = %applied, last = ?log.last(), "the log does not reach the state; it starts anew behind it");

@@ -6,6 +6,8 @@
 SIM_SEEDS=20
 # For how long `check_fuzz` runs all targets together.
 FUZZ_SECONDS=60
+# How many planted bugs it hunts, others every day.
+SIM_BUGS=5
 
 check_lock() {
   cargo_here metadata --locked --format-version 1 >/dev/null
@@ -82,6 +84,7 @@ check_doctests() {
 check_sim() {
   cargo_sim test --release --no-fail-fast
   "$ROOT/script/sim" sweep --count "$SIM_SEEDS"
+  "$ROOT/script/sim" mutants --of-the-day "$(date +%F)" --pick "$SIM_BUGS" --until-caught 1
 }
 
 check_fuzz() {

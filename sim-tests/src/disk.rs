@@ -14,11 +14,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use capstan_model::mutant;
 use capstan_raft_store::engine::{Disk, Engine, EngineKind, Space};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use self::{engine::SimEngine, files::Files};
-use crate::mutants::{self, Mutant};
 
 /// How a disk behaves beside losing things.
 #[derive(Debug, Clone)]
@@ -117,6 +117,11 @@ impl State {
     }
 }
 
+/// Whether syncs of files and folders do nothing.
+fn keeps_no_files() -> bool {
+    mutant!("files-never-durable")
+}
+
 /// The disk as one life of its node sees it.
 #[derive(Clone)]
 struct DiskHandle {
@@ -181,14 +186,14 @@ impl Disk for DiskHandle {
     fn sync_file(&self, path: &str) -> io::Result<()> {
         self.with(|state| {
             state.sync_result()?;
-            if mutants::is_planted(Mutant::FilesNeverDurable) { Ok(()) } else { state.files.sync_file(path) }
+            if keeps_no_files() { Ok(()) } else { state.files.sync_file(path) }
         })
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {
         self.with(|state| {
             state.sync_result()?;
-            if mutants::is_planted(Mutant::FilesNeverDurable) { Ok(()) } else { state.files.sync_dir(path) }
+            if keeps_no_files() { Ok(()) } else { state.files.sync_dir(path) }
         })
     }
 

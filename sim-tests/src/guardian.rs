@@ -16,9 +16,13 @@ use std::{
     time::Duration,
 };
 
-use capstan_model::ids::{Incarnation, NodeId};
+use capstan_model::{
+    ids::{Incarnation, NodeId},
+    mutant,
+    workflow::json::JsonMap,
+};
 use capstan_node::{
-    executor::{BootTime, Outcome, ProcessKey, StartSpec, outcome::Context},
+    executor::{BootTime, Outcome, ProcessKey, StartSpec, outcome::Context, result_file::ResultFile},
     guardian::{
         lease::Lease,
         output::Captured,
@@ -36,9 +40,8 @@ use tokio::{
 pub(crate) use self::executor::SimExecutor;
 use self::executor::{Message, Reports};
 use crate::{
-    mutants::{self, Mutant},
     net::Place,
-    processes::Processes,
+    processes::{Process, Processes},
 };
 
 /// The numbers of the two signals that guardians send.
@@ -114,6 +117,7 @@ struct Child {
     started_at: capstan_model::time::Timestamp,
     stdout: String,
     is_deaf: bool,
+    job_data: JsonMap,
     ends_at: Instant,
     end: End,
     cut: Option<Cut>,
@@ -193,7 +197,7 @@ impl Guardian {
             Message::ValidUntil(until) => self.lease.extend(until),
             Message::NodeGone => {
                 self.is_node_gone = true;
-                if !mutants::is_planted(Mutant::LeftoversKept) {
+                if !keeps_leftovers() {
                     self.purge(Cut::LeaseOver);
                 }
             }
@@ -228,7 +232,7 @@ impl Guardian {
         }
         let leftovers = self.post.processes.has_leftovers(self.post.node, self.post.life);
         if !self.purges
-            && (!leftovers || mutants::is_planted(Mutant::LeftoversKept))
+            && (!leftovers || keeps_leftovers())
             && let Some((incarnation, answer)) = self.begins.take()
         {
             self.register = Register::default();
@@ -250,16 +254,26 @@ impl Guardian {
             return StartAnswer::LeaseOver;
         }
         let Post { node, life, processes, clock, .. } = &self.post;
-        let number = processes.started(*node, *life, incarnation, key);
         let course = program::course(spec);
+        let is_deaf = course.as_ref().is_ok_and(|course| course.is_deaf);
         let starting = self.rng.random_range(Duration::ZERO..START_MAX);
+        let takes = starting + course.as_ref().map_or(Duration::ZERO, |course| course.runs);
+        let since_start = |at: Instant| {
+            u64::try_from((at - self.post.start).as_micros()).expect("a run is shorter than an age")
+        };
+        let ends_at = Instant::now() + takes;
+        let (started_us, foreseen_us) = (since_start(Instant::now()), since_start(ends_at));
+        let (node, life, heeds) = (*node, *life, !is_deaf);
+        let number =
+            processes.started(Process { key, node, life, incarnation, started_us, foreseen_us, heeds });
         let child = Child {
             number,
             program: spec.program.clone(),
             started_at: clock.wall(),
             stdout: course.as_ref().map(|course| course.stdout.clone()).unwrap_or_default(),
-            is_deaf: course.as_ref().is_ok_and(|course| course.is_deaf),
-            ends_at: Instant::now() + starting + course.as_ref().map_or(Duration::ZERO, |course| course.runs),
+            is_deaf,
+            job_data: course.as_ref().map(|course| course.job_data.clone()).unwrap_or_default(),
+            ends_at,
             end: course.map_or_else(End::NotStarted, |course| course.end),
             cut: None,
             kill_at: None,
@@ -295,6 +309,9 @@ impl Guardian {
 
     fn report(&self, key: ProcessKey, child: Child) {
         self.post.processes.ended(child.number, child.end);
+        // What a process has to say it says as it exits.
+        let has_said = matches!(child.end, End::Exited(_));
+        let result = has_said.then(|| ResultFile { job_data: child.job_data, ..ResultFile::default() });
         let report = EndReport {
             end: child.end,
             cut: child.cut,
@@ -304,11 +321,11 @@ impl Guardian {
             stderr: Captured::default(),
         };
         let context = Context { node: NodeId(self.post.node), program: &child.program, directory: "" };
-        self.reports.ended(key, Outcome::decide(&context, report, Ok(None)));
+        self.reports.ended(key, Outcome::decide(&context, report, Ok(result)));
     }
 
     fn has_lease(&self) -> bool {
-        self.lease.permits(self.now()) || mutants::is_planted(Mutant::LeaseIgnored)
+        self.lease.permits(self.now()) || mutant!("lease-ignored")
     }
 
     fn now(&self) -> BootTime {
@@ -328,6 +345,11 @@ impl Child {
             (self.ends_at, self.end) = (dies, End::Signalled(SIGKILL));
         }
     }
+}
+
+/// Whether what a node started lives on without it, and its next life begins beside it.
+fn keeps_leftovers() -> bool {
+    mutant!("leftovers-kept")
 }
 
 async fn until(due: Option<Instant>) {

@@ -3,18 +3,25 @@
 mod applied_grows;
 mod claims;
 mod committed_agreement;
+mod data_is_handed_on;
 mod election_safety;
 mod ends_are_recorded_once;
 mod ends_are_true;
+mod ends_follow_jobs;
 mod epochs_fence;
 mod expansions_are_bounded;
 mod former_lives_run_nothing;
 mod free_of_bugs;
+mod log_time_is_true;
+mod nodes_return;
 mod parents_first;
 mod requests_end;
+mod resumed_after_drain;
+mod retries_are_used;
 mod sequences_retry;
 mod sound_state;
 mod stop_is_final;
+mod stops_are_told;
 mod tries_are_accounted;
 mod tries_are_apart;
 mod tries_start_claimed;
@@ -55,5 +62,12 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::<tries_are_apart::TriesAreApart>::default(),
         Box::<tries_are_accounted::TriesAreAccounted>::default(),
         Box::<former_lives_run_nothing::FormerLivesRunNothing>::default(),
+        Box::<retries_are_used::RetriesAreUsed>::default(),
+        Box::<resumed_after_drain::ResumedAfterDrain>::default(),
+        Box::<ends_follow_jobs::EndsFollowJobs>::default(),
+        Box::<stops_are_told::StopsAreTold>::default(),
+        Box::<data_is_handed_on::DataIsHandedOn>::default(),
+        Box::<log_time_is_true::LogTimeIsTrue>::default(),
+        Box::<nodes_return::NodesReturn>::default(),
     ]
 }

@@ -1,108 +1,292 @@
 //! Planted bugs: a simulator is worth what it catches.
 //!
-//! Those in the simulator's own seams (disk, network, guardian, clients) are looked up here; those inside the product by
-//! `capstan_model::mutant!`, which is always false unless built for the simulator.
+//! Each is a mistake that a programmer could make, at one place: `capstan_model::mutant!("name")`, in the product or in a seam of the
+//! simulator that stands for something real (a disk, a guardian, a client). That is always false unless built for the simulator,
+//! and there it is true on threads on which the bug is planted; so one build serves all.
 
-use std::cell::Cell;
+pub mod hunt;
+
+use std::fmt;
 
 use clap::ValueEnum;
-
-thread_local! {
-    static PLANTED: Cell<Option<Mutant>> = const { Cell::new(None) };
-}
+use rand::{SeedableRng, rngs::SmallRng, seq::index};
+use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A planted bug.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum Mutant {
-    /// The disk reports a sync at once; the data becomes durable a little later.
-    SyncReportedEarly,
-    /// The disk reports syncs and makes nothing durable.
-    SyncNeverDurable,
-    /// Syncs of files and folders do nothing.
-    FilesNeverDurable,
-    /// `Idempotency-Key` is lost on the way to the node.
-    IdempotencyKeyLost,
-    /// A read index is answered without asking a quorum.
-    ReadIndexSkipped,
-    /// A proposer declares commands settled whose replies it still waits for.
-    SettledTooEarly,
-    /// A leader resumes its term after a restart without a vote.
-    LeaderRestored,
-    /// What a node started lives on when the node is gone, and its next life begins beside it.
-    LeftoversKept,
-    /// A guardian lets processes run past the end of their node's lease.
-    LeaseIgnored,
-    /// A report is accepted whatever try, epoch and owner it names.
-    StaleReportAccepted,
-    /// A stop takes back what waits; what becomes runnable later is started.
-    StopCheckedAtEnqueue,
-    /// A job starts as soon as one of its parents is complete.
-    AnyParentSuffices,
-    /// A job is tried once more than its spec says.
-    RetryOffByOne,
-    /// The process of a retry is started before the retry is committed.
-    RetryStartedBeforeCommit,
-    /// A leader of an earlier term may still declare nodes lost.
-    StaleJudgementAccepted,
-    /// A node goes on as if its heartbeats were acknowledged when they are not.
-    LeaseRenewedUnacknowledged,
-    /// A leader goes on acknowledging a life that it is about to declare lost.
-    GivenUpAcknowledged,
-    /// A leader acknowledges a life that was declared lost.
-    LostLifeAcknowledged,
-    /// A node reports before what its earlier life left running is dead.
-    ReportedBeforeBegun,
-    /// Whoever takes a request over goes on under the epoch it had.
-    EpochKept,
-    /// A node that is drained starts what becomes runnable.
-    DrainedNodeStarts,
-    /// A drained node's requests are given to others while their jobs run.
-    HandedOverWhileRunning,
-    /// A sequence is tried once more than its spec says.
-    SequenceRetryOffByOne,
-    /// One expansion more runs at a time than the spec says.
-    ParallelOffByOne,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mutant {
+    /// What the place in the code calls it.
+    pub name: &'static str,
+    /// What it breaks.
+    pub area: Area,
+    /// What is wrong, as a sentence.
+    pub wrong: &'static str,
 }
 
-impl Mutant {
-    /// Its name inside the product, if it lives there.
-    fn in_product(self) -> Option<&'static str> {
-        match self {
-            Self::ReadIndexSkipped => Some("read-index-skipped"),
-            Self::SettledTooEarly => Some("settled-too-early"),
-            Self::LeaderRestored => Some("leader-restored"),
-            Self::StaleReportAccepted => Some("stale-report-accepted"),
-            Self::StopCheckedAtEnqueue => Some("stop-checked-at-enqueue"),
-            Self::AnyParentSuffices => Some("any-parent-suffices"),
-            Self::RetryOffByOne => Some("retry-off-by-one"),
-            Self::RetryStartedBeforeCommit => Some("retry-started-before-commit"),
-            Self::StaleJudgementAccepted => Some("stale-judgement-accepted"),
-            Self::LeaseRenewedUnacknowledged => Some("lease-renewed-unacknowledged"),
-            Self::GivenUpAcknowledged => Some("given-up-acknowledged"),
-            Self::LostLifeAcknowledged => Some("lost-life-acknowledged"),
-            Self::ReportedBeforeBegun => Some("reported-before-begun"),
-            Self::EpochKept => Some("epoch-kept"),
-            Self::DrainedNodeStarts => Some("drained-node-starts"),
-            Self::HandedOverWhileRunning => Some("handed-over-while-running"),
-            Self::SequenceRetryOffByOne => Some("sequence-retry-off-by-one"),
-            Self::ParallelOffByOne => Some("parallel-off-by-one"),
-            Self::SyncReportedEarly
-            | Self::SyncNeverDurable
-            | Self::FilesNeverDurable
-            | Self::IdempotencyKeyLost
-            | Self::LeftoversKept
-            | Self::LeaseIgnored => None,
-        }
+/// What a bug breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Area {
+    /// What survives a crash.
+    Storage,
+    /// Snapshots, and their installation.
+    Snapshot,
+    /// How Raft is used, and who leads.
+    Raft,
+    /// Commands are executed once.
+    Session,
+    /// Calls are executed once.
+    Idempotency,
+    /// What reads show.
+    Read,
+    /// Conditions and revisions.
+    Revision,
+    /// What clients are told.
+    Answer,
+    /// Every node applies alike.
+    Determinism,
+    /// One clock for the cluster.
+    LogTime,
+    /// Who may run a job.
+    Fencing,
+    /// How long a node may run jobs.
+    Lease,
+    /// Who is declared lost, and who is given what it had.
+    Takeover,
+    /// Nodes that are drained, or leave.
+    Drain,
+    /// How many jobs run at a time.
+    Slot,
+    /// The order of jobs.
+    Order,
+    /// Stopped requests.
+    Stop,
+    /// Jobs that are tried again.
+    Retry,
+    /// Sequences that are tried again.
+    Sequence,
+    /// What is left of requests that have ended.
+    Archive,
+}
+
+/// All of them, by what they break: the name, and what is wrong.
+#[rustfmt::skip]
+const TABLE: &[(Area, &[(&str, &str)])] = &[
+    (Area::Storage, &[
+        ("sync-reported-early", "The disk reports a sync at once; the data becomes durable a little later."),
+        ("sync-never-durable", "The disk reports syncs and makes nothing durable."),
+        ("files-never-durable", "Syncs of files and folders do nothing."),
+        ("flusher-answers-late-syncs", "Who asks for a sync while one is under way is answered with it."),
+        ("sync-error-passed-over", "A sync that failed once is taken for a passing trouble."),
+        ("vote-not-synced", "A vote is given before it is durable."),
+        ("purged-not-stored", "How far the log was purged is forgotten at a restart."),
+        ("truncated-in-memory-only", "Entries that another leader has replaced are there again after a restart."),
+        ("flushed-noted-at-write", "Entries are noted as durable when they are written."),
+        ("flushed-not-lowered", "Entries that were truncated are still noted as durable."),
+        ("position-written-apart", "Rows are written in one batch, and how far they go in another."),
+        ("membership-not-stored", "The membership is not written with the rows."),
+        ("boot-count-not-stored", "The boot count is raised in memory only."),
+        ("log-behind-state-kept", "A log that does not reach the state is gone on with."),
+        ("job-rows-left-behind", "The rows of a request's jobs stay when it ends."),
+    ]),
+    (Area::Snapshot, &[
+        ("snapshot-not-synced", "A snapshot is offered before it is durable."),
+        ("snapshot-not-compared", "What has arrived of a snapshot is not compared with its manifest."),
+        ("oldest-snapshot-taken", "Of several snapshots the oldest is taken for the newest."),
+        ("newer-snapshot-not-installed", "A start goes on from the state although a snapshot goes further."),
+        ("install-not-flushed", "The live database is switched to one that is not durable."),
+    ]),
+    (Area::Raft, &[
+        ("leader-restored", "A leader resumes its term after a restart without a vote."),
+        ("led-before-applied", "A leader acts before it has applied its own first entry."),
+    ]),
+    (Area::Session, &[
+        ("settled-too-early", "A proposer declares commands settled whose replies it still waits for."),
+        ("session-repeats-executed", "A command that comes again is executed again."),
+        ("settled-taken-back", "An overtaken word of what is settled opens the window again."),
+        ("session-replies-not-stored", "The replies a session remembers are not written."),
+        ("session-newest-not-loaded", "After a restart a session finds none of its replies."),
+    ]),
+    (Area::Idempotency, &[
+        ("idempotency-key-lost", "`Idempotency-Key` is lost on the way to the node."),
+        ("refusal-not-remembered", "Refusals are not remembered under their key, so a repeat may succeed."),
+        ("idempotency-expired-early", "Keys are forgotten after as many seconds as they should be remembered hours."),
+        ("idempotency-not-stored", "Keys are remembered in memory only."),
+        ("body-not-compared", "A key that is used again with another body gets the first answer."),
+        ("key-scope-without-path", "Keys of different paths are taken for one."),
+    ]),
+    (Area::Read, &[
+        ("read-index-skipped", "A read index is answered without asking a quorum."),
+        ("late-read-joins-round", "A read that comes during a round is answered with it."),
+        ("read-index-not-awaited", "A read does not wait until its index is applied here."),
+        ("at-least-ignored", "A stale read does not wait for the index it asks for."),
+    ]),
+    (Area::Revision, &[
+        ("if-revision-ignored", "A write is done whatever revision it asks for."),
+        ("revision-reused", "A variable's revisions count its own writes, and start anew when it is made again."),
+        ("revision-not-loaded", "Revisions start anew when a node does."),
+    ]),
+    (Area::Answer, &[
+        ("unknown-answered-503", "An unknown outcome is answered as if nothing had happened."),
+        ("sent-taken-for-waiting", "What was sent and has no answer is taken for not sent."),
+        ("earlier-unknown-forgotten", "A refusal makes up for an earlier send without an answer."),
+        ("dropped-entry-taken-for-refused", "An entry whose outcome Raft does not tell is taken for refused."),
+        ("stop-of-ended-refused", "The stop of a request that has ended is refused."),
+        ("answered-own-id", "A repeated creation is answered with the id drawn for the repeat."),
+    ]),
+    (Area::Determinism, &[
+        ("failing-sequences-not-rebuilt", "After a restart it is forgotten which sequences are to be reset."),
+    ]),
+    (Area::LogTime, &[
+        ("stamped-by-wall-clock", "Entries are stamped with the leader's wall clock."),
+        ("median-without-majority", "Log time jumps to the median of however few clocks."),
+    ]),
+    (Area::Fencing, &[
+        ("stale-report-accepted", "A report is accepted whatever try, epoch and owner it names."),
+        ("stale-try-accepted", "A report is accepted whatever try it names."),
+        ("epoch-kept", "Whoever takes a request over goes on under the epoch it had."),
+        ("leftovers-kept", "What a node started lives on when the node is gone, and its next life begins beside it."),
+        ("reported-before-begun", "A node reports before what its earlier life left running is dead."),
+    ]),
+    (Area::Lease, &[
+        ("lease-ignored", "A guardian lets processes run past the end of their node's lease."),
+        ("lease-unlimited-at-start", "A node that was never acknowledged runs jobs without a lease."),
+        ("lease-renewed-unacknowledged", "A node goes on as if its heartbeats were acknowledged when they are not."),
+        ("acknowledged-without-quorum", "A leader acknowledges heartbeats while it hears no quorum."),
+        ("given-up-acknowledged", "A leader goes on acknowledging a life that it is about to declare lost."),
+        ("lost-life-acknowledged", "A leader acknowledges a life that was declared lost."),
+        ("lease-end-taken-for-stop", "A process that its lease has ended counts as one that was told to stop."),
+    ]),
+    (Area::Takeover, &[
+        ("stale-judgement-accepted", "A leader of an earlier term may still declare nodes lost."),
+        ("lost-too-soon", "A node is declared lost after half the silence."),
+        ("new-leader-judges-at-once", "A new leader takes whom it has not heard yet for silent all along."),
+        ("deafness-ignored", "A leader that could hear nobody takes that for their silence."),
+        ("lost-tries-not-ended", "The tries of a lost node run on under the next owner."),
+        ("lost-try-run-again", "Every try that is lost is run again, without counting."),
+        ("suspended-forgotten", "A request that no node could run is not looked at again."),
+    ]),
+    (Area::Drain, &[
+        ("drained-node-starts", "A node that is drained starts what becomes runnable."),
+        ("handed-over-while-running", "A drained node's requests are given to others while their jobs run."),
+        ("undrain-resumes-nothing", "What waited while a node was drained goes on waiting."),
+        ("drain-forgotten-at-restart", "A node that is drained is not when it starts again."),
+        ("leave-kept-over-restart", "A node that has left is given nothing in its next life."),
+    ]),
+    (Area::Slot, &[
+        ("slots-off-by-one", "One job more runs at a time than a node has slots."),
+        ("slot-not-handed-out", "A slot that becomes free is given to no job that waits."),
+        ("parallel-off-by-one", "One expansion more runs at a time than the spec says."),
+        ("failed-expansion-ignored", "Further expansions begin when one has failed."),
+    ]),
+    (Area::Order, &[
+        ("any-parent-suffices", "A job starts as soon as one of its parents is complete."),
+        ("parent-data-lost", "A job is not given what its parents hand on."),
+        ("missed-ends-ignored", "Ends of processes that an actor was too slow to hear are forgotten."),
+        ("refused-start-not-repeated", "A start that was refused for a passing reason is not tried again."),
+        ("report-sent-once", "A report that finds no leader is not sent again."),
+    ]),
+    (Area::Stop, &[
+        ("stop-checked-at-enqueue", "A stop takes back what waits; what becomes runnable later is started."),
+        ("stop-forgets-retries", "A stop does not take back what waits to be tried again."),
+        ("stop-not-passed-on", "What runs is not told of a stop."),
+        ("stop-not-checked-at-start", "A process is started although its request was stopped meanwhile."),
+        ("stop-hides-failure", "A request that was stopped counts as stopped although a job had failed."),
+    ]),
+    (Area::Retry, &[
+        ("retry-off-by-one", "A job is tried once more than its spec says."),
+        ("retry-started-before-commit", "The process of a retry is started before the retry is committed."),
+        ("retry-wait-zero", "A retry does not wait."),
+        ("retries-not-renewed", "A sequence's next try leaves its jobs the retries that the last one had left."),
+    ]),
+    (Area::Sequence, &[
+        ("sequence-retry-off-by-one", "A sequence is tried once more than its spec says."),
+        ("inner-sequence-not-reset", "A sequence's next try leaves the sequences inside the retries that the last one had left."),
+        ("failing-sequence-starts", "Jobs of a sequence that is to be reset are still started."),
+    ]),
+    (Area::Archive, &[
+        ("archive-index-missed", "A request that has ended is missing in one of the lists."),
+        ("stopped-try-not-logged", "A try that was stopped has no log."),
+    ]),
+];
+
+/// All of them, in the order of the table.
+pub fn all() -> impl Iterator<Item = Mutant> {
+    let rows = |(area, rows): &'static (Area, &'static [(&'static str, &'static str)])| {
+        rows.iter().map(|(name, wrong)| Mutant { name, area: *area, wrong })
+    };
+    TABLE.iter().flat_map(rows)
+}
+
+/// The bug of this name.
+///
+/// # Errors
+/// There is none; says which names are alike.
+pub fn find(name: &str) -> Result<Mutant, String> {
+    if let Some(found) = all().find(|mutant| mutant.name == name) {
+        return Ok(found);
     }
+    let words: Vec<&str> = name.split('-').filter(|word| word.len() > 2).collect();
+    let is_alike = |mutant: &Mutant| words.iter().any(|word| mutant.name.contains(word));
+    let alike: Vec<&str> = all().filter(is_alike).map(|mutant| mutant.name).collect();
+    let hint = match alike.as_slice() {
+        [] => String::new(),
+        alike => format!(" (perhaps {})", alike.join(", ")),
+    };
+    Err(format!("no bug is called so{hint}; `sim mutants --list` names all"))
 }
 
 /// Plants a bug into every run on this thread from now on; `None` takes it out.
 pub fn plant(mutant: Option<Mutant>) {
-    PLANTED.set(mutant);
-    capstan_model::mutants::plant(mutant.and_then(Mutant::in_product));
+    capstan_model::mutants::plant(mutant.map(|mutant| mutant.name));
 }
 
-/// Whether this bug is planted.
-pub(crate) fn is_planted(mutant: Mutant) -> bool {
-    PLANTED.get() == Some(mutant)
+/// Some bugs of all, drawn anew for each date; any text will do for one.
+pub fn of_the_day(date: &str, count: usize) -> Vec<Mutant> {
+    let all: Vec<Mutant> = all().collect();
+    let mut rng = SmallRng::seed_from_u64(xxh3_64(date.as_bytes()));
+    let mut picked = index::sample(&mut rng, all.len(), count.min(all.len())).into_vec();
+    picked.sort_unstable();
+    picked.into_iter().map(|place| all[place]).collect()
+}
+
+impl fmt::Display for Area {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let value = self.to_possible_value();
+        f.pad(value.as_ref().map_or("", |value| value.get_name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_date_draws_some_and_always_the_same() {
+        assert_eq!(of_the_day("2026-11-20", 5), of_the_day("2026-11-20", 5));
+        let days = (1..=28).map(|day| format!("2026-02-{day:02}"));
+        let drawn: BTreeSet<&str> =
+            days.flat_map(|day| of_the_day(&day, 5)).map(|mutant| mutant.name).collect();
+        assert!(drawn.len() > all().count() / 2, "the days of a month draw many");
+        assert_eq!(of_the_day("2026-11-20", 1_000).len(), all().count());
+    }
+
+    #[test]
+    fn names_are_unique_and_descriptions_are_sentences() {
+        let names: BTreeSet<&str> = all().map(|mutant| mutant.name).collect();
+        assert_eq!(names.len(), all().count());
+        for mutant in all() {
+            assert!(mutant.wrong.ends_with('.') && !mutant.wrong.contains(". "), "{}", mutant.wrong);
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_is_answered_with_those_like_it() {
+        let refusal = find("lease-forgotten").expect_err("there is none");
+        assert!(refusal.contains("lease-ignored") && !refusal.contains("retry-off-by-one"), "{refusal}");
+        assert!(find("no").expect_err("there is none").starts_with("no bug is called so; "));
+    }
 }

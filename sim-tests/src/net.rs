@@ -17,7 +17,9 @@ use bytes::Bytes;
 use capstan_api::Api;
 use capstan_client::IDEMPOTENCY_HEADER;
 use capstan_model::ids::NodeId;
-use capstan_raft_store::peer::{Channel, PeerError, PeerReply, PeerRequest, PeerService, Transport};
+use capstan_raft_store::peer::{
+    Channel, PeerError, PeerReply, PeerRequest, PeerService, SnapshotStep, Transport,
+};
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -33,6 +35,9 @@ use crate::{oracle::Oracle, trace::Trace};
 
 /// Where clients are.
 pub const CLIENTS: Place = 0;
+
+/// How much later a second copy comes at the most.
+const LATE_MAX: Duration = Duration::from_secs(3);
 
 /// Work that a node is given from outside; it is started inside the node.
 pub type Job = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
@@ -278,9 +283,12 @@ impl Net {
             return;
         }
         if channel == Channel::Snapshot {
-            self.oracle.snapshot_step();
+            self.oracle.snapshot_step(to);
         }
-        let request: PeerRequest = decode(&arrived.bytes);
+        let mut request: PeerRequest = decode(&arrived.bytes);
+        if let PeerRequest::Snapshot(SnapshotStep::Chunk { bytes, .. }) = &mut request {
+            self.lock().may_damage(bytes);
+        }
         let net = self.arc();
         let life = arrived.to_life;
         let job: Job = Box::new(move || {
@@ -415,9 +423,22 @@ impl Inner {
             *newest = at.max(*newest);
             at = *newest;
         }
-        for _ in 0..fate.copies.min(copies_max) {
+        for copy in 0..fate.copies.min(copies_max) {
+            if copy > 0 && may_come_late(&parcel) {
+                at += self.rng.random_range(Duration::ZERO..LATE_MAX);
+            }
             self.next_parcel += 1;
             self.parcels.insert((at, self.next_parcel), parcel.clone());
+        }
+    }
+
+    /// Turns a bit round, if a rule says so.
+    fn may_damage(&mut self, bytes: &mut Bytes) {
+        if !bytes.is_empty() && self.rules.damages(&mut self.rng) {
+            let mut damaged = bytes.to_vec();
+            let place = self.rng.random_range(0..damaged.len());
+            damaged[place] ^= 1 << self.rng.random_range(0..8);
+            *bytes = damaged.into();
         }
     }
 
@@ -499,4 +520,9 @@ fn encode<T: Serialize>(message: &T) -> Bytes {
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> T {
     postcard::from_bytes(bytes).expect("what was encoded can be decoded")
+}
+
+/// Whether a second copy may come long after the first: of what is sent again by those who heard nothing.
+fn may_come_late(parcel: &Parcel) -> bool {
+    matches!(parcel, Parcel::Call { channel: Channel::Forward, .. } | Parcel::ClientCall { .. })
 }

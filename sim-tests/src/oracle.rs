@@ -4,14 +4,15 @@
 //! each index is kept too, so that answers can be compared with it afterwards.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use capstan_model::state::State;
+use bytes::Bytes;
+use capstan_model::{command::Command, state::State};
 use capstan_node::guardian::protocol::End;
 use capstan_raft_store::{handle::View, witness::Content};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 
 use crate::{
     invariants::{self, Invariant},
@@ -57,12 +58,22 @@ pub enum Observation<'a> {
         /// When, in microseconds of virtual time.
         at_us: u64,
     },
+    /// A node's processor stands still.
+    Paused {
+        /// Whose.
+        node: u64,
+    },
     /// A node's processor goes on after it stood still.
     Resumed {
         /// Who.
         node: u64,
         /// When, in microseconds of virtual time.
         at_us: u64,
+    },
+    /// A node's wall clock is wrong from now on.
+    ClockOff {
+        /// Whose.
+        node: u64,
     },
     /// A life of a node is over.
     Crashed {
@@ -80,6 +91,8 @@ pub enum Observation<'a> {
         process: &'a Process,
         /// How it ended; `None` when its machine lost its power.
         end: Option<End>,
+        /// When, in microseconds of virtual time.
+        at_us: u64,
     },
     /// Everything was healed long ago, and clients ask for nothing any more.
     Settled {
@@ -107,6 +120,8 @@ pub struct Oracle {
     inner: Mutex<Inner>,
     /// What happens at the next acknowledged write, once.
     at_acknowledgement: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// Who is told of the next step of a snapshot, once.
+    at_snapshot_step: Mutex<Option<mpsc::UnboundedSender<u64>>>,
     violated: Notify,
 }
 
@@ -114,6 +129,8 @@ struct Inner {
     invariants: Vec<Box<dyn Invariant>>,
     violations: Vec<Violation>,
     states: BTreeMap<u64, State>,
+    /// The values that variables have had.
+    puts: BTreeSet<Bytes>,
     ledger: Ledger,
     tally: Tally,
     counter: LogCounter,
@@ -126,6 +143,7 @@ impl Oracle {
             invariants: invariants::all(),
             violations: Vec::new(),
             states: BTreeMap::new(),
+            puts: BTreeSet::new(),
             ledger: Ledger::default(),
             tally: Tally::default(),
             counter: LogCounter::default(),
@@ -134,6 +152,7 @@ impl Oracle {
             trace,
             inner: Mutex::new(inner),
             at_acknowledgement: Mutex::default(),
+            at_snapshot_step: Mutex::default(),
             violated: Notify::new(),
         })
     }
@@ -154,6 +173,11 @@ impl Oracle {
             Observation::ProcessStarted { .. } => inner.tally.processes += 1,
             Observation::Committed(committed) => {
                 inner.states.insert(committed.index, committed.after.clone());
+                for (command, reply) in &committed.commands {
+                    if let (Command::PutVariable { value, .. }, Ok(_)) = (command, reply) {
+                        inner.puts.insert(value.clone());
+                    }
+                }
                 inner.counter.count(&mut inner.tally, committed);
             }
             _ => {}
@@ -208,6 +232,11 @@ impl Oracle {
         self.lock().states.get(&index).cloned()
     }
 
+    /// Whether a variable has ever had this value.
+    pub fn was_put(&self, value: &Bytes) -> bool {
+        self.lock().puts.contains(value)
+    }
+
     /// What happened so far.
     pub fn tally(&self) -> Tally {
         self.lock().tally
@@ -219,9 +248,19 @@ impl Oracle {
         self.observe(&Observation::Crashed { node });
     }
 
-    /// Counts a step of a snapshot on its way between nodes.
-    pub fn snapshot_step(&self) {
+    /// Counts a step of a snapshot on its way to a node.
+    pub fn snapshot_step(&self, to: u64) {
         self.lock().tally.snapshot_steps += 1;
+        let watcher = self.at_snapshot_step.lock().expect("nothing panics while holding it").take();
+        if let Some(watcher) = watcher {
+            // Who waits may have lost patience.
+            let _ = watcher.send(to);
+        }
+    }
+
+    /// Tells whom the next step of a snapshot goes to, as it arrives.
+    pub fn at_next_snapshot_step(&self, watcher: Option<mpsc::UnboundedSender<u64>>) {
+        *self.at_snapshot_step.lock().expect("nothing panics while holding it") = watcher;
     }
 
     /// Lets something happen at the very moment the next write is acknowledged.

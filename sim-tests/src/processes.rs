@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
 };
 
 use capstan_model::ids::Incarnation;
@@ -27,6 +28,10 @@ pub struct Process {
     pub incarnation: Incarnation,
     /// When it was started, in microseconds of virtual time.
     pub started_us: u64,
+    /// When it will end if nobody interferes, in microseconds of virtual time.
+    pub foreseen_us: u64,
+    /// Whether it heeds SIGTERM.
+    pub heeds: bool,
 }
 
 /// Every process of a world.
@@ -44,13 +49,13 @@ impl Processes {
     }
 
     /// Enters a process that was just made, and numbers it.
-    pub(crate) fn started(&self, node: Place, life: u64, incarnation: Incarnation, key: TryKey) -> u64 {
+    pub(crate) fn started(&self, process: Process) -> u64 {
         let number = {
             let mut next = self.next.lock().expect("nothing panics while holding it");
             *next += 1;
             *next - 1
         };
-        let process = Process { key, node, life, incarnation, started_us: self.trace.now_us() };
+        let Process { node, life, key, .. } = process;
         self.trace.event(node, "process started", &[life, number], key.to_string().as_bytes());
         self.oracle.observe(&Observation::ProcessStarted { process: &process });
         self.lock().insert(number, process);
@@ -61,7 +66,8 @@ impl Processes {
     pub(crate) fn ended(&self, number: u64, end: End) {
         let Some(process) = self.lock().remove(&number) else { return };
         self.trace.event(process.node, "process ended", &[number], format!("{end:?}").as_bytes());
-        self.oracle.observe(&Observation::ProcessEnded { process: &process, end: Some(end) });
+        let at_us = self.trace.now_us();
+        self.oracle.observe(&Observation::ProcessEnded { process: &process, end: Some(end), at_us });
     }
 
     /// A machine has lost its power.
@@ -69,13 +75,21 @@ impl Processes {
         let gone: Vec<Process> =
             self.lock().extract_if(.., |_, process| process.node == node).map(|(_, gone)| gone).collect();
         for process in &gone {
-            self.oracle.observe(&Observation::ProcessEnded { process, end: None });
+            let at_us = self.trace.now_us();
+            self.oracle.observe(&Observation::ProcessEnded { process, end: None, at_us });
         }
     }
 
     /// What runs now.
     pub fn running(&self) -> Vec<Process> {
         self.lock().values().cloned().collect()
+    }
+
+    /// The process that will run for longest if nobody interferes, and how long that is.
+    pub(crate) fn longest(&self) -> Option<(Process, Duration)> {
+        let longest = self.lock().values().max_by_key(|process| process.foreseen_us).cloned()?;
+        let left_us = longest.foreseen_us.saturating_sub(self.trace.now_us());
+        Some((longest, Duration::from_micros(left_us)))
     }
 
     /// Whether something that another life of this machine started still runs there.

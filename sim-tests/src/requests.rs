@@ -2,6 +2,7 @@
 //!
 //! Every request carries a tag of its own in its args, by which [`verdict`] finds it again.
 
+mod archive;
 pub(crate) mod specs;
 pub(crate) mod verdict;
 

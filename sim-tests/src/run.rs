@@ -315,7 +315,8 @@ async fn settle(world: &World) {
     let Machines { oracle, processes, .. } = &*world.machines;
     loop {
         let (state, running) = (oracle.committed_state(), processes.running());
-        let is_settled = state.requests.is_empty() && running.is_empty();
+        let are_back = state.nodes.values().all(|record| record.is_available());
+        let is_settled = state.requests.is_empty() && running.is_empty() && are_back;
         if is_settled || start.elapsed() > SETTLED_WITHIN {
             return oracle.observe(&Observation::Settled { state: &state, processes: &running });
         }

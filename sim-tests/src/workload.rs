@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     history::{Call, Operation, Outcome},
-    mutants::{self, Mutant},
     net::{Net, NoResponse, Place},
     oracle::Oracle,
     trace::Trace,
@@ -20,6 +19,8 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a write is sent under one idempotency key.
 const ATTEMPTS_MAX: u32 = 4;
+/// How likely a client sends an answered write again before its next call.
+const REPEAT_ODDS: f64 = 0.1;
 
 /// How busy the clients are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +57,17 @@ pub struct Client {
     revision: u64,
     /// How likely a write carries an idempotency key, so that it can be sent again.
     key_odds: f64,
+    /// A write under a key that was answered, perhaps long ago.
+    answered: Option<Answered>,
+}
+
+/// A write under an idempotency key, and its answer.
+#[derive(Debug, Clone)]
+struct Answered {
+    key: String,
+    call: Call,
+    idempotency_key: String,
+    outcome: Outcome,
 }
 
 impl Workload {
@@ -74,6 +86,7 @@ impl Workload {
             index: 0,
             revision: 0,
             key_odds: 0.8,
+            answered: None,
         }
     }
 
@@ -99,6 +112,9 @@ impl Client {
     pub async fn run(mut self, load: Load) {
         loop {
             tokio::time::sleep(self.rng.random_range(Duration::ZERO..=load.think_max)).await;
+            if self.rng.random_bool(REPEAT_ODDS) {
+                self.repeat().await;
+            }
             let key = key(self.rng.random_range(0..load.keys));
             let call = self.choose();
             let node = self.rng.random_range(self.workload.net.nodes());
@@ -164,7 +180,10 @@ impl Client {
                 Ok(response) => match self.understand(call, &response) {
                     (Outcome::Unknown, _) => is_open = true,
                     (Outcome::NotDone, _) => {}
-                    known => return known,
+                    known => {
+                        self.note_answered(key, call, idempotency_key, &known.0);
+                        return known;
+                    }
                 },
                 Err(NoResponse::Refused) => {}
                 Err(NoResponse::Silence) => is_open = true,
@@ -172,6 +191,46 @@ impl Client {
             node = self.rng.random_range(self.workload.net.nodes());
         }
         (if is_open { Outcome::Unknown } else { Outcome::NotDone }, 0)
+    }
+
+    /// Keeps one of the writes that were answered, often an old one.
+    fn note_answered(&mut self, key: &str, call: &Call, idempotency_key: Option<String>, outcome: &Outcome) {
+        if let Some(idempotency_key) = idempotency_key
+            && (self.answered.is_none() || self.rng.random_bool(0.1))
+        {
+            let (key, call, outcome) = (key.to_owned(), call.clone(), outcome.clone());
+            self.answered = Some(Answered { key, call, idempotency_key, outcome });
+        }
+    }
+
+    /// Sends an answered write again under its key: it gets the first answer, or is refused when its body is another.
+    async fn repeat(&mut self) {
+        let Some(Answered { key, call, idempotency_key, outcome }) = self.answered.clone() else { return };
+        let node = self.rng.random_range(self.workload.net.nodes());
+        let other = match &call {
+            Call::Put { if_revision, .. } if self.rng.random_bool(0.3) => {
+                Some(Call::Put { value: "another body".into(), if_revision: *if_revision })
+            }
+            _ => None,
+        };
+        let sent = request(&key, other.as_ref().unwrap_or(&call), Some(&idempotency_key));
+        let Ok(response) = self.workload.net.http(node, sent, PATIENCE).await else { return };
+        let (status, body) = (response.status(), response.body());
+        if other.is_some() && status == StatusCode::UNPROCESSABLE_ENTITY {
+            return;
+        }
+        let (again, _) = self.understand(&call, &response);
+        if matches!(again, Outcome::Unknown | Outcome::NotDone) {
+            return;
+        }
+        let oracle = &self.workload.oracle;
+        if other.is_some() {
+            let found = format!("{call:?} under {idempotency_key}, with another body: {status} {body:?}");
+            oracle.violated("a key that is used again with another body is refused", found);
+        } else if again != outcome {
+            let found = format!("{call:?} under {idempotency_key} was {outcome:?}, and is {again:?}");
+            oracle.violated("a call that is repeated under its key has its first answer", found);
+        }
     }
 
     /// Reads an answer as its status code says.
@@ -222,7 +281,7 @@ fn request(key: &str, call: &Call, idempotency_key: Option<&str>) -> Request<Byt
         request = request.header(header::IF_MATCH, format!("\"{revision}\""));
     }
     if let Some(key) = idempotency_key
-        && !mutants::is_planted(Mutant::IdempotencyKeyLost)
+        && !capstan_model::mutant!("idempotency-key-lost")
     {
         request = request.header(IDEMPOTENCY_HEADER, key);
     }

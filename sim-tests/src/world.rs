@@ -28,13 +28,13 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::node::Life;
+pub(crate) use self::{clock::EPOCH_NS, node::Life};
 use self::{clock::SimClock, host::Host};
 use crate::{
     disk::{Loss, SimDisk},
     guardian::{self, Guardian, Post},
     net::{Latency, Net, Place},
-    oracle::Oracle,
+    oracle::{Observation, Oracle},
     processes::Processes,
     trace::Trace,
 };
@@ -132,6 +132,9 @@ impl Machines {
     /// Sets a node's wall clock off.
     pub fn set_clock(&self, node: Place, off_ms: i64) {
         self.clocks[&node].store(off_ms, Ordering::Relaxed);
+        if off_ms != 0 {
+            self.oracle.observe(&Observation::ClockOff { node });
+        }
     }
 
     /// The node that leads, as far as the nodes know: of several the one of the highest term.
@@ -315,8 +318,9 @@ impl World {
     pub fn set_paused(&self, node: Place, is_paused: bool) {
         if let Some(host) = self.hosts.borrow().get(&node) {
             host.set_paused(is_paused);
-            if !is_paused {
-                self.machines.oracle.resumed(node);
+            match is_paused {
+                true => self.machines.oracle.observe(&Observation::Paused { node }),
+                false => self.machines.oracle.resumed(node),
             }
         }
     }

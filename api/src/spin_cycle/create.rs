@@ -45,12 +45,14 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     let deadline = CLIENT_DEADLINE.saturating_sub(started.elapsed());
     let options = ProposeOptions { idempotency, deadline, ..ProposeOptions::client() };
     let request = built.into_request(draw_request_id(&api.parts), "".into());
-    let location_of_new = location(request.id);
+    let drawn = request.id;
+    let location_of_new = location(drawn);
     let committed = api.parts.cluster.propose(Command::CreateRequest(Arc::new(request)), options).await;
     let Committed { reply, index } =
         committed.map_err(|source| CreateError { source, location: location_of_new })?;
     // A repeat under the same idempotency key is answered with the request the first call made.
     let Reply::RequestCreated { id, .. } = reply? else { unreachable!("a creation is answered as one") };
+    let id = if capstan_model::mutant!("answered-own-id") { drawn } else { id };
     let view = api.parts.cluster.read(Consistency::AtLeast(index)).await?;
     let found = archive::request(view.clone(), id).await?;
     let detail = found.ok_or_else(|| InputError::NoSuchRequest { id: id.to_string() })?;

@@ -36,7 +36,7 @@ pub(crate) async fn stop(api: &Inner, head: &Head<'_>, id: &str) -> Result<Answe
             // Past its patience the caller is told the same: the stop is committed.
             let _ = timeout_at(answer_by, ended(cluster, request)).await;
         }
-        Err(Rejection::NotLive { .. }) => {
+        Err(Rejection::NotLive { .. }) if !capstan_model::mutant!("stop-of-ended-refused") => {
             let view = cluster.read(Consistency::AtLeast(index)).await?;
             archive::request(view, request).await?.ok_or_else(|| no_such_request(id))?;
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     chain::JobPlace,
-    command::TryReport,
+    command::{TryEnd, TryReport},
     job::JobState,
     output::Output,
     request::{LiveRequest, RequestState},
@@ -65,6 +65,9 @@ pub(super) fn write_try(
     report: &TryReport,
     sink: &mut RowSink,
 ) {
+    if report.end == TryEnd::Stopped && mutant!("stopped-try-not-logged") {
+        return;
+    }
     let chain = live.chain();
     let spec = chain.job(job);
     // The first job of a sequence runs once in each try of it.
@@ -106,6 +109,9 @@ pub(super) fn write_finished(live: &LiveRequest, state: RequestState, at: Timest
     let indexes =
         [Index::Creation, Index::Type(&row.request_type), Index::User(&row.user), Index::State(row.state)];
     for index in indexes {
+        if matches!(index, Index::State(_)) && mutant!("archive-index-missed") {
+            continue;
+        }
         sink.archive(&newest_first(index.prefix(), row.created_at).fixed(&created.id.0), &());
     }
 }

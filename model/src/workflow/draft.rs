@@ -120,7 +120,9 @@ impl<'a> Draft<'a> {
         while let Some((request, job)) = self.runnable.pop_front() {
             self.launch(request, job);
         }
-        if let Some(owner) = self.request(request).progress.owner {
+        if let Some(owner) = self.request(request).progress.owner
+            && !mutant!("slot-not-handed-out")
+        {
             self.hand_out_slots(owner);
         }
         let live = self.request(request);
@@ -139,7 +141,8 @@ impl<'a> Draft<'a> {
     pub(super) fn withdraw_all(&mut self, request: RequestId) {
         let live = self.request(request);
         let is_withdrawn = |job: &JobPlace| match live.job_at(*job).phase {
-            Phase::Ready | Phase::RetryWait { .. } => true,
+            Phase::Ready => true,
+            Phase::RetryWait { .. } => !mutant!("stop-forgets-retries"),
             // Its sequence was about to be tried again, so this failure does not count.
             Phase::Failed => live.is_failing(*job),
             Phase::Pending | Phase::Running { .. } | Phase::Complete | Phase::Stopped => false,

@@ -170,7 +170,9 @@ impl Job {
     pub(super) fn reset(&mut self, parents_left: u32) {
         assert!(!matches!(self.phase, Phase::Running { .. }), "a running job was reset");
         self.phase = Phase::Pending;
-        self.tries_failed = 0;
+        if !mutant!("retries-not-renewed") {
+            self.tries_failed = 0;
+        }
         self.parents_left = parents_left;
     }
 

@@ -269,7 +269,9 @@ impl LiveRequests {
             for successor in &live.chain().job(*place).successors {
                 self.change_job(*request, *successor, sink.as_deref_mut(), |job, _| {
                     job.parents_left -= 1;
-                    job.merge_data(data);
+                    if !mutant!("parent-data-lost") {
+                        job.merge_data(data);
+                    }
                 });
             }
             if let Some(parallel) = live.chain().parallels().ended_by(*place) {
@@ -296,7 +298,7 @@ impl LiveRequests {
         let Some(sink) = sink else { return };
         sink.replace(&request_key(request), Some(&live.progress), None);
         sink.replace(&chain_key(request), Some(&*live.created), None);
-        for (spec, job) in touched(&live) {
+        for (spec, job) in touched(&live).filter(|_| !mutant!("job-rows-left-behind")) {
             sink.replace(&job_key(request, spec.id), Some(job), None);
         }
         for (sequence, progress) in &live.sequences {

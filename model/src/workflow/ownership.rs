@@ -36,7 +36,10 @@ pub(super) fn may_start(nodes: &Nodes, owner: Incarnation) -> bool {
 /// How many more jobs a life may run.
 pub(super) fn free_slots(nodes: &Nodes, live: &LiveRequests, owner: Incarnation) -> u32 {
     let record = nodes.get(&owner.node).filter(|_| may_start(nodes, owner));
-    record.map_or(0, |record| record.slots.saturating_sub(live.slots_taken(owner)))
+    record.map_or(0, |record| {
+        let slots = record.slots + u32::from(mutant!("slots-off-by-one"));
+        slots.saturating_sub(live.slots_taken(owner))
+    })
 }
 
 /// The owner of a chain: of the live nodes that offer every job type of it, the one with the most free slots,
@@ -77,7 +80,9 @@ impl LiveRequests {
             // A node that can be given work keeps what it has, and need not be looked through.
             gone.chain(newest.take(if record.is_available() { 0 } else { usize::MAX }))
         };
-        let unowned = self.indexes.unowned_with(|job_types| able(nodes, job_types).next().is_some());
+        let unowned = self.indexes.unowned_with(|job_types| {
+            able(nodes, job_types).next().is_some() && !mutant!("suspended-forgotten")
+        });
         nodes.values().flat_map(of_node).map(LiveRequest::id).chain(unowned)
     }
 }
@@ -134,7 +139,7 @@ impl Draft<'_> {
                 _ => None,
             })
             .collect();
-        for (place, try_no, since) in running {
+        for (place, try_no, since) in running.into_iter().filter(|_| !mutant!("lost-tries-not-ended")) {
             let report = lost_report(lost, since, self.at);
             self.end_try(request, place, try_no, EndOfTry { report, cause: Cause::Lost });
         }

@@ -131,7 +131,7 @@ impl ParallelProgress {
     /// How many expansions may be admitted now, counted from the first.
     pub(super) fn admissible(self, spec: &ParallelSpec) -> u32 {
         let count = u32::try_from(spec.expansions.len()).expect("a chain is bounded");
-        if self.closed {
+        if self.closed && !mutant!("failed-expansion-ignored") {
             return self.admitted;
         }
         let running_max = spec.running_max + u32::from(mutant!("parallel-off-by-one"));

@@ -233,7 +233,8 @@ impl LiveRequest {
     /// starting.
     pub(super) fn may_launch(&self, job: JobPlace) -> bool {
         let is_reached = self.job_at(job).parents_left == 0 || mutant!("any-parent-suffices");
-        is_reached && !self.is_failing(job) && self.is_admitted(job)
+        let is_withheld = self.is_failing(job) && !mutant!("failing-sequence-starts");
+        is_reached && !is_withheld && self.is_admitted(job)
     }
 
     /// How it ends, once none of its jobs is active (`reference/spin-cycle.md` 4.5).
@@ -241,7 +242,7 @@ impl LiveRequest {
         let stopped = self.progress.stopped_at.is_some();
         if self.tally.complete == self.total_jobs() {
             RequestState::Complete
-        } else if stopped && self.tally.failed == 0 {
+        } else if stopped && (self.tally.failed == 0 || mutant!("stop-hides-failure")) {
             RequestState::Stopped
         } else {
             RequestState::Failed

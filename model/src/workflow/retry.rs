@@ -49,7 +49,8 @@ pub(super) fn after_try(
         end => end,
     };
     let (spec, current) = (live.chain().job(job), live.job_at(job));
-    let runs_again = cause == Cause::Lost && spec.idempotent && current.tries_lost < RUNS_AGAIN_MAX;
+    let may_run_again = spec.idempotent || mutant!("lost-try-run-again");
+    let runs_again = cause == Cause::Lost && may_run_again && current.tries_lost < RUNS_AGAIN_MAX;
     match report.end {
         TryEnd::Complete => AfterTry::Complete,
         // In a sequence that is to be reset nothing starts, so the job waits for that.
@@ -76,7 +77,7 @@ fn after_failure(spec: &JobSpec, current: &Job, at: Timestamp) -> AfterTry {
     let retries = spec.retry + u32::from(mutant!("retry-off-by-one"));
     if current.tries_failed >= retries || is_noop(&spec.job_type) {
         AfterTry::Failed
-    } else if wait.is_zero() {
+    } else if wait.is_zero() || mutant!("retry-wait-zero") {
         AfterTry::RetryNow
     } else {
         AfterTry::RetryAt(at.after(wait))

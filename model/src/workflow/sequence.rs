@@ -151,7 +151,8 @@ impl LiveRequests {
                 sink.replace(&parallel_key(request, parallel), before.as_ref(), None);
             }
         }
-        for inner in inside.into_iter().filter(|inner| *inner != sequence) {
+        let is_reset = |inner: &SequencePlace| *inner != sequence && !mutant!("inner-sequence-not-reset");
+        for inner in inside.into_iter().filter(is_reset) {
             self.set_sequence(request, inner, None, sink.as_deref_mut());
         }
         self.set_sequence(request, sequence, Some(SequenceProgress { tries_failed, failing: false }), sink);

@@ -107,20 +107,25 @@ impl Liveness {
         let (seen, view) = (cluster.heartbeats(), cluster.view());
         let now = self.tools.clock.monotonic();
         // Who does not hear a majority acknowledges no report, and who stood still has missed some.
-        if !cluster.hears_a_quorum() || now.saturating_sub(self.looked) > HEARING_MIN {
+        let is_deaf = !cluster.hears_a_quorum() || now.saturating_sub(self.looked) > HEARING_MIN;
+        if is_deaf && !capstan_model::mutant!("deafness-ignored") {
             self.deaf = now;
         }
         self.looked = now;
+        let lost_after = match capstan_model::mutant!("lost-too-soon") {
+            true => self.tools.owner_lost_after / 2,
+            false => self.tools.owner_lost_after,
+        };
         let silence = Silence {
             seen: &seen,
             listened: now.saturating_sub(self.began),
             hearing: now.saturating_sub(self.deaf),
-            lost_after: self.tools.owner_lost_after,
+            lost_after,
         };
         let at = self.log_time(view.state().log_time(), now);
         for step in plan(&silence, view.state(), at) {
             if let Step::Lose(life) = step
-                && !cluster.give_up(self.term, life, self.tools.owner_lost_after)
+                && !cluster.give_up(self.term, life, lost_after)
             {
                 continue; // It was heard just now.
             }
@@ -171,7 +176,9 @@ impl Silence<'_> {
     /// Whether the life in the record has been silent for too long.
     fn is_lost(&self, record: &NodeRecord) -> bool {
         let heard = self.seen.iter().find(|node| node.incarnation == record.incarnation);
-        let silence = heard.map_or(self.listened, |node| node.silence.min(self.listened));
+        let unheard =
+            if capstan_model::mutant!("new-leader-judges-at-once") { Duration::MAX } else { self.listened };
+        let silence = heard.map_or(unheard, |node| node.silence.min(self.listened));
         !record.lost && self.hearing >= HEARING_MIN && silence > self.lost_after
     }
 }

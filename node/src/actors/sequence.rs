@@ -105,7 +105,12 @@ fn plan(
     for (key, stop_requested) in wanted {
         match held.get(key) {
             None => steps.push(Step::Start(*key)),
-            Some(view) if *stop_requested && !view.stopping && !view.reporting => {
+            Some(view)
+                if *stop_requested
+                    && !view.stopping
+                    && !view.reporting
+                    && !capstan_model::mutant!("stop-not-passed-on") =>
+            {
                 steps.push(Step::Stop(*key));
             }
             Some(_) => {}
@@ -163,7 +168,7 @@ impl Sequence {
             self.held.insert(key, hold(Stage::Reporting));
             return self.ended(key, &Outcome::unmade(&reason), ctx);
         };
-        if running.stop_requested {
+        if running.stop_requested && !capstan_model::mutant!("stop-not-checked-at-start") {
             // It was to be stopped before it was started.
             let now = self.tools.clock.wall();
             self.held.insert(key, hold(Stage::Reporting));
@@ -220,6 +225,9 @@ impl Sequence {
             }
             Err(refused) => {
                 tracing::warn!(%key, %refused, "a try was not started");
+                if capstan_model::mutant!("refused-start-not-repeated") {
+                    return;
+                }
                 ctx.run_later(TRY_AGAIN, move |actor, ctx| {
                     if matches!(actor.held.get(&key), Some(Held { stage: Stage::Process { .. }, .. })) {
                         actor.held.remove(&key);
@@ -270,7 +278,7 @@ impl Sequence {
                         stream_bytes_max = less;
                         report = outcome.to_report(stream_bytes_max);
                     }
-                    Err(error) if actor.connected() => {
+                    Err(error) if actor.connected() && !capstan_model::mutant!("report-sent-once") => {
                         tracing::debug!(%key, %error, "the report of a try is not committed yet");
                         tokio::time::sleep(TRY_AGAIN).await;
                     }

@@ -13,7 +13,9 @@ pub fn follow(
     mut lease: watch::Receiver<Option<Duration>>,
     executor: Arc<dyn Executor>,
 ) -> impl Future<Output = ()> {
-    executor.renew_lease(BootTime(0));
+    if !capstan_model::mutant!("lease-unlimited-at-start") {
+        executor.renew_lease(BootTime(0));
+    }
     async move {
         loop {
             let until = *lease.borrow_and_update();

@@ -151,6 +151,9 @@ impl Outcome {
                 (TryEnd::KilledStopping, Some("did not stop in time and was killed".to_owned()))
             }
             Some(Cut::DeadlineOver) => (TryEnd::Failed, Some("ran out of time and was killed".to_owned())),
+            Some(Cut::LeaseOver) if capstan_model::mutant!("lease-end-taken-for-stop") => {
+                (TryEnd::Stopped, None)
+            }
             Some(Cut::LeaseOver) => {
                 (TryEnd::CutOff, Some(format!("node {} was cut off while the job ran", context.node)))
             }

@@ -39,7 +39,9 @@ impl Flushed {
     pub(super) fn truncated(&self, last: Option<u64>) {
         let mut upto = self.lock();
         upto.truncations += 1;
-        upto.index = upto.index.min(last);
+        if !capstan_model::mutant!("flushed-not-lowered") {
+            upto.index = upto.index.min(last);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, FlushedUpto> {

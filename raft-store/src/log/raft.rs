@@ -96,7 +96,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         batch.put(rows::VOTE_KEY, rows::encode_vote(vote));
         self.tail().put_committed(&mut batch);
         self.shared.engine.write(batch)?;
-        self.sync().await?;
+        if !capstan_model::mutant!("vote-not-synced") {
+            self.sync().await?;
+        }
         self.tail().vote = Some(*vote);
         Ok(())
     }
@@ -141,6 +143,11 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         let flushed = self.flushed();
         let truncations = flushed.truncations();
+        if let Some(last) = last
+            && capstan_model::mutant!("flushed-noted-at-write")
+        {
+            flushed.reported(last.index(), truncations);
+        }
         self.shared.engine.sync(Box::new(move |result| {
             if let (Ok(()), Some(last)) = (&result, last) {
                 flushed.reported(last.index(), truncations);
@@ -157,7 +164,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         self.shared.flushed.truncated(last_log_id.map(|last| last.index()));
         let mut batch = Batch::default();
-        batch.delete_range(rows::entry_key(from), rows::entries_end());
+        if !capstan_model::mutant!("truncated-in-memory-only") {
+            batch.delete_range(rows::entry_key(from), rows::entries_end());
+        }
         self.shared.engine.write(batch)?;
         let mut tail = self.tail();
         tail.cache.truncate_from(from);
@@ -174,7 +183,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             )));
         }
         let mut batch = Batch::default();
-        batch.put(rows::PURGED_KEY, rows::encode_log_id(log_id));
+        if !capstan_model::mutant!("purged-not-stored") {
+            batch.put(rows::PURGED_KEY, rows::encode_log_id(log_id));
+        }
         batch.delete_range(rows::entry_key(0), rows::entry_key(log_id.index() + 1));
         self.tail().put_committed(&mut batch);
         self.shared.engine.write(batch)?;

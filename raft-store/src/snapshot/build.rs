@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use openraft::{RaftSnapshotBuilder, Snapshot};
 
-use super::{DB, FOLDER, Manifest, SnapshotHandle, Snapshots, manifest, sync_all};
+use super::{DB, FOLDER, MANIFEST, Manifest, SnapshotHandle, Snapshots, manifest, sync_all};
 use crate::{
     engine::{Disk, join},
     generation::Generation,
@@ -82,7 +82,11 @@ impl Snapshots {
             checksum: applied.checksum,
             files: manifest::list_files(disk, &db)?,
         };
-        sync_all(disk, &checkpoint.path, &manifest)?;
+        if capstan_model::mutant!("snapshot-not-synced") {
+            disk.write(&join(&checkpoint.path, MANIFEST), &manifest.encode())?;
+        } else {
+            sync_all(disk, &checkpoint.path, &manifest)?;
+        }
         let snapshot = self.offer(&checkpoint.path, manifest, checkpoint.number)?;
         tracing::info!(index = applied.log_id.index(), "snapshot built");
         Ok(snapshot)

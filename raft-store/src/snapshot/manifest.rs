@@ -93,7 +93,7 @@ impl Manifest {
     /// A file is missing, too many, or not what it was; or the disk failed.
     pub(crate) fn check_files(&self, disk: &dyn Disk, folder: &str) -> io::Result<()> {
         let found = list_files(disk, folder)?;
-        if found == self.files {
+        if found == self.files || capstan_model::mutant!("snapshot-not-compared") {
             return Ok(());
         }
         let odd = found.iter().find(|file| !self.files.contains(file)).map(|file| &file.name);

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use capstan_model::mutant;
 use capstan_raft_store::{
     engine::{Batch, Change, Direction, Engine, Row, SyncDone},
     runtime,
@@ -17,7 +18,6 @@ use imbl::OrdMap;
 use rand::{RngExt, rngs::SmallRng};
 
 use super::{DiskHandle, files::ROWS_FILE};
-use crate::mutants::{self, Mutant};
 
 /// Rows in key order; clones are cheap.
 pub(super) type Rows = OrdMap<Bytes, Bytes>;
@@ -35,6 +35,8 @@ pub(super) struct Store {
     /// Set when it was opened from files that a power cut can still take.
     stands_on_sand: bool,
     is_damaged: bool,
+    /// Set when some of what is visible is neither durable nor pending, because a sync failed.
+    has_missed: bool,
 }
 
 impl Store {
@@ -52,6 +54,10 @@ impl Store {
         if std::mem::replace(&mut self.is_open, true) {
             return Err(io::ErrorKind::ResourceBusy.into());
         }
+        if std::mem::take(&mut self.has_missed) {
+            // What recovery reads it writes again.
+            self.pending = VecDeque::from([difference(&self.durable, &self.visible)]);
+        }
         Ok(())
     }
 
@@ -65,6 +71,7 @@ impl Store {
             change(&mut self.durable, batch);
         }
         self.visible = self.durable.clone();
+        self.has_missed = false;
         self.is_damaged |= self.stands_on_sand;
         self.close();
     }
@@ -77,12 +84,33 @@ impl Store {
 
     /// Makes the batches up to this count durable.
     fn sync_to(&mut self, written: u64) {
-        let newer = usize::try_from(self.written - written).expect("batches in memory");
-        while self.pending.len() > newer {
-            let batch = self.pending.pop_front().expect("it is longer");
+        for batch in self.take_pending(written) {
             change(&mut self.durable, batch);
         }
     }
+
+    /// Keeps the batches up to this count in memory alone.
+    fn miss(&mut self, written: u64) {
+        self.has_missed |= !self.take_pending(written).is_empty();
+    }
+
+    fn take_pending(&mut self, written: u64) -> Vec<Batch> {
+        let newer = usize::try_from(self.written - written).expect("batches in memory");
+        let older = self.pending.len().saturating_sub(newer);
+        self.pending.drain(..older).collect()
+    }
+}
+
+/// The batch that makes the former the latter.
+fn difference(from: &Rows, to: &Rows) -> Batch {
+    let mut batch = Batch::default();
+    for (key, _) in from.iter().filter(|(key, _)| !to.contains_key(*key)) {
+        batch.delete(key.clone());
+    }
+    for (key, value) in to.iter().filter(|(key, value)| from.get(*key) != Some(*value)) {
+        batch.put(key.clone(), value.clone());
+    }
+    batch
 }
 
 fn change(rows: &mut Rows, batch: Batch) {
@@ -180,7 +208,7 @@ impl Engine for SimEngine {
     fn sync(&self, done: SyncDone) {
         let Ok(written) = self.with(|store| Ok(store.written)) else { return };
         let mut syncs = self.syncs.lock().expect("nothing panics while holding it");
-        if mutants::is_planted(Mutant::SyncReportedEarly) {
+        if mutant!("sync-reported-early") {
             syncs.waiting.push((written, Box::new(|_| {})));
             runtime::spawn(async move { done(Ok(())) });
         } else {
@@ -213,7 +241,7 @@ impl Engine for SimEngine {
 /// Syncs until nobody waits: each round makes durable what was written when its calls were made, and answers them in order.
 async fn flush_all(disk: DiskHandle, path: Arc<str>, syncs: Arc<Mutex<Syncs>>) {
     loop {
-        let round = {
+        let mut round = {
             let mut syncs = syncs.lock().expect("nothing panics while holding it");
             if syncs.waiting.is_empty() {
                 syncs.is_flushing = false;
@@ -224,15 +252,30 @@ async fn flush_all(disk: DiskHandle, path: Arc<str>, syncs: Arc<Mutex<Syncs>>) {
         let takes: io::Result<Duration> = disk.with(|state| Ok(state.sync_takes()));
         let Ok(takes) = takes else { return };
         tokio::time::sleep(takes).await;
-        for (written, done) in round {
-            let result = disk.with(|state| {
-                state.sync_result()?;
-                if !mutants::is_planted(Mutant::SyncNeverDurable) {
-                    state.files.store(&path)?.sync_to(written);
-                }
-                Ok(())
-            });
-            done(result);
+        let newest = round.last().map_or(0, |(written, _)| *written);
+        let result = sync_to(&disk, &path, newest);
+        if mutant!("flusher-answers-late-syncs") {
+            round.append(&mut syncs.lock().expect("nothing panics while holding it").waiting);
+        }
+        for (_, done) in round {
+            done(
+                result.as_ref().map(|()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string())),
+            );
         }
     }
+}
+
+/// Makes what was written by then durable, or fails as disks do: what was to be written is taken for written, and no later sync
+/// writes it.
+fn sync_to(disk: &DiskHandle, path: &str, written: u64) -> io::Result<()> {
+    disk.with(|state| {
+        let synced = state.sync_result();
+        let store = state.files.store(path)?;
+        match synced {
+            Ok(()) if mutant!("sync-never-durable") => {}
+            Ok(()) => store.sync_to(written),
+            Err(_) => store.miss(written),
+        }
+        synced
+    })
 }

@@ -18,7 +18,7 @@ use futures::future::{BoxFuture, FutureExt, ready};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 /// How many events a receiver may fall behind: few, so that it happens.
-const EVENTS_MAX: usize = 4;
+const EVENTS_MAX: usize = 1;
 
 /// What a node says to its guardian.
 pub(crate) enum Message {

@@ -25,7 +25,7 @@ impl Invariant for EndsAreTrue {
             Observation::ProcessStarted { process } => {
                 self.running.insert(process.key, process.node);
             }
-            Observation::ProcessEnded { process, end } => {
+            Observation::ProcessEnded { process, end, .. } => {
                 self.running.remove(&process.key);
                 self.ends.insert(process.key, *end);
             }

@@ -19,6 +19,10 @@ pub enum Rule {
     Duplicate(f64),
     /// Each message takes up to this much longer.
     Delay(Duration),
+    /// Each message from the first to the second takes up to this much longer.
+    Lag(Place, Place, Duration),
+    /// Each piece of a snapshot has one bit wrong with this probability.
+    Damage(f64),
 }
 
 /// All that is wrong now, by the number of the fault that caused it.
@@ -98,12 +102,22 @@ impl Rules {
                 Rule::Loss(p) => is_lost |= rng.random_bool(*p),
                 Rule::Duplicate(p) => fate.copies += u32::from(rng.random_bool(*p)),
                 Rule::Delay(most) => fate.takes += rng.random_range(Duration::ZERO..=*most),
+                Rule::Lag(a, b, most) => {
+                    let longer = rng.random_range(Duration::ZERO..=*most);
+                    fate.takes += if (*a, *b) == (from, to) { longer } else { Duration::ZERO };
+                }
+                Rule::Damage(_) => {}
             }
         }
         if is_lost {
             fate.copies = 0;
         }
         fate
+    }
+
+    /// Decides whether a piece of a snapshot is damaged.
+    pub(super) fn damages(&self, rng: &mut SmallRng) -> bool {
+        self.all().any(|rule| matches!(rule, Rule::Damage(p) if rng.random_bool(*p)))
     }
 
     fn all(&self) -> impl Iterator<Item = &Rule> {

@@ -11,8 +11,9 @@ use capstan_raft_store::handle::View;
 use super::{Asked, Requests, Start};
 use crate::oracle::Oracle;
 
-/// Judges every start of a request, given the newest view.
+/// Judges every start of a request, and what is left of all, given the newest view.
 pub(crate) fn check(requests: &Requests, oracle: &Oracle, end: &View) {
+    super::archive::check(oracle, end);
     let stored = stored(end);
     for asked in &*requests.asked.borrow() {
         if let Err(found) = agrees(asked, stored.get(&asked.tag).map_or(&[], Vec::as_slice)) {

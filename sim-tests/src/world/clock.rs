@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::time::Instant;
 
 /// When every world begins: 20 November 2026, in nanoseconds since the Unix epoch.
-const EPOCH_NS: u64 = 1_795_132_800_000_000_000;
+pub(crate) const EPOCH_NS: u64 = 1_795_132_800_000_000_000;
 
 /// Virtual time, and a wall clock that may be off.
 pub(super) struct SimClock {

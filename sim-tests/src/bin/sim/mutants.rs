@@ -1,36 +1,119 @@
 //! Planted bugs.
 
-use capstan_sim_tests::{
-    mutants::Mutant,
-    sweep::{Sweep, sweep},
-};
-use clap::ValueEnum;
+use std::{fs, path::PathBuf};
 
-use crate::{one, sweep::Seeds};
+use anyhow::Context;
+use capstan_sim_tests::mutants::{
+    self, Area, Mutant,
+    hunt::{Hunt, Hunted, News, hunt, median},
+};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::tables;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    seeds: Seeds,
+    /// Names all bugs, and hunts none.
+    #[arg(long)]
+    list: bool,
+    /// Only these, by name, with commas between.
+    #[arg(long, value_delimiter = ',', value_parser = mutants::find)]
+    only: Vec<Mutant>,
+    /// Only those of these areas, with commas between.
+    #[arg(long, value_delimiter = ',')]
+    area: Vec<Area>,
+    /// Only some, drawn anew for each date, such as 2026-11-20.
+    #[arg(long, value_name = "DATE", conflicts_with_all = ["only", "area"])]
+    of_the_day: Option<String>,
+    /// How many are drawn for a date.
+    #[arg(long, default_value_t = 5)]
+    pick: usize,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// How many seeds are tried on each at most.
+    #[arg(long, default_value_t = 100)]
+    count: u64,
+    /// In how many seeds each is to be caught; then the next one's turn has come.
+    #[arg(long, default_value_t = 3)]
+    until_caught: usize,
+    /// How many are hunted at a time.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Writes what is found to this file as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
-    let Seeds { from, count, jobs, budget, .. } = args.seeds;
-    let mut all_caught = true;
-    let mut summaries = Vec::new();
-    for mutant in Mutant::value_variants() {
-        let summary = sweep(&Sweep { from, count, jobs, budget, mutant: Some(*mutant) }, |_| {});
-        let caught = summary.failed.len();
-        let first = summary.failed.first();
-        println!(
-            "{:<22} caught in {caught:>3} of {} seeds{}",
-            one::name(*mutant),
-            summary.seeds,
-            first.map(|seed| format!(", first in {seed}")).unwrap_or_default()
-        );
-        all_caught &= caught > 0;
-        summaries.push((one::name(*mutant), summary));
+    let chosen = args.chosen();
+    anyhow::ensure!(!chosen.is_empty(), "no bug is both of these names and of these areas");
+    if args.list {
+        println!("{}", list(&chosen));
+        return Ok(true);
     }
-    args.seeds.write_json(&summaries)?;
-    Ok(all_caught)
+    let progress = ProgressBar::new(chosen.len() as u64);
+    let style = ProgressStyle::with_template("{bar:30} {pos} of {len} bugs, {elapsed}, {msg}");
+    progress.set_style(style.expect("the template is legal"));
+    let Args { from, count, until_caught, jobs, .. } = *args;
+    let hunted = hunt(&Hunt { from, count, until_caught, jobs }, &chosen, |news| match news {
+        News::Tries { mutant, seed } => progress.set_message(format!("{}: seed {seed}", mutant.name)),
+        News::Done => progress.inc(1),
+    });
+    progress.finish_and_clear();
+    println!("{}\n{}", table(&hunted), summary(&hunted));
+    if let Some(path) = &args.json {
+        let json = serde_json::to_vec_pretty(&serde_json::json!({ "mutants": hunted })).context("encode")?;
+        fs::write(path, json).with_context(|| format!("write {}", path.display()))?;
+    }
+    Ok(hunted.iter().all(|one| one.caught))
+}
+
+impl Args {
+    fn chosen(&self) -> Vec<Mutant> {
+        if let Some(date) = &self.of_the_day {
+            return mutants::of_the_day(date, self.pick);
+        }
+        let is_named = |mutant: &Mutant| self.only.is_empty() || self.only.contains(mutant);
+        let is_of_area = |mutant: &Mutant| self.area.is_empty() || self.area.contains(&mutant.area);
+        mutants::all().filter(is_named).filter(is_of_area).collect()
+    }
+}
+
+fn list(mutants: &[Mutant]) -> String {
+    let mut table = tables::new(&["bug", "area", "what is wrong"]);
+    for Mutant { name, area, wrong } in mutants {
+        table.add_row([(*name).to_owned(), area.to_string(), (*wrong).to_owned()]);
+    }
+    table.to_string()
+}
+
+fn table(hunted: &[Hunted]) -> String {
+    let mut table = tables::new(&["bug", "area", "caught", "median", "first", "seconds", "caught by"]);
+    for one in hunted {
+        let or_dash = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
+        table.add_row([
+            one.name.to_owned(),
+            one.area.to_string(),
+            format!("{} of {}", one.caught_seeds.len(), one.tried),
+            or_dash(median(one.gaps())),
+            or_dash(one.caught_seeds.first().copied()),
+            format!("{:.1}", one.seconds),
+            one.invariants.first().map_or("not caught", String::as_str).to_owned(),
+        ]);
+    }
+    tables::right_aligned(table, &[2, 3, 4, 5])
+}
+
+fn summary(hunted: &[Hunted]) -> String {
+    let caught: Vec<u64> = hunted.iter().filter(|one| one.caught).map(|one| one.seeds).collect();
+    let (count, all) = (caught.len(), hunted.len());
+    let share = 100.0 * count as f64 / all.max(1) as f64;
+    let worst = caught.iter().max().copied().unwrap_or(0);
+    let missed: Vec<&str> = hunted.iter().filter(|one| !one.caught).map(|one| one.name).collect();
+    let missed = if missed.is_empty() { String::new() } else { format!("; missed: {}", missed.join(", ")) };
+    format!(
+        "caught {count} of {all} bugs ({share:.1} %); seeds until caught: median {}, at worst {worst}{missed}",
+        median(caught).unwrap_or(0)
+    )
 }

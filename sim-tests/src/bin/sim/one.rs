@@ -10,7 +10,6 @@ use capstan_sim_tests::{
     run::{self, Options},
     shrink::shrink,
 };
-use clap::ValueEnum;
 use indicatif::ProgressBar;
 
 #[derive(clap::Args)]
@@ -36,8 +35,8 @@ pub(crate) struct Args {
     /// Runs it twice and fails when the runs differ, naming the first event that does.
     #[arg(long)]
     check_determinism: bool,
-    /// Plants a bug.
-    #[arg(long)]
+    /// Plants a bug; `sim mutants --list` names them.
+    #[arg(long, value_parser = mutants::find)]
     mutant: Option<Mutant>,
     /// Prints the hash of all events and nothing else.
     #[arg(long, hide = true)]
@@ -63,13 +62,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     println!("{report}");
     let is_same = !args.check_determinism || is_repeated(&plan);
     let Some(first) = report.violations.first() else { return Ok(is_same) };
-    let mutant = args.mutant.map(name);
+    let mutant = args.mutant.map(|mutant| mutant.name);
     let replay = match &args.schedule {
-        Some(file) => report::replay_of(file, mutant.as_deref()),
-        None => report::replay_of_seed(args.seed, mutant.as_deref()),
+        Some(file) => report::replay_of(file, mutant),
+        None => report::replay_of_seed(args.seed, mutant),
     };
     if args.shrink {
-        shrink_and_save(&plan, &first.invariant, args.shrink_for, mutant.as_deref())?;
+        shrink_and_save(&plan, &first.invariant, args.shrink_for, mutant)?;
     } else {
         println!("\n{}", report::failure(&plan, &replay));
     }
@@ -126,8 +125,4 @@ fn is_repeated(plan: &Plan) -> bool {
             false
         }
     }
-}
-
-pub(crate) fn name(mutant: Mutant) -> String {
-    mutant.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
