@@ -2,8 +2,9 @@
 # The checks of script/test, one function each, and the loop that runs and counts them.
 # Sourced after build-env.sh and tools.sh.
 
-# How many seeds the sweep of `check_sim` tries.
-SIM_SEEDS=20
+# For how long `check_sim` sweeps through seeds, and how many it runs twice.
+SIM_SWEEP=3m
+SIM_TWICE=10
 # For how long `check_fuzz` runs all targets together.
 FUZZ_SECONDS=60
 # How many planted bugs it hunts, others every day.
@@ -83,7 +84,8 @@ check_doctests() {
 
 check_sim() {
   cargo_sim test --release --no-fail-fast
-  "$ROOT/script/sim" sweep --count "$SIM_SEEDS"
+  "$ROOT/script/sim" sweep --count 5000 --budget "$SIM_SWEEP"
+  "$ROOT/script/sim" determinism --count "$SIM_TWICE"
   "$ROOT/script/sim" mutants --of-the-day "$(date +%F)" --pick "$SIM_BUGS" --until-caught 1
 }
 
