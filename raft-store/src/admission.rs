@@ -35,12 +35,14 @@ impl Shared {
         let view = self.publisher.view();
         let Some(known) = view.state().nodes.get(&life.node) else { return Ok(()) };
         if known.disk != disk {
+            capstan_model::sometimes!("wiped directory refused under its node id");
             return Err(format!(
                 "node {} is recorded with disk {}, not {disk}: a wiped or swapped data directory needs a new node id",
                 life.node, known.disk
             ));
         }
         if life != known.incarnation && life.boot <= known.incarnation.boot {
+            capstan_model::sometimes!("restored directory refused by its boot count");
             return Err(format!(
                 "node {} lives as {}, not as {life}: a restored or copied data directory needs a new node id",
                 life.node, known.incarnation

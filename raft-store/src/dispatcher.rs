@@ -55,6 +55,7 @@ impl Dispatcher {
         match error {
             ForwardError::QueueFull => self.without_clients(batch, &error, ProposeError::QueueFull).await,
             ForwardError::DiskNearlyFull => {
+                capstan_model::sometimes!("client refused because a disk is nearly full");
                 self.without_clients(batch, &error, ProposeError::DiskNearlyFull).await;
             }
             ForwardError::NotLeader { .. } | ForwardError::Unknown { .. } => self.later(batch, &error).await,
@@ -92,6 +93,7 @@ impl Dispatcher {
             biased;
             answer = self.send_to(leader, batch.clone()) => answer,
             () = new_leader::other_than(self.leader.clone(), leader) => {
+                capstan_model::sometimes!("leader deposed with a forwarded batch in flight");
                 Err(ForwardError::Unknown { reason: "another node leads by now".into() })
             }
         }
@@ -107,6 +109,7 @@ impl Dispatcher {
             Ok(other) => Err(ForwardError::Unknown { reason: format!("unexpected answer {other:?}") }),
             Err(PeerError::Unreachable { .. }) => Err(ForwardError::NotLeader { leader: None }),
             Err(error @ PeerError::NoAnswer { .. }) => {
+                capstan_model::sometimes!("forwarded batch had no answer");
                 Err(ForwardError::Unknown { reason: error.to_string() })
             }
         }

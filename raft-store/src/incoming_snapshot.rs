@@ -30,6 +30,7 @@ impl IncomingSnapshot {
     /// Opens a transfer.
     pub(crate) fn begin(&self, id: TransferId, manifest: &Bytes) -> io::Result<()> {
         let mut current = self.lock();
+        capstan_model::sometimes!("unfinished snapshot replaced by another", current.is_some());
         // The old one removes its files when dropped, before the new one makes its own.
         *current = None;
         *current = Some((id, self.store.receive_snapshot(manifest)?));
@@ -56,5 +57,6 @@ impl IncomingSnapshot {
 }
 
 fn superseded() -> io::Error {
+    capstan_model::sometimes!("step of a superseded snapshot refused");
     io::Error::other("this transfer was not opened, or another has taken its place")
 }

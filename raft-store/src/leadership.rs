@@ -82,6 +82,7 @@ impl Shared {
             return tracing::debug!(reason, "no other voter is fit to lead");
         };
         tracing::warn!(reason, successor = successor.0, "handing leadership away");
+        capstan_model::sometimes!("leadership handed away");
         if let Err(error) = self.raft.trigger().transfer_leader(successor.0).await {
             tracing::debug!(%error, "leadership was not handed away");
         }

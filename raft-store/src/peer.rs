@@ -228,6 +228,22 @@ pub struct PeerIdentity {
     pub cluster_version: u32,
 }
 
+impl PeerIdentity {
+    /// Whether this is the node that was dialled.
+    ///
+    /// # Errors
+    /// Another one answers at that address.
+    pub fn check_dialled(&self, dialled: NodeId) -> Result<(), String> {
+        if self.node == dialled {
+            return Ok(());
+        }
+        let answers = self.node;
+        Err(format!(
+            "node {answers} answered where node {dialled} was dialled: check the configured addresses"
+        ))
+    }
+}
+
 /// Why a call had no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeerError {

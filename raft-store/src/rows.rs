@@ -197,6 +197,7 @@ fn unseal(value: &Bytes) -> io::Result<Bytes> {
         ));
     };
     if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
+        capstan_model::sometimes!("damaged value detected");
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the checksum of a stored value is wrong"));
     }
     Ok(value.slice_ref(body))

@@ -16,6 +16,7 @@ pub(crate) async fn watch_disk(shared: Arc<Shared>) {
             Ok(space) => {
                 let nearly_full = space.is_low();
                 if nearly_full != shared.sequencer.disk_nearly_full() {
+                    capstan_model::sometimes!("disk has room again", !nearly_full);
                     tracing::warn!(nearly_full, ?space, "free disk space crossed the reserve");
                 }
                 shared.sequencer.set_disk_nearly_full(nearly_full);

@@ -140,6 +140,7 @@ impl Sequencer {
             }
             let (batch, answer) = queue.batches.pop_front().expect("the queue has a front");
             queue.client_commands -= batch.client.len();
+            capstan_model::sometimes!("batch given up before it was appended", !is_wanted);
             if is_wanted {
                 gathered.add(batch);
                 answers.push(answer);
@@ -227,6 +228,7 @@ fn settle(outcome: Outcome) -> Result<u64, ForwardError> {
     match outcome {
         Ok(Ok(response)) => Ok(response.data.0),
         Ok(Err(ClientWriteError::ForwardToLeader(forward))) => {
+            capstan_model::sometimes!("leader deposed with a proposal in flight");
             Err(ForwardError::NotLeader { leader: forward.leader_id.map(NodeId) })
         }
         Ok(Err(error)) => Err(ForwardError::Unknown { reason: error.to_string() }),

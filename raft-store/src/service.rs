@@ -47,6 +47,7 @@ impl PeerService for Service {
         if let (Some(mine), Some(theirs)) = (own.cluster, peer.cluster)
             && mine != theirs
         {
+            capstan_model::sometimes!("node of another cluster refused");
             return Err(format!("node {} belongs to cluster {theirs}, not to {mine}", peer.node));
         }
         if peer.cluster_version != own.cluster_version {
@@ -70,14 +71,33 @@ impl PeerService for Service {
                     raft_call(&bytes, append).await
                 }
                 PeerRequest::Vote(bytes) => {
-                    let raft = shared.raft.clone();
-                    raft_call(&bytes, |rpc: VoteRequest<TypeConfig>| async move { raft.vote(rpc).await })
-                        .await
+                    let vote = |rpc: VoteRequest<TypeConfig>| {
+                        let raft = shared.raft.clone();
+                        async move {
+                            let candidate = rpc.vote;
+                            let answer = raft.vote(rpc).await;
+                            if let Ok(answer) = &answer {
+                                let (mine, theirs) = (answer.vote.leader_id, candidate.leader_id);
+                                let is_rival = mine.term == theirs.term && mine.voted_for != theirs.voted_for;
+                                capstan_model::sometimes!("two candidates in one term", is_rival);
+                            }
+                            answer
+                        }
+                    };
+                    raft_call(&bytes, vote).await
                 }
                 PeerRequest::PreVote(bytes) => {
-                    let raft = shared.raft.clone();
-                    raft_call(&bytes, |rpc: VoteRequest<TypeConfig>| async move { raft.pre_vote(rpc).await })
-                        .await
+                    let pre_vote = |rpc: VoteRequest<TypeConfig>| {
+                        let raft = shared.raft.clone();
+                        async move {
+                            let answer = raft.pre_vote(rpc).await;
+                            if let Ok(answer) = &answer {
+                                capstan_model::sometimes!("pre-vote denied", !answer.vote_granted);
+                            }
+                            answer
+                        }
+                    };
+                    raft_call(&bytes, pre_vote).await
                 }
                 PeerRequest::TransferLeader(bytes) => {
                     let raft = shared.raft.clone();
@@ -91,7 +111,10 @@ impl PeerService for Service {
                     // The sender gives up then, and what it gave up need not be appended.
                     true => tokio::time::timeout(FORWARD_PATIENCE, shared.sequencer.submit(batch))
                         .await
-                        .unwrap_or_else(|late| Err(ForwardError::Unknown { reason: late.to_string() })),
+                        .unwrap_or_else(|late| {
+                            capstan_model::sometimes!("forwarded batch not applied within its deadline");
+                            Err(ForwardError::Unknown { reason: late.to_string() })
+                        }),
                     false => Err(shared.not_leader().await),
                 }),
                 PeerRequest::ReadIndex => PeerReply::ReadIndex(match shared.leads() {
@@ -126,7 +149,10 @@ where
     F: Future<Output = Result<A, E>>,
 {
     match decode(bytes) {
-        Err(error) => PeerReply::Failed(format!("undecodable raft message: {error}")),
+        Err(error) => {
+            capstan_model::sometimes!("undecodable raft message refused");
+            PeerReply::Failed(format!("undecodable raft message: {error}"))
+        }
         Ok(message) => match handle(message).await {
             Ok(answer) => PeerReply::Raft(encode(&answer)),
             Err(error) => PeerReply::Failed(error.to_string()),

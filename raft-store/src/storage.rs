@@ -40,8 +40,8 @@ pub enum OpenError {
         /// Who wanted to start on it.
         wanted: NodeId,
     },
-    /// There is data without the files that say whose and which it is.
-    #[error("the data directory is incomplete: {missing} is missing beside a log that was used")]
+    /// Some of the data is there and some is not.
+    #[error("the data directory was used and is incomplete: {missing} is missing")]
     Incomplete {
         /// What is missing.
         missing: &'static str,
@@ -166,6 +166,10 @@ pub(crate) async fn open(disk: Arc<dyn Disk>, opening: Opening) -> Result<Opened
     }
     let snapshots = Arc::new(Snapshots::open(Arc::clone(&disk)).map_err(failed("open the snapshots"))?);
     let log = LogStore::open(log_engine, snapshots.durable()).await.map_err(failed("read the log"))?;
+    if known.is_some_and(|known| known.cluster.is_some()) && log.is_untouched() {
+        // Who has met a cluster has voted or been sent entries. With an empty log and an empty vote it could do either again.
+        return Err(OpenError::Incomplete { missing: "the log" });
+    }
     if known.is_none() && !log.is_untouched() {
         return Err(OpenError::Incomplete { missing: "the file that says whose it is" });
     }
@@ -219,7 +223,10 @@ fn check_flushed(log: &LogStore, flushed: Option<u64>) -> Result<(), OpenError> 
     let last = log.last().map(|last| last.index());
     match flushed {
         // The end of a purged log is what was purged.
-        Some(flushed) if last < Some(flushed) => Err(OpenError::LogLost { last, flushed }),
+        Some(flushed) if last < Some(flushed) => {
+            capstan_model::sometimes!("loss of acknowledged entries detected");
+            Err(OpenError::LogLost { last, flushed })
+        }
         _ => Ok(()),
     }
 }
@@ -231,6 +238,7 @@ async fn finish_install(machine: &mut StateMachine, snapshots: &Snapshots) -> io
             if Some(newest.manifest().last_log_id) > machine.applied()
                 && !capstan_model::mutant!("newer-snapshot-not-installed") =>
         {
+            capstan_model::sometimes!("state taken from a snapshot at the start");
             machine.install(newest).await
         }
         _ => Ok(()),
@@ -257,6 +265,7 @@ async fn reconcile(
     {
         return Ok(());
     }
+    capstan_model::sometimes!("log starts anew behind the state");
     tracing::warn!(applied = %applied, last = ?log.last(), "the log does not reach the state; it starts anew behind it");
     if snapshots.newest().map(|newest| newest.manifest().last_log_id) < Some(applied) {
         snapshot_now(machine, snapshots).await.map_err(failed("take a snapshot of the state"))?;

@@ -1,37 +1,31 @@
 //! A simulated disk: what was written is there at once, what was synced survives a power cut, and of the rest some does.
 //!
-//! `files.rs` holds folders and files, `engine.rs` the key-value stores in them. A [`SimDisk`] outlives the lives of its node;
+//! `files.rs` holds folders and files, `engine.rs` the key-value stores in them; `ills.rs` is what fails, `damage.rs` what is not what it was. A [`SimDisk`] outlives the lives of its node;
 //! a [`DiskHandle`] belongs to one life and is dead from the moment of the crash, so whatever the dropped tasks still try to
 //! write on their way out changes nothing.
 
+mod damage;
 mod engine;
 mod files;
+mod ills;
 
 use std::{
     io,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use capstan_model::mutant;
 use capstan_raft_store::engine::{Disk, Engine, EngineKind, Space};
-use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use rand::{SeedableRng, rngs::SmallRng};
+use tokio::sync::Notify;
 
-use self::{engine::SimEngine, files::Files};
-
-/// How a disk behaves beside losing things.
-#[derive(Debug, Clone)]
-pub struct DiskManner {
-    /// The shortest and longest time one sync of an engine takes.
-    pub sync: (Duration, Duration),
-}
-
-impl Default for DiskManner {
-    fn default() -> Self {
-        Self { sync: (Duration::from_millis(1), Duration::from_millis(3)) }
-    }
-}
+pub(crate) use self::damage::flipped;
+pub use self::{
+    damage::{DiskCopy, Flips},
+    ills::{DiskManner, Once},
+};
+use self::{engine::SimEngine, files::Files, ills::Ills};
 
 /// What happens to what was not synced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,15 +39,15 @@ pub enum Loss {
 /// The disk of one node.
 pub struct SimDisk {
     state: Mutex<State>,
+    /// Told when syncs take another time.
+    manner_changed: Notify,
 }
 
 struct State {
     files: Files,
     /// Counts the crashes; handles of an earlier epoch are dead.
     epoch: u64,
-    manner: DiskManner,
-    /// How many of the next syncs fail.
-    failing: u32,
+    ills: Ills,
     rng: SmallRng,
 }
 
@@ -63,11 +57,10 @@ impl SimDisk {
         let state = State {
             files: Files::new(),
             epoch: 0,
-            manner: DiskManner::default(),
-            failing: 0,
+            ills: Ills::default(),
             rng: SmallRng::seed_from_u64(seed),
         };
-        Arc::new(Self { state: Mutex::new(state) })
+        Arc::new(Self { state: Mutex::new(state), manner_changed: Notify::new() })
     }
 
     /// The disk as the present life of its node sees it.
@@ -79,41 +72,52 @@ impl SimDisk {
     pub fn crash(&self, loss: Loss) {
         let state = &mut *self.lock();
         state.epoch += 1;
-        state.failing = 0;
+        state.ills.new_life();
         match loss {
             Loss::Process => state.files.close_engines(),
             Loss::Power => state.files.lose_unsynced(&mut state.rng),
         }
     }
 
-    /// Changes how long syncs take from now on.
+    /// Changes how long syncs take, those under way included.
     pub fn set_manner(&self, manner: DiskManner) {
-        self.lock().manner = manner;
+        self.lock().ills.manner = manner;
+        self.manner_changed.notify_waiters();
     }
 
-    /// Makes the next sync fail with EIO.
-    pub fn fail_next_sync(&self) {
-        self.lock().failing = 1;
+    /// Makes the next sync, write or read fail with EIO.
+    pub fn fail_next(&self, once: Once) {
+        self.lock().ills.next_fails.push(once);
+    }
+
+    /// Leaves room for so many bytes, or plenty.
+    pub fn set_room(&self, bytes: Option<u64>) {
+        self.lock().ills.room = bytes;
+    }
+
+    /// Lets nothing be changed, or everything.
+    pub fn set_read_only(&self, is_read_only: bool) {
+        self.lock().ills.is_read_only = is_read_only;
+    }
+
+    /// Nothing fails any more. What is damaged stays so.
+    pub fn heal(&self) {
+        self.lock().ills.heal();
+        self.manner_changed.notify_waiters();
+    }
+
+    /// Whether the present life of the node has seen a failure.
+    pub fn is_hurt(&self) -> bool {
+        self.lock().ills.is_hurt()
+    }
+
+    /// Whether a node went on changing things after that had failed once; tells it once.
+    pub fn take_trusted_again(&self) -> bool {
+        self.lock().ills.take_trusted_again()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("nothing panics while holding it")
-    }
-}
-
-impl State {
-    fn sync_takes(&mut self) -> Duration {
-        let (least, most) = self.manner.sync;
-        self.rng.random_range(least..=most)
-    }
-
-    /// Whether this sync fails.
-    fn sync_result(&mut self) -> io::Result<()> {
-        if self.failing == 0 {
-            return Ok(());
-        }
-        self.failing -= 1;
-        Err(io::Error::from_raw_os_error(5))
     }
 }
 
@@ -141,17 +145,26 @@ impl DiskHandle {
 
 impl Disk for DiskHandle {
     fn open_engine(&self, path: &str, _kind: EngineKind) -> io::Result<Arc<dyn Engine>> {
-        self.with(|state| state.files.open_engine(path))?;
+        self.with(|state| {
+            state.ills.change()?;
+            state.files.open_engine(path)
+        })?;
         Ok(Arc::new(SimEngine::new(self.clone(), path)))
     }
 
     fn read_closed(&self, path: &str, keys: &[&[u8]]) -> io::Result<Vec<Option<Bytes>>> {
-        let rows = self.with(|state| state.files.closed_rows(path))?;
+        let rows = self.with(|state| {
+            state.ills.read()?;
+            state.files.closed_rows(path)
+        })?;
         Ok(keys.iter().map(|key| rows.get(*key).cloned()).collect())
     }
 
     fn create_dir(&self, path: &str) -> io::Result<()> {
-        self.with(|state| state.files.create_dir(path))
+        self.with(|state| {
+            state.ills.change()?;
+            state.files.create_dir(path)
+        })
     }
 
     fn list(&self, path: &str) -> io::Result<Vec<String>> {
@@ -168,6 +181,7 @@ impl Disk for DiskHandle {
 
     fn read(&self, path: &str, offset: u64, len: usize) -> io::Result<Bytes> {
         self.with(|state| {
+            state.ills.read()?;
             let content = state.files.content(path)?;
             let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
             let to = from.saturating_add(len).min(content.len());
@@ -176,43 +190,56 @@ impl Disk for DiskHandle {
     }
 
     fn write(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
-        self.with(|state| state.files.write(path, bytes))
+        self.with(|state| {
+            state.ills.write(bytes.len())?;
+            state.files.write(path, bytes)
+        })
     }
 
     fn append(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
-        self.with(|state| state.files.append(path, bytes))
+        self.with(|state| {
+            state.ills.write(bytes.len())?;
+            state.files.append(path, bytes)
+        })
     }
 
     fn sync_file(&self, path: &str) -> io::Result<()> {
         self.with(|state| {
-            state.sync_result()?;
+            state.ills.sync()?;
             if keeps_no_files() { Ok(()) } else { state.files.sync_file(path) }
         })
     }
 
     fn sync_dir(&self, path: &str) -> io::Result<()> {
         self.with(|state| {
-            state.sync_result()?;
+            state.ills.sync()?;
             if keeps_no_files() { Ok(()) } else { state.files.sync_dir(path) }
         })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        self.with(|state| state.files.rename(from, to))
+        self.with(|state| {
+            state.ills.change()?;
+            state.files.rename(from, to)
+        })
     }
 
     fn share(&self, from: &str, to: &str) -> io::Result<()> {
         self.with(|state| {
             let content = state.files.content(from)?.to_vec();
+            state.ills.write(content.len())?;
             state.files.write(to, &content)
         })
     }
 
     fn remove_dir_all(&self, path: &str) -> io::Result<()> {
-        self.with(|state| state.files.remove_dir_all(path))
+        self.with(|state| {
+            state.ills.change()?;
+            state.files.remove_dir_all(path)
+        })
     }
 
     fn space(&self) -> io::Result<Space> {
-        self.with(|_| Ok(Space { free: 1 << 40, total: 1 << 41 }))
+        self.with(|state| Ok(state.ills.space()))
     }
 }

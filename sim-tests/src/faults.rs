@@ -30,7 +30,6 @@ pub use self::{
     target::Target,
 };
 use crate::{
-    disk::DiskManner,
     net::{Place, Rule},
     trace::Trace,
     world::World,
@@ -85,17 +84,15 @@ impl Kind {
     }
 }
 
-/// Every kind.
-fn kinds() -> impl Iterator<Item = &'static Kind> {
+/// Every kind, by what breaks.
+fn families() -> [&'static [Kind]; 6] {
     [network::KINDS, disk::KINDS, process::KINDS, clock::KINDS, operator::KINDS, guided::KINDS]
-        .into_iter()
-        .flatten()
 }
 
 /// The names of every kind, as coverage counts them.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let mut draw = Draw { rng: SmallRng::seed_from_u64(0), nodes: 1 };
-    kinds().map(move |kind| (kind.draw)(&mut draw).name())
+    families().into_iter().flatten().map(move |kind| (kind.draw)(&mut draw).name())
 }
 
 /// What a fault's particulars are drawn from.
@@ -112,6 +109,16 @@ impl Draw {
             2 => Target::Follower(self.rng.random_range(0..self.nodes)),
             _ => Target::Node(self.rng.random_range(1..=self.nodes)),
         }
+    }
+
+    /// As likely between 1 and 2 as between 10 and 20.
+    fn log_uniform(&mut self, least: f64, most: f64) -> f64 {
+        self.rng.random_range(least.ln()..most.ln()).exp()
+    }
+
+    /// A probability whose order of magnitude is drawn.
+    fn odds(&mut self, least: f64, most: f64) -> f64 {
+        self.log_uniform(least, most).clamp(0.0, 1.0)
     }
 }
 
@@ -175,11 +182,21 @@ pub fn heal(world: &World) {
     world.boot_all();
 }
 
-/// Ends whatever is wrong with a majority, and returns it; the others are down, cut off, deaf or mute until [`heal`] comes.
+/// Ends whatever is wrong with a majority, and returns who must serve then; the others are down, cut off, deaf or mute until [`heal`]
+/// comes. Or nothing remains wrong but that two halves do not reach each other: then who reaches both must serve.
 pub fn heal_core(world: &World, rng: &mut SmallRng) -> Vec<Place> {
     end_all(world);
     let mut core = world.serving();
-    let majority = world.machines.net.nodes().count() / 2 + 1;
+    let nodes = world.machines.net.nodes().count();
+    let majority = nodes / 2 + 1;
+    if core.len() == nodes && nodes >= 5 && rng.random_bool(0.3) {
+        capstan_model::sometimes!("a bridge between two halves must serve");
+        let bridge = core.swap_remove(rng.random_range(0..nodes));
+        world.machines.net.begin(LEFT_BROKEN, network::bridged(&core));
+        world.make_peace();
+        world.boot_all();
+        return vec![bridge];
+    }
     let mut rules = Vec::new();
     while core.len() > majority {
         let outsider = core.remove(rng.random_range(0..core.len()));
@@ -201,7 +218,7 @@ pub fn heal_core(world: &World, rng: &mut SmallRng) -> Vec<Place> {
 fn end_all(world: &World) {
     world.machines.net.heal();
     for node in world.machines.net.nodes() {
-        world.machines.disk(node).set_manner(DiskManner::default());
+        world.machines.disk(node).heal();
         world.machines.set_clock(node, 0);
         world.set_paused(node, false);
     }

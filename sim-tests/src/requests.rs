@@ -301,7 +301,9 @@ impl RequestClient {
         match self.requests.net.http(node, request, PATIENCE).await {
             Ok(response) => match response.status() {
                 StatusCode::GATEWAY_TIMEOUT => Answer::Unknown,
-                StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Answer::NotDone,
+                StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::INSUFFICIENT_STORAGE => Answer::NotDone,
                 _ => Answer::Response(response),
             },
             Err(NoResponse::Refused) => Answer::NotDone,

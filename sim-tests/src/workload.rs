@@ -254,7 +254,12 @@ impl Client {
             }
             (StatusCode::PRECONDITION_FAILED, Call::Put { .. }) => Some(Outcome::Mismatch),
             (StatusCode::GATEWAY_TIMEOUT, _) => Some(Outcome::Unknown),
-            (StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS, _) => Some(Outcome::NotDone),
+            (
+                StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::INSUFFICIENT_STORAGE,
+                _,
+            ) => Some(Outcome::NotDone),
             _ => None,
         };
         let outcome = outcome.unwrap_or_else(|| {

@@ -52,12 +52,14 @@ pub struct Machines {
     clocks: BTreeMap<Place, Arc<AtomicI64>>,
     /// The present life of each node that is up.
     lives: Mutex<BTreeMap<Place, u64>>,
-    /// Nodes that may stop by themselves and start again: their disk is to fail, or they were declared lost.
+    /// Nodes that may stop by themselves and start again: their disk has failed, or they were declared lost.
     to_start_again: Mutex<BTreeSet<Place>>,
     /// Nodes that nobody starts.
     kept_down: Mutex<BTreeSet<Place>>,
     /// Nodes whose data is damaged for good: they refuse to start, and there is nothing to heal.
     retired: Mutex<BTreeSet<Place>>,
+    /// Those of them that have begun their last life.
+    last_lives: Mutex<BTreeSet<Place>>,
     handles: Mutex<BTreeMap<Place, ClusterHandle>>,
     /// What runs on them, in truth.
     pub processes: Arc<Processes>,
@@ -117,12 +119,6 @@ impl Machines {
         &self.disks[&node]
     }
 
-    /// Makes the next sync of a node's disk fail; the node may stop because of it.
-    pub fn fail_disk(&self, node: Place) {
-        self.to_start_again.lock().expect("nothing panics while holding it").insert(node);
-        self.disks[&node].fail_next_sync();
-    }
-
     /// Ends a node's life, and lets it begin another.
     fn begin_again(&self, node: Place) {
         self.to_start_again.lock().expect("nothing panics while holding it").insert(node);
@@ -148,6 +144,12 @@ impl Machines {
     /// Says that a node's data is damaged for good: it may stop because of it, and refuse to start.
     pub fn retire(&self, node: Place) {
         self.retired.lock().expect("nothing panics while holding it").insert(node);
+        self.net.distrust(node);
+    }
+
+    /// Lets nobody start a node any more once its present life has ended.
+    pub fn end_with_this_life(&self, node: Place) {
+        self.last_lives.lock().expect("nothing panics while holding it").insert(node);
     }
 
     /// Whether a node's data is damaged for good.
@@ -205,6 +207,7 @@ impl World {
             to_start_again: Mutex::default(),
             kept_down: Mutex::default(),
             retired: Mutex::default(),
+            last_lives: Mutex::default(),
             handles: Mutex::default(),
             processes: Arc::new(Processes::new(Arc::clone(&trace), Arc::clone(&oracle))),
             guardians: Mutex::default(),
@@ -227,7 +230,9 @@ impl World {
     pub fn boot(&self, node: Place) {
         let is_kept_down =
             self.machines.kept_down.lock().expect("nothing panics while holding it").contains(&node);
-        if is_kept_down || self.machines.life_of(node).is_some() {
+        let had_its_last =
+            self.machines.last_lives.lock().expect("nothing panics while holding it").contains(&node);
+        if is_kept_down || had_its_last || self.machines.life_of(node).is_some() {
             return;
         }
         self.bury_dead();

@@ -63,11 +63,7 @@ pub async fn greet<S: AsyncRead + AsyncWrite + Unpin>(
             return refuse(socket, "a hello comes first".to_owned()).await;
         }
     };
-    let answers = hello.identity.node;
-    if answers != dialled {
-        let reason = format!(
-            "node {answers} answered where node {dialled} was dialled: check the configured addresses"
-        );
+    if let Err(reason) = hello.identity.check_dialled(dialled) {
         return refuse(socket, reason).await;
     }
     if let Some(reason) = objection(service, &hello) {

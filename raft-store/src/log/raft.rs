@@ -162,6 +162,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         if self.last().is_none_or(|last| last.index() < from) {
             return Ok(());
         }
+        capstan_model::sometimes!("entries of a deposed leader truncated");
         self.shared.flushed.truncated(last_log_id.map(|last| last.index()));
         let mut batch = Batch::default();
         if !capstan_model::mutant!("truncated-in-memory-only") {
@@ -190,6 +191,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.tail().put_committed(&mut batch);
         self.shared.engine.write(batch)?;
         let mut tail = self.tail();
+        capstan_model::sometimes!("log purged to its tip", tail.last == Some(log_id));
+        capstan_model::sometimes!("log purged past its end", tail.last < Some(log_id));
         tail.purged = tail.purged.max(Some(log_id));
         tail.cache.purge(log_id.index());
         if tail.last.is_none_or(|last| last.index() < log_id.index()) {

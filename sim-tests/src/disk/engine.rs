@@ -1,7 +1,7 @@
 //! A simulated key-value store: rows that are visible, rows that are durable, and the batches between them.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     io,
     ops::Bound,
     sync::{Arc, Mutex},
@@ -16,14 +16,19 @@ use capstan_raft_store::{
 };
 use imbl::OrdMap;
 use rand::{RngExt, rngs::SmallRng};
+use tokio::time::Instant;
 
-use super::{DiskHandle, files::ROWS_FILE};
+use super::{
+    DiskHandle, State,
+    damage::flipped,
+    files::{Loses, ROWS_FILE},
+};
 
 /// Rows in key order; clones are cheap.
 pub(super) type Rows = OrdMap<Bytes, Bytes>;
 
 /// What a folder's engine holds, whether it is open or not.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Store {
     visible: Rows,
     durable: Rows,
@@ -37,6 +42,8 @@ pub(super) struct Store {
     is_damaged: bool,
     /// Set when some of what is visible is neither durable nor pending, because a sync failed.
     has_missed: bool,
+    /// Keys of rows in blocks whose checksum is wrong: reading them fails until they are written anew.
+    spoilt: BTreeSet<Bytes>,
 }
 
 impl Store {
@@ -65,8 +72,10 @@ impl Store {
         self.is_open = false;
     }
 
-    pub(super) fn lose_unsynced(&mut self, rng: &mut SmallRng) {
-        let kept = rng.random_range(0..=self.pending.len());
+    /// Keeps some prefix of the batches that were not synced: the write-ahead log is one stream.
+    pub(super) fn lose_unsynced(&mut self, loses: Loses, rng: &mut SmallRng) {
+        let kept = loses.kept(self.pending.len(), rng);
+        capstan_model::sometimes!("power cut took batches that were not synced", kept < self.pending.len());
         for batch in self.pending.drain(..).take(kept) {
             change(&mut self.durable, batch);
         }
@@ -76,7 +85,46 @@ impl Store {
         self.close();
     }
 
+    /// Flips a bit of some value.
+    pub(super) fn flip(&mut self, rng: &mut SmallRng) -> bool {
+        let Some(key) = self.some_key(rng) else { return false };
+        let value = flipped(&self.visible[&key], rng);
+        self.visible.insert(key.clone(), value.clone());
+        self.durable.insert(key, value);
+        true
+    }
+
+    /// Makes some row unreadable.
+    pub(super) fn spoil(&mut self, rng: &mut SmallRng) -> bool {
+        let key = self.some_key(rng);
+        key.is_some_and(|key| self.spoilt.insert(key))
+    }
+
+    fn some_key(&self, rng: &mut SmallRng) -> Option<Bytes> {
+        if self.visible.is_empty() {
+            return None;
+        }
+        let nth = rng.random_range(0..self.visible.len());
+        self.visible.keys().nth(nth).cloned()
+    }
+
+    /// Fails when one of these rows cannot be read.
+    fn check<'a>(&self, mut keys: impl Iterator<Item = &'a [u8]>) -> io::Result<()> {
+        if !self.spoilt.is_empty() && keys.any(|key| self.spoilt.contains(key)) {
+            capstan_model::sometimes!("unreadable row met");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "block checksum mismatch"));
+        }
+        Ok(())
+    }
+
     fn write(&mut self, batch: Batch) {
+        if !self.spoilt.is_empty() {
+            for change in &batch.changes {
+                if let Change::Put(key, _) | Change::Delete(key) = change {
+                    self.spoilt.remove(key);
+                }
+            }
+        }
         change(&mut self.visible, batch.clone());
         self.pending.push_back(batch);
         self.written += 1;
@@ -165,6 +213,24 @@ impl SimEngine {
     fn with<T>(&self, work: impl FnOnce(&mut Store) -> io::Result<T>) -> io::Result<T> {
         self.disk.with(|state| work(state.files.store(&self.path)?))
     }
+
+    /// Reads, which may fail.
+    fn read<T>(&self, work: impl FnOnce(&Store) -> io::Result<T>) -> io::Result<T> {
+        self.disk.with(|state| {
+            state.ills.read()?;
+            let State { files, ills, .. } = state;
+            work(files.store(&self.path)?).inspect_err(|_| ills.hurt())
+        })
+    }
+}
+
+fn bytes_of(batch: &Batch) -> usize {
+    let bytes = |change: &Change| match change {
+        Change::Put(key, value) => key.len() + value.len(),
+        Change::Delete(key) => key.len(),
+        Change::DeleteRange(from, to) => from.len() + to.len(),
+    };
+    batch.changes.iter().map(bytes).sum()
 }
 
 impl Drop for SimEngine {
@@ -179,28 +245,34 @@ impl Drop for SimEngine {
 
 impl Engine for SimEngine {
     fn get(&self, key: &[u8]) -> io::Result<Option<Bytes>> {
-        self.with(|store| Ok(store.visible.get(key).cloned()))
+        self.read(|store| {
+            store.check(std::iter::once(key))?;
+            Ok(store.visible.get(key).cloned())
+        })
     }
 
     fn scan(&self, from: &[u8], to: &[u8], limit: usize, direction: Direction) -> io::Result<Vec<Row>> {
         if from >= to {
             return Ok(Vec::new());
         }
-        self.with(|store| {
+        self.read(|store| {
             let rows = store
                 .visible
                 .range::<_, [u8]>((Bound::Included(from), Bound::Excluded(to)))
                 .map(|(key, value)| (key.clone(), value.clone()));
-            Ok(match direction {
+            let rows: Vec<Row> = match direction {
                 Direction::Forward => rows.take(limit).collect(),
                 Direction::Backward => rows.rev().take(limit).collect(),
-            })
+            };
+            store.check(rows.iter().map(|(key, _)| &**key))?;
+            Ok(rows)
         })
     }
 
     fn write(&self, batch: Batch) -> io::Result<()> {
-        self.with(|store| {
-            store.write(batch);
+        self.disk.with(|state| {
+            state.ills.write(bytes_of(&batch))?;
+            state.files.store(&self.path)?.write(batch);
             Ok(())
         })
     }
@@ -220,7 +292,9 @@ impl Engine for SimEngine {
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.with(|store| {
+        self.disk.with(|state| {
+            state.ills.sync()?;
+            let store = state.files.store(&self.path)?;
             store.sync_to(store.written);
             Ok(())
         })
@@ -232,6 +306,7 @@ impl Engine for SimEngine {
             if state.files.exists(path) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
+            state.ills.write(rows.len())?;
             state.files.create_dir(path)?;
             state.files.write(&format!("{path}/{ROWS_FILE}"), &rows)
         })
@@ -249,18 +324,26 @@ async fn flush_all(disk: DiskHandle, path: Arc<str>, syncs: Arc<Mutex<Syncs>>) {
             }
             std::mem::take(&mut syncs.waiting)
         };
-        let takes: io::Result<Duration> = disk.with(|state| Ok(state.sync_takes()));
-        let Ok(takes) = takes else { return };
-        tokio::time::sleep(takes).await;
+        let start = Instant::now();
+        loop {
+            let takes: io::Result<Duration> = disk.with(|state| Ok(state.ills.sync_takes(&mut state.rng)));
+            let Ok(takes) = takes else { return };
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(start + takes) => break,
+                () = disk.disk.manner_changed.notified() => {}
+            }
+        }
         let newest = round.last().map_or(0, |(written, _)| *written);
         let result = sync_to(&disk, &path, newest);
         if mutant!("flusher-answers-late-syncs") {
             round.append(&mut syncs.lock().expect("nothing panics while holding it").waiting);
         }
         for (_, done) in round {
-            done(
-                result.as_ref().map(|()| ()).map_err(|error| io::Error::new(error.kind(), error.to_string())),
-            );
+            done(match &result {
+                Ok(()) => Ok(()),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            });
         }
     }
 }
@@ -269,7 +352,7 @@ async fn flush_all(disk: DiskHandle, path: Arc<str>, syncs: Arc<Mutex<Syncs>>) {
 /// writes it.
 fn sync_to(disk: &DiskHandle, path: &str, written: u64) -> io::Result<()> {
     disk.with(|state| {
-        let synced = state.sync_result();
+        let synced = state.ills.sync();
         let store = state.files.store(path)?;
         match synced {
             Ok(()) if mutant!("sync-never-durable") => {}

@@ -8,7 +8,10 @@ use std::{
 use bytes::Bytes;
 use rand::{RngExt, rngs::SmallRng};
 
-use super::engine::{Rows, Store, decode_rows};
+use super::{
+    damage::flipped,
+    engine::{Rows, Store, decode_rows},
+};
 
 /// The file of a closed engine's folder that holds its rows.
 pub(super) const ROWS_FILE: &str = "000001.sst";
@@ -17,18 +20,20 @@ type Inode = u64;
 const ROOT: Inode = 0;
 
 /// All folders and files of a disk.
+#[derive(Clone)]
 pub(super) struct Files {
     inodes: BTreeMap<Inode, Node>,
     next: Inode,
 }
 
+#[derive(Clone)]
 enum Node {
     Dir(Dir),
     File(File),
 }
 
 /// A folder: names, and changes of names that were not synced.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Dir {
     names: BTreeMap<String, Inode>,
     durable: BTreeMap<String, Inode>,
@@ -44,7 +49,7 @@ enum Naming {
 }
 
 /// A file: what was written, and what of it was synced.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct File {
     content: Vec<u8>,
     durable: Vec<u8>,
@@ -175,13 +180,93 @@ impl Files {
 
     /// After a power cut: what was synced stays, and of the rest a random prefix of each folder's, file's and engine's.
     pub(super) fn lose_unsynced(&mut self, rng: &mut SmallRng) {
+        let loses = Loses::draw(rng);
         for node in self.inodes.values_mut() {
             match node {
-                Node::Dir(dir) => dir.lose_unsynced(rng),
-                Node::File(file) => file.lose_unsynced(rng),
+                Node::Dir(dir) => dir.lose_unsynced(loses, rng),
+                Node::File(file) => file.lose_unsynced(loses, rng),
             }
         }
         self.drop_unreachable();
+    }
+
+    /// The paths of all files below a folder.
+    pub(super) fn files_below(&self, path: &str) -> Vec<String> {
+        self.walk(path)
+            .into_iter()
+            .filter(|(_, node)| matches!(node, Node::File(_)))
+            .map(|(path, _)| path)
+            .collect()
+    }
+
+    /// The paths of all folders at or below one that hold an engine.
+    pub(super) fn stores_below(&self, path: &str) -> Vec<String> {
+        let holds = |node: &Node| matches!(node, Node::Dir(Dir { store: Some(_), .. }));
+        self.walk(path).into_iter().filter(|(_, node)| holds(node)).map(|(path, _)| path).collect()
+    }
+
+    /// Flips a bit of a file; says whether it has any.
+    pub(super) fn flip(&mut self, path: &str, rng: &mut SmallRng) -> bool {
+        let Ok(file) = self.file(path) else { return false };
+        file.content = flipped(&file.content, rng).to_vec();
+        file.durable.clone_from(&file.content);
+        !file.content.is_empty()
+    }
+
+    /// Loses a file, or what the engine of a folder holds.
+    pub(super) fn lose(&mut self, path: &str) {
+        if let Ok(dir) = self.dir(path) {
+            dir.store = Some(Store::default());
+            return;
+        }
+        let (parent, name) = split(path);
+        if let Ok(dir) = self.dir(parent) {
+            dir.names.remove(name);
+            dir.durable.remove(name);
+        }
+    }
+
+    /// Puts a folder of another disk in the place of this one's.
+    pub(super) fn graft(&mut self, path: &str, from: &Self) {
+        let (parent, name) = split(path);
+        let inode = from.find(path).map(|inode| self.plant(inode, from));
+        let Ok(dir) = self.dir(parent) else { return };
+        for names in [&mut dir.names, &mut dir.durable] {
+            names.remove(name);
+            names.extend(inode.map(|inode| (name.to_owned(), inode)));
+        }
+    }
+
+    /// Copies a node of another disk with all below it, and gives it a number here.
+    fn plant(&mut self, inode: Inode, from: &Self) -> Inode {
+        let mut node = from.inodes[&inode].clone();
+        if let Node::Dir(dir) = &mut node {
+            for planted in dir.names.values_mut() {
+                *planted = self.plant(*planted, from);
+            }
+            dir.durable.clone_from(&dir.names);
+        }
+        let planted = self.next;
+        self.next += 1;
+        self.inodes.insert(planted, node);
+        planted
+    }
+
+    /// Everything at or below a path, by path.
+    fn walk(&self, path: &str) -> Vec<(String, &Node)> {
+        let mut found = Vec::new();
+        let mut next: VecDeque<(String, Inode)> =
+            self.find(path).map(|inode| (path.to_owned(), inode)).into_iter().collect();
+        while let Some((path, inode)) = next.pop_front() {
+            let Some(node) = self.inodes.get(&inode) else { continue };
+            if let Node::Dir(dir) = node {
+                let below =
+                    |name: &String| if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+                next.extend(dir.names.iter().map(|(name, inode)| (below(name), *inode)));
+            }
+            found.push((path, node));
+        }
+        found
     }
 
     fn drop_unreachable(&mut self) {
@@ -245,26 +330,67 @@ impl Dir {
         self.pending.push(steps);
     }
 
-    fn lose_unsynced(&mut self, rng: &mut SmallRng) {
-        let kept = rng.random_range(0..=self.pending.len());
+    fn lose_unsynced(&mut self, loses: Loses, rng: &mut SmallRng) {
+        let kept = loses.kept(self.pending.len(), rng);
         for steps in self.pending.drain(..).take(kept) {
             take_steps(&mut self.durable, &steps);
         }
         self.names.clone_from(&self.durable);
         if let Some(store) = &mut self.store {
-            store.lose_unsynced(rng);
+            store.lose_unsynced(loses, rng);
         }
     }
 }
 
+/// What a file system writes at a time, in bytes.
+const GRAINS: [usize; 3] = [1, 512, 4_096];
+
 impl File {
-    fn lose_unsynced(&mut self, rng: &mut SmallRng) {
+    /// Keeps the content that was synced, or some prefix of what was written after it, which may end in zeros where blocks were
+    /// reserved and not written.
+    fn lose_unsynced(&mut self, loses: Loses, rng: &mut SmallRng) {
         if self.content != self.durable && rng.random_bool(0.5) {
             let appended_from = if self.content.starts_with(&self.durable) { self.durable.len() } else { 0 };
-            let kept = rng.random_range(appended_from..=self.content.len());
-            self.durable = self.content[..kept].to_vec();
+            let grain = GRAINS[rng.random_range(0..GRAINS.len())];
+            let kept = appended_from + loses.kept(self.content.len() - appended_from, rng);
+            let torn = (kept - kept % grain).max(appended_from);
+            let is_torn = torn < self.content.len();
+            capstan_model::sometimes!("power cut tore a file", is_torn);
+            self.durable = self.content[..torn].to_vec();
+            if is_torn && rng.random_bool(0.3) {
+                self.durable.resize(self.content.len(), 0);
+            }
         }
         self.content.clone_from(&self.durable);
+    }
+}
+
+/// How much of what was not synced a power cut takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loses {
+    All,
+    Nothing,
+    /// Of each file, folder and engine some of the newest.
+    Some,
+}
+
+impl Loses {
+    fn draw(rng: &mut SmallRng) -> Self {
+        match rng.random_range(0..4) {
+            0 => Self::All,
+            1 => Self::Nothing,
+            _ => Self::Some,
+        }
+    }
+
+    /// How many of so many, counted from the oldest, are kept.
+    pub(super) fn kept(self, of: usize, rng: &mut SmallRng) -> usize {
+        let some = rng.random_range(0..=of);
+        match self {
+            Self::All => 0,
+            Self::Nothing => of,
+            Self::Some => some,
+        }
     }
 }
 
@@ -316,5 +442,26 @@ mod tests {
             files.exists("f")
         });
         assert!((1..50).contains(&survived.count()));
+    }
+
+    #[test]
+    fn a_folder_of_another_disk_takes_the_place_of_ones_own() {
+        let disk = |content: &[u8]| {
+            let mut files = Files::new();
+            for folder in ["a", "a/b", "c"] {
+                files.create_dir(folder).expect("created");
+                files.write(&format!("{folder}/f"), content).expect("written");
+            }
+            files
+        };
+        let (mut new, old) = (disk(b"new"), disk(b"old"));
+        new.write("a/b/g", b"new").expect("written");
+        new.graft("a", &old);
+        assert_eq!(new.files_below("a"), ["a/f", "a/b/f"]);
+        for (path, content) in [("a/f", b"old"), ("a/b/f", b"old"), ("c/f", b"new")] {
+            assert_eq!(new.content(path).expect("there"), content, "{path}");
+        }
+        new.lose("c/f");
+        assert!(!new.exists("c/f") && new.exists("a/f"));
     }
 }

@@ -127,12 +127,15 @@ impl Life {
 }
 
 impl Machines {
-    /// A node has stopped by itself, which it may only if its disk was made to fail, or damaged.
+    /// A node has stopped by itself, which it may only if its disk has failed, or is damaged.
     fn stopped(&self, node: Place, life: u64, invariant: &str, reason: &str) {
         if !self.lives(node, life) {
             return;
         }
         self.trace.event(node, "stopped", &[], &[]);
+        if self.disk(node).is_hurt() {
+            self.to_start_again.lock().expect("nothing panics while holding it").insert(node);
+        }
         if !self.is_to_start_again(node) && !self.is_retired(node) {
             self.oracle.violated(invariant, format!("node {node}: {reason}"));
         }
