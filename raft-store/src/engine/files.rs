@@ -28,8 +28,9 @@ impl HostFiles {
     }
 
     pub(super) fn create_dir(&self, path: &str) -> io::Result<()> {
-        match fs::create_dir(self.path(path)) {
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        let path = self.path(path);
+        match fs::create_dir(&path) {
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
             other => other,
         }
     }

@@ -106,8 +106,12 @@ impl Disk for RocksDisk {
     }
 
     fn read_closed(&self, path: &str, keys: &[&[u8]]) -> io::Result<Vec<Option<Bytes>>> {
-        let db = DB::open_for_read_only(&self.options(EngineKind::State), self.files.path(path), false)
-            .map_err(to_io)?;
+        let folder = self.files.path(path);
+        // The library would create it.
+        if !folder.try_exists()? {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let db = DB::open_for_read_only(&self.options(EngineKind::State), folder, false).map_err(to_io)?;
         keys.iter().map(|key| get(&db, key)).collect()
     }
 
@@ -292,4 +296,27 @@ fn to_io(error: rocksdb::Error) -> io::Error {
         _ => io::ErrorKind::Other,
     };
     io::Error::new(kind, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_where_no_engine_is_leaves_no_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = RocksDisk::open(root.path()).unwrap();
+        assert_eq!(disk.read_closed("db", &[b"a"]).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!disk.exists("db").unwrap());
+    }
+
+    #[test]
+    fn a_file_is_not_taken_for_a_folder() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = RocksDisk::open(root.path()).unwrap();
+        disk.write("f", b"x").unwrap();
+        assert!(disk.create_dir("f").is_err());
+        disk.create_dir("d").unwrap();
+        disk.create_dir("d").unwrap();
+    }
 }

@@ -1,10 +1,13 @@
 //! The power is cut while RocksDB writes to a real file system; what was acknowledged must be there.
 //!
-//! A writer runs on ext4, on a loop device, on a block device of our own that records each write and each flush (`device.rs`). A power
-//! cut is a prefix of that record: either all of the prefix is on the device, or of what was written since the last flush only some blocks
-//! are, in no order, as in a disk with a volatile cache. No process has to stop for that, and one run of the writer
-//! can be cut at any number of moments, in the middle of a sync as well as just behind it. What a cut leaves is mounted, which replays the journal of the file system,
-//! opened by the real storage code and compared with what the writer was told by then (`writer.rs`).
+//! A writer runs on ext4, on a loop device whose file this test serves, so that it has each write and each flush on record, in
+//! order (`device.rs`). A power cut is a prefix of that record, and the disk after it is made of the prefix: of all of it, or, as
+//! if the disk had a volatile cache, of all up to the last flush and some of the blocks written since, in no order. Either is what a
+//! disk may hold that loses its power at that moment, because the kernel goes on behind a flush only once it was answered. No process
+//! has to stand still for it, and one run of a writer can be cut at any number of moments, in the middle of a sync as well as behind it.
+//!
+//! What a cut leaves is mounted, which replays the journal of the file system, opened by the real storage code, and compared with
+//! what the writer was told by then (`writer.rs`). It says each line while it stands still, so it is known between which two requests to its disk.
 //!
 //! This takes root, FUSE, a loop device and `mkfs.ext4`. Where one is missing, the tests say NOT RUN and pass, unless
 //! `CAPSTAN_POWER_CUTS`, the number of cuts, was set.
