@@ -51,13 +51,19 @@ impl Store {
         Self { visible: rows.clone(), durable: rows, stands_on_sand: !is_durable, ..Self::default() }
     }
 
-    pub(super) fn open(&mut self) -> io::Result<()> {
+    /// What a reader sees.
+    pub(super) fn rows(&self) -> io::Result<Rows> {
         if self.is_damaged {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "the engine's files were lost in a power cut",
             ));
         }
+        Ok(self.visible.clone())
+    }
+
+    pub(super) fn open(&mut self) -> io::Result<()> {
+        self.rows()?;
         if std::mem::replace(&mut self.is_open, true) {
             return Err(io::ErrorKind::ResourceBusy.into());
         }

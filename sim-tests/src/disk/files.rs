@@ -151,8 +151,11 @@ impl Files {
         self.dir(path)?.store.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// The rows of a checkpoint that was not opened.
+    /// The rows of a closed engine, or of a checkpoint that was not opened yet.
     pub(super) fn closed_rows(&mut self, path: &str) -> io::Result<Rows> {
+        if let Some(store) = &self.dir(path)?.store {
+            return store.rows();
+        }
         let found = self.checkpoint_in(path)?;
         found.map(|(rows, _)| rows).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
