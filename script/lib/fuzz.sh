@@ -4,6 +4,11 @@
 # An input that takes longer, or more memory, is a failure.
 FUZZ_INPUT_SECONDS=10
 FUZZ_INPUT_MIB=2048
+# How many inputs that earlier runs have found a run starts with, drawn at random: it begins by trying all it is given, however
+# long that takes.
+FUZZ_SAMPLE=200
+# How many are kept of one target.
+FUZZ_FINDS_MAX=5000
 
 # Builds the fuzzer and sets where it is (FUZZER), where its finds are (FINDS), and what it can run (FUZZ_TARGETS).
 build_fuzzer() {
@@ -47,16 +52,25 @@ fuzz() {
 
 # Runs target $1 for $2 seconds and prints a line about it; after a failure also what it said.
 fuzz_one() {
-  local name=$1 found=$FINDS/$1 broken=$FINDS/broken/$1 log outcome=ok
-  mkdir -p "$found" "$broken"
-  log=$FINDS/$name.log
-  local dictionary=$ROOT/fuzz/dictionaries/$name.dict options=()
+  local name=$1 found=$FINDS/found/$1 fresh=$FINDS/fresh/$1 broken=$FINDS/broken/$1 log=$FINDS/$1.log outcome=ok
+  rm -rf "$fresh"
+  mkdir -p "$found" "$fresh" "$broken"
+  local dictionary=$ROOT/fuzz/dictionaries/$name.dict sample options=()
   [[ ! -f $dictionary ]] || options+=(-dict="$dictionary")
+  sample=$(find "$found" -type f | shuf -n "$FUZZ_SAMPLE" | paste -sd,)
+  [[ -z $sample ]] || options+=(-seed_inputs="$sample")
   fuzzer "$name" -max_total_time="$2" -print_final_stats=1 -artifact_prefix="$broken/" "${options[@]}" \
-    "$found" "$ROOT/fuzz/corpus/$name" >"$log" 2>&1 || outcome=FAILED
+    "$fresh" "$ROOT/fuzz/corpus/$name" >"$log" 2>&1 || outcome=FAILED
+  keep_finds "$fresh" "$found"
   printf '%-16s %12s %9s %6s  %s\n' "$name" "$(stat_of number_of_executed_units "$log")" \
     "$(stat_of average_exec_per_sec "$log")" "$(stat_of new_units_added "$log")" "$outcome"
   [[ $outcome == ok ]] || tell_of_failure "$name" "$log"
+}
+
+# Moves what a run has found from folder $1 to folder $2, and drops what is too many there, at random.
+keep_finds() {
+  find "$1" -type f -exec mv -t "$2" {} +
+  find "$2" -type f | shuf | tail -n +$((FUZZ_FINDS_MAX + 1)) | xargs -r rm
 }
 
 # Prints statistic $1 of log $2; a dash if the run did not live to tell it.
@@ -90,8 +104,9 @@ merge() {
   local name
   build_fuzzer
   for name in $(targets_of "$1"); do
-    mkdir -p "$FINDS/$name"
-    fuzzer "$name" -merge=1 "$ROOT/fuzz/corpus/$name" "$FINDS/$name" 2>&1 | grep -E '^MERGE-OUTER: .*(added|successful)' ||
-      true
+    mkdir -p "$FINDS/found/$name"
+    say "$name"
+    fuzzer "$name" -set_cover_merge=1 -use_counters=0 "$ROOT/fuzz/corpus/$name" "$FINDS/found/$name" 2>&1 | grep '^MERGE-OUTER:.* new files' >&2 ||
+      die "libFuzzer could not merge what it has found of $name"
   done
 }
