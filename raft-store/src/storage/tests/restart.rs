@@ -207,11 +207,25 @@ async fn each_opening_is_a_life_and_the_disk_keeps_its_id() {
         let identity = opened.store.identity().get();
         assert_eq!((identity.boot, identity.disk.0), (boot, 0xd15c));
     }
-    let opened = directory.open().await;
+    let mut opened = directory.open().await;
+    // Who meets a cluster has voted in it before.
+    opened.log.save_vote(&vote(1)).await.unwrap();
     let cluster = capstan_model::ids::ClusterId(7);
     opened.store.identity().set_cluster(cluster).unwrap();
     opened.store.identity().set_cluster(cluster).unwrap();
     assert!(opened.store.identity().set_cluster(capstan_model::ids::ClusterId(8)).is_err());
     drop(opened);
     assert_eq!(directory.open().await.store.identity().get().cluster, Some(cluster));
+}
+
+#[tokio::test]
+async fn a_directory_that_met_a_cluster_is_refused_without_its_log() {
+    let directory = Directory::new();
+    let mut opened = directory.open().await;
+    opened.log.save_vote(&vote(1)).await.unwrap();
+    opened.store.identity().set_cluster(capstan_model::ids::ClusterId(7)).unwrap();
+    drop(opened);
+    std::fs::remove_dir_all(directory.path().join("log")).unwrap();
+    let refused = directory.try_open().await.err();
+    assert!(matches!(refused, Some(OpenError::Incomplete { missing: "the log" })), "{refused:?}");
 }
