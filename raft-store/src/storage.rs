@@ -223,10 +223,7 @@ fn check_flushed(log: &LogStore, flushed: Option<u64>) -> Result<(), OpenError> 
     let last = log.last().map(|last| last.index());
     match flushed {
         // The end of a purged log is what was purged.
-        Some(flushed) if last < Some(flushed) => {
-            capstan_model::sometimes!("loss of acknowledged entries detected");
-            Err(OpenError::LogLost { last, flushed })
-        }
+        Some(flushed) if last < Some(flushed) => Err(OpenError::LogLost { last, flushed }),
         _ => Ok(()),
     }
 }

@@ -17,6 +17,7 @@ use tokio::sync::{Notify, mpsc};
 use crate::{
     invariants::{self, Invariant},
     ledger::{Committed, Ledger},
+    net::Place,
     processes::Process,
     tally::{LogCounter, Tally},
     trace::Trace,
@@ -100,6 +101,8 @@ pub enum Observation<'a> {
         state: &'a State,
         /// What still runs.
         processes: &'a [Process],
+        /// Nodes whose data is not damaged for good.
+        serving: &'a [Place],
     },
 }
 

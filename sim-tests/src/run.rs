@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use capstan_model::ids::NodeId;
 use capstan_raft_store::{runtime, witness};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{
@@ -314,11 +315,18 @@ async fn settle(world: &World) {
     let start = Instant::now();
     let Machines { oracle, processes, .. } = &*world.machines;
     loop {
-        let (state, running) = (oracle.committed_state(), processes.running());
-        let are_back = state.nodes.values().all(|record| record.is_available());
+        let (state, running, serving) = (oracle.committed_state(), processes.running(), world.serving());
+        let are_back = serving
+            .iter()
+            .filter_map(|node| state.nodes.get(&NodeId(*node)))
+            .all(|record| record.is_available());
         let is_settled = state.requests.is_empty() && running.is_empty() && are_back;
         if is_settled || start.elapsed() > SETTLED_WITHIN {
-            return oracle.observe(&Observation::Settled { state: &state, processes: &running });
+            return oracle.observe(&Observation::Settled {
+                state: &state,
+                processes: &running,
+                serving: &serving,
+            });
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }

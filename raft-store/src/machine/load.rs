@@ -37,7 +37,6 @@ pub(crate) fn load(engine: &dyn Engine) -> io::Result<Loaded> {
     let state = state.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     let recorded = applied.as_ref().map_or((0, 0), |applied| (applied.log_id.index(), applied.checksum));
     if (state.index(), state.checksum()) != recorded {
-        capstan_model::sometimes!("state rows of another time detected");
         let reason = format!(
             "the rows are of index {} with checksum {:032x}, but were written as index {} with checksum {:032x}",
             state.index(),

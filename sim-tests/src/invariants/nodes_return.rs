@@ -1,4 +1,6 @@
-//! In a healed cluster every node can be given work again.
+//! In a healed cluster every node can be given work again, but those whose data is damaged for good.
+
+use capstan_model::ids::NodeId;
 
 use super::Invariant;
 use crate::oracle::Observation;
@@ -13,8 +15,9 @@ impl Invariant for NodesReturn {
     }
 
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {
-        let Observation::Settled { state, .. } = observation else { return Ok(()) };
-        match state.nodes.values().find(|record| !record.is_available()) {
+        let Observation::Settled { state, serving, .. } = observation else { return Ok(()) };
+        let mut records = serving.iter().filter_map(|node| state.nodes.get(&NodeId(*node)));
+        match records.find(|record| !record.is_available()) {
             Some(record) => Err(format!("{record:?}")),
             None => Ok(()),
         }

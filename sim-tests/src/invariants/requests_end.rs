@@ -13,7 +13,7 @@ impl Invariant for RequestsEnd {
     }
 
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {
-        let Observation::Settled { state, processes } = observation else { return Ok(()) };
+        let Observation::Settled { state, processes, .. } = observation else { return Ok(()) };
         if let Some(live) = state.requests.iter().next() {
             let (count, progress) = (state.requests.len(), &live.progress);
             let jobs: Vec<_> =
