@@ -1,8 +1,9 @@
 //! One call from its first line to its answer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes};
+use capstan_model::buggify;
 use capstan_raft_store::{
     handle::ClusterHandle,
     ports::{Clock, Entropy},
@@ -30,6 +31,9 @@ use crate::{
 
 /// How many calls a node serves at a time. More than its command queue holds, since most calls wait for a commit.
 const CALLS_MAX: usize = 16_384;
+
+/// How late a call or an answer is that is late, in simulations.
+const LATE: Duration = Duration::from_millis(15);
 
 /// What the surface is made from.
 pub struct Parts {
@@ -144,7 +148,14 @@ impl Inner {
             Some(bytes_max) => limits::read_body(head.headers, body, bytes_max).await?,
             None => Bytes::new(),
         };
-        self.dispatch(endpoint, head, body).await
+        if buggify!("buggify: a call is taken up late") {
+            tokio::time::sleep(LATE).await;
+        }
+        let answer = self.dispatch(endpoint, head, body).await;
+        if buggify!("buggify: an answer leaves late") {
+            tokio::time::sleep(LATE).await;
+        }
+        answer
     }
 
     async fn dispatch(

@@ -57,6 +57,7 @@ impl IdempotencyKeys {
     pub(crate) fn admit(&self, call: &Idempotency) -> Result<(), Reply> {
         match self.by_scope.get(&call.scope) {
             Some(first) if first.body_hash == call.body_hash || mutant!("body-not-compared") => {
+                sometimes!("a call comes twice and has its first answer");
                 Err(first.reply.clone())
             }
             Some(_) => Err(Err(Rejection::IdempotencyKeyReused)),

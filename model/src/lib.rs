@@ -79,6 +79,23 @@ macro_rules! buggify {
     };
 }
 
+/// A place where the simulator may strike a node dead, or let what passes panic.
+#[cfg(feature = "simulation")]
+#[macro_export]
+macro_rules! failpoint {
+    ($name:literal) => {
+        $crate::probes::passing($name)
+    };
+}
+/// A place where the simulator may strike a node dead: nothing, in this build.
+#[cfg(not(feature = "simulation"))]
+#[macro_export]
+macro_rules! failpoint {
+    ($name:literal) => {
+        ()
+    };
+}
+
 pub mod apply;
 pub mod archive;
 pub mod cluster;

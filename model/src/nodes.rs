@@ -66,6 +66,8 @@ pub(crate) fn join(state: &State, joined: &NodeJoined) -> Result<Vec<Event>, Rej
     if known.incarnation.boot >= joined.incarnation.boot {
         return Err(Rejection::OldIncarnation { incarnation: joined.incarnation });
     }
+    sometimes!("a node that was lost joins anew", known.lost);
+    sometimes!("a node joins anew before it is missed", !known.lost);
     let ended =
         state.sessions.of(known.incarnation).map(|_| Event::SessionEnded { incarnation: known.incarnation });
     Ok(ended.into_iter().chain([Event::NodeJoined(joined.clone())]).collect())

@@ -134,8 +134,14 @@ impl Sessions {
     /// Lets a command in that was not executed before, or gives the reply it gets instead.
     pub(crate) fn admit(&self, id: &CommandId) -> Result<(), Reply> {
         match self.reply(id) {
-            SessionReply::Over => Err(Err(Rejection::SessionOver { incarnation: id.incarnation })),
-            SessionReply::Reply(reply) => Err(reply),
+            SessionReply::Over => {
+                sometimes!("a command comes after its session ended or has settled it");
+                Err(Err(Rejection::SessionOver { incarnation: id.incarnation }))
+            }
+            SessionReply::Reply(reply) => {
+                sometimes!("a command comes twice and has its first reply");
+                Err(reply)
+            }
             SessionReply::Open => {
                 let session = self.of(id.incarnation).expect("an open command has a session");
                 if session.window().contains(&id.seq) {

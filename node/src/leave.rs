@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use capstan_model::{command::Command, state::State};
+use capstan_model::{command::Command, sometimes, state::State};
 use capstan_raft_store::handle::{ClusterHandle, ProposeOptions};
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -25,9 +25,13 @@ pub async fn hand_everything_over(cluster: &ClusterHandle) {
             let handed_over = timeout(HANDING_OVER, owns_nothing(cluster));
             tokio::select! {
                 result = handed_over => if result.is_err() {
+                    sometimes!("a node leaves before it has handed everything over");
                     warn!("not every request of this node was handed over within {HANDING_OVER:?}");
                 },
-                () = unheard(cluster) => warn!("no majority hears this node: its requests are taken over as those of a lost one"),
+                () = unheard(cluster) => {
+                    sometimes!("no majority hears a node that leaves");
+                    warn!("no majority hears this node: its requests are taken over as those of a lost one");
+                }
             }
         }
         Err(error) => info!(%error, "the cluster does not hear that this node leaves"),

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use capstan_model::{
+    buggify,
     cluster::CLUSTER_VERSION,
     ids::{DiskId, Incarnation, NodeId},
+    sometimes,
 };
 use openraft::{Instant as _, ServerState, async_runtime::WatchReceiver as _};
 
@@ -53,7 +55,7 @@ impl Shared {
 
     /// Answers a heartbeat, if this node leads and its own quorum has answered lately.
     pub(crate) fn acknowledge(&self, heartbeat: Heartbeat) -> HeartbeatReply {
-        if !self.hears_a_quorum() {
+        if !self.hears_a_quorum() || buggify!("buggify: a leader doubts that a quorum hears it") {
             let leader = self.raft.metrics().borrow_watched().current_leader.map(NodeId);
             return HeartbeatReply::NotLeader { leader };
         }
@@ -61,6 +63,7 @@ impl Shared {
             return HeartbeatReply::Refused { reason };
         }
         if self.is_lost(heartbeat.incarnation) && !capstan_model::mutant!("lost-life-acknowledged") {
+            sometimes!("a life reports after it was declared lost");
             let reason = format!("{} was declared lost", heartbeat.incarnation);
             return HeartbeatReply::Refused { reason };
         }

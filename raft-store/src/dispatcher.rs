@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use capstan_model::ids::NodeId;
+use capstan_model::{buggify, failpoint, ids::NodeId, sometimes};
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
@@ -42,6 +42,9 @@ impl Dispatcher {
                 let Some(batch) = self.outbox.take_batch() else { break };
                 let dispatcher = self.clone();
                 runtime::spawn(async move {
+                    if buggify!("buggify: a batch leaves late") {
+                        tokio::time::sleep(RETRY_PAUSE).await;
+                    }
                     dispatcher.deliver(batch).await;
                     drop(permit);
                 });
@@ -51,7 +54,12 @@ impl Dispatcher {
 
     async fn deliver(&self, batch: Batch) {
         // The replies come from the local apply; nothing is left to do for what was taken.
-        let Err(error) = self.send(&batch).await else { return };
+        let Err(error) = self.send(&batch).await else {
+            if buggify!("buggify: a batch that was taken is sent again") {
+                drop(self.send(&batch).await);
+            }
+            return;
+        };
         match error {
             ForwardError::QueueFull => self.without_clients(batch, &error, ProposeError::QueueFull).await,
             ForwardError::DiskNearlyFull => {
@@ -81,11 +89,13 @@ impl Dispatcher {
     async fn later(&self, batch: Batch, error: &ForwardError) {
         tracing::debug!(%error, "a batch was not taken");
         self.outbox.came_back(&batch, error);
-        tokio::time::sleep(RETRY_PAUSE).await;
+        let is_late = buggify!("buggify: a batch that came back goes out late");
+        tokio::time::sleep(if is_late { RETRY_PAUSE * 10 } else { RETRY_PAUSE }).await;
         self.outbox.put_back(batch);
     }
 
     async fn send(&self, batch: &Batch) -> Result<u64, ForwardError> {
+        failpoint!("dispatcher: batch not sent");
         let Some(leader) = *self.leader.borrow() else {
             return Err(ForwardError::NotLeader { leader: None });
         };
@@ -93,7 +103,7 @@ impl Dispatcher {
             biased;
             answer = self.send_to(leader, batch.clone()) => answer,
             () = new_leader::other_than(self.leader.clone(), leader) => {
-                capstan_model::sometimes!("leader deposed with a forwarded batch in flight");
+                sometimes!("leader deposed with a forwarded batch in flight");
                 Err(ForwardError::Unknown { reason: "another node leads by now".into() })
             }
         }
@@ -101,6 +111,12 @@ impl Dispatcher {
 
     async fn send_to(&self, leader: NodeId, batch: Batch) -> Result<u64, ForwardError> {
         if leader == self.node {
+            if buggify!("buggify: a leader takes no batch of its own") {
+                return Err(ForwardError::NotLeader { leader: None });
+            }
+            if !batch.client.is_empty() && buggify!("buggify: a leader has no room for its own clients") {
+                return Err(ForwardError::QueueFull);
+            }
             return self.sequencer.submit(batch).await;
         }
         let request = PeerRequest::Forward(batch);

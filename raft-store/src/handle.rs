@@ -6,6 +6,7 @@ use capstan_model::{
     command::{Command, Idempotency},
     ids::{ClusterId, CommandId, Incarnation, NodeId},
     reply::Reply,
+    sometimes,
 };
 use tokio::{sync::watch, time::Instant};
 
@@ -293,6 +294,7 @@ impl ClusterHandle {
         if self.view().state().sessions.of(incarnation).is_some() {
             return Ok(());
         }
+        sometimes!("a proposer waits for its node to be admitted");
         let mut applied = self.watch();
         let joined = async {
             while self.view().state().sessions.of(incarnation).is_none() {

@@ -10,8 +10,9 @@ use std::{
 };
 
 use capstan_model::{
+    buggify,
     ids::{DiskId, Incarnation, NodeId},
-    log_time,
+    log_time, sometimes,
     time::Timestamp,
 };
 use openraft::async_runtime::WatchReceiver as _;
@@ -133,6 +134,7 @@ impl Heartbeats {
         }
         if inner.given_up.contains(&heartbeat.incarnation) && !capstan_model::mutant!("given-up-acknowledged")
         {
+            sometimes!("a life reports while it is being declared lost");
             let reason =
                 format!("{} was silent for too long and is being declared lost", heartbeat.incarnation);
             return HeartbeatReply::Refused { reason };
@@ -151,6 +153,7 @@ impl Heartbeats {
         let heard = inner.heard.get(&life.node).filter(|heard| heard.heartbeat.incarnation == life);
         let is_silent = heard.is_none_or(|heard| now.saturating_sub(heard.at) > patience);
         if inner.term != term || !is_silent {
+            sometimes!("a life is heard just before it is given up");
             return false;
         }
         inner.given_up.insert(life);
@@ -285,6 +288,11 @@ impl Reporter {
         let mut server = self.raft.server_metrics();
         loop {
             let wait = if self.report(period).await { period } else { AGAIN_AFTER.min(period) };
+            let wait = match wait {
+                wait if buggify!("buggify: a report is late") => wait + period / 4,
+                wait if buggify!("buggify: a report is early") => wait / 4,
+                wait => wait,
+            };
             // A new leader is told at once: until it has heard from a majority it cannot admit nodes.
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -311,6 +319,7 @@ impl Reporter {
                 return true;
             }
             Ok(PeerReply::Heartbeat(HeartbeatReply::Refused { reason })) => {
+                sometimes!("a report is refused");
                 tracing::warn!(leader = leader.0, reason, "the leader refused this node's heartbeat");
                 return true;
             }

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use capstan_model::ids::RequestId;
+use capstan_model::{buggify, ids::RequestId};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 /// How many batches of entries a listener may be behind before it is told to look at everything; a set of ids each.
@@ -54,8 +54,16 @@ impl Hints {
     }
 
     pub(crate) fn tell(&self, touched: Touched) {
+        if buggify!("buggify: a hint is lost") {
+            return;
+        }
+        let is_vague = buggify!("buggify: a hint names no request");
+        let touched = Arc::new(if is_vague { Touched::All } else { touched });
+        if buggify!("buggify: a hint is told twice") {
+            drop(self.0.send(Arc::clone(&touched)));
+        }
         // Nobody may listen.
-        drop(self.0.send(Arc::new(touched)));
+        drop(self.0.send(touched));
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use capstan_model::ids::NodeId;
+use capstan_model::{failpoint, ids::NodeId};
 
 use crate::{
     snapshot::{SnapshotHandle, SnapshotReceiver},
@@ -40,7 +40,10 @@ impl IncomingSnapshot {
     /// Takes a chunk.
     pub(crate) fn chunk(&self, id: TransferId, file: u32, offset: u64, bytes: &[u8]) -> io::Result<()> {
         match self.lock().as_mut() {
-            Some((current, receiver)) if *current == id => receiver.chunk(file, offset, bytes),
+            Some((current, receiver)) if *current == id => {
+                failpoint!("snapshot: being received");
+                receiver.chunk(file, offset, bytes)
+            }
             _ => Err(superseded()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use capstan_model::{ids::NodeId, log_time};
+use capstan_model::{buggify, failpoint, ids::NodeId, log_time, sometimes};
 use openraft::{ServerState, async_runtime::WatchReceiver as _};
 use tokio::sync::watch;
 
@@ -14,6 +14,9 @@ use crate::{
 
 /// A node that has been silent for longer is not asked to lead: it would not, and meanwhile nobody did.
 const SILENCE_MAX: Duration = Duration::from_millis(1_500);
+
+/// How much too late a change is noticed, in simulations.
+const NOTICED_LATE: Duration = Duration::from_millis(30);
 
 /// What [`follow`] tells.
 pub(crate) struct Told {
@@ -48,9 +51,14 @@ pub(crate) async fn follow(raft: Raft, told: Told, heartbeats: Arc<Heartbeats>) 
         };
         if let Some(term) = term {
             heartbeats.start_term(term);
+        } else if role.0 == ServerState::Leader {
+            failpoint!("election: won, nothing committed");
         }
         told.leader.send_if_modified(|known| std::mem::replace(known, leader) != leader);
         told.leadership.send_if_modified(|led| std::mem::replace(led, term) != term);
+        if buggify!("buggify: a change of leadership is noticed late") {
+            tokio::time::sleep(NOTICED_LATE).await;
+        }
         let changed = if is_settled { server.changed().await } else { metrics.changed().await };
         if changed.is_err() {
             told.leader.send_replace(None);
@@ -79,6 +87,7 @@ impl Shared {
             successor(&self.heartbeats.seen(), me, &voters, matched)
         };
         let Some(successor) = successor else {
+            sometimes!("no other voter is fit to lead");
             return tracing::debug!(reason, "no other voter is fit to lead");
         };
         tracing::warn!(reason, successor = successor.0, "handing leadership away");

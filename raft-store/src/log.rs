@@ -12,6 +12,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use capstan_model::buggify;
 use futures::channel::oneshot;
 use openraft::entry::RaftEntry as _;
 
@@ -211,7 +212,9 @@ impl LogStore {
             let tail = self.tail();
             let next = next.max(tail.purged.map_or(0, |purged| purged.index() + 1));
             let end = end.min(tail.last.map_or(0, |last| last.index() + 1));
-            let cached: Vec<RaftEntry> = tail.cache.range(next, end).cloned().collect();
+            let is_missed = buggify!("buggify: the cache of the log misses");
+            let cached_end = if is_missed { next } else { end };
+            let cached: Vec<RaftEntry> = tail.cache.range(next, cached_end).cloned().collect();
             let uncached_end = cached.first().map_or(end, RaftEntry::index);
             (next, cached, uncached_end)
         };

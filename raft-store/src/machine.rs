@@ -6,12 +6,14 @@
 mod checksums;
 mod load;
 
-use std::{collections::BTreeSet, io, sync::Arc};
+use std::{collections::BTreeSet, io, sync::Arc, time::Duration};
 
 use capstan_model::{
     apply::{apply, apply_blank},
+    buggify,
     command::Entry,
     event::Event,
+    failpoint,
     ids::{CommandId, RequestId},
     reply::Reply,
     rows::RowChange,
@@ -40,6 +42,8 @@ use crate::{
 
 /// How many entries become one batch at most: enough to share the cost of a write, few enough that the first need not wait.
 const BATCH_ENTRIES_MAX: usize = 64;
+/// How long a slow apply waits before a batch, in simulations.
+const APPLY_SLOW: Duration = Duration::from_millis(8);
 
 /// Told what was applied, in order, by the one task that applies.
 pub(crate) trait AppliedSink: Send + Sync + 'static {
@@ -164,8 +168,14 @@ impl StateMachine {
             self.generation.engine().write(std::mem::take(&mut batch))?;
         }
         self.put_position(&mut batch);
+        failpoint!("apply: not written");
         self.generation.engine().write(batch)?;
+        failpoint!("apply: not published");
+        if !happened.requests.is_empty() {
+            failpoint!("apply: what happened to requests not published");
+        }
         self.parts.sink.applied(self.view(), happened);
+        failpoint!("apply: not answered");
         for (responder, index) in responders {
             responder.send(index);
         }
@@ -270,8 +280,11 @@ fn install(
         engine.write(batch)
     })?;
     let loaded = load(generation.engine())?;
+    failpoint!("install: not adopted");
     parts.snapshots.adopt(snapshot)?;
+    failpoint!("install: not switched to");
     generation::switch_to(&generation)?;
+    failpoint!("install: not live");
     tracing::info!(index = manifest.last_log_id.index(), "snapshot installed");
     Ok((generation, loaded))
 }
@@ -301,9 +314,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let mut entries = entries.fuse();
         while let Some(first) = entries.next().await {
             let mut batch = vec![first?];
-            while batch.len() < BATCH_ENTRIES_MAX {
+            while batch.len() < BATCH_ENTRIES_MAX && !buggify!("buggify: entries are applied one by one") {
                 let Some(Some(next)) = entries.next().now_or_never() else { break };
                 batch.push(next?);
+            }
+            if buggify!("buggify: apply is slow") {
+                tokio::time::sleep(APPLY_SLOW).await;
             }
             let is_full = batch.len() == BATCH_ENTRIES_MAX;
             self.apply_batch(batch)?;

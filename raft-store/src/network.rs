@@ -3,7 +3,7 @@
 use std::{future::Future, io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use capstan_model::ids::NodeId;
+use capstan_model::{buggify, failpoint, ids::NodeId};
 use futures::{Stream, StreamExt, future::BoxFuture, stream::BoxStream};
 use openraft::{
     EmptyNode, RaftNetworkFactory, RaftNetworkV2,
@@ -29,6 +29,9 @@ use crate::{
 const APPENDS_IN_FLIGHT: usize = 8;
 /// Bytes of one snapshot chunk.
 const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a small one, in simulations.
+const SMALL_CHUNK_BYTES: usize = 1024;
 
 /// Makes a [`PeerNetwork`] for each follower.
 pub(crate) struct Network {
@@ -116,10 +119,12 @@ impl PeerNetwork {
         for (file, len) in handle.files() {
             let mut offset = 0;
             while offset < len {
+                let is_small = buggify!("buggify: a chunk of a snapshot is small");
                 let bytes = handle
-                    .read(file, offset, CHUNK_BYTES)
+                    .read(file, offset, if is_small { SMALL_CHUNK_BYTES } else { CHUNK_BYTES })
                     .map_err(|e| StreamingError::Network(NetworkError::new(&e)))?;
                 let read = bytes.len() as u64;
+                failpoint!("snapshot: being sent");
                 self.snapshot_step(SnapshotStep::Chunk { transfer, file, offset, bytes }).await?;
                 offset += read;
             }
@@ -167,6 +172,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
     {
         let network = &*self;
         let patience = self.append_patience();
+        let in_flight = if buggify!("buggify: one append is under way") { 1 } else { APPENDS_IN_FLIGHT };
         let answers = input
             .map(move |request| {
                 let last = request.entries.last().map(RaftEntry::log_id).or(request.prev_log_id);
@@ -177,7 +183,7 @@ impl RaftNetworkV2<TypeConfig> for PeerNetwork {
                 );
                 async move { (previous, last, call.await) }
             })
-            .buffered(APPENDS_IN_FLIGHT);
+            .buffered(in_flight);
         let answers = answers.scan(false, move |ended, (previous, last, answer)| {
             let item = match answer {
                 _ if *ended => None,

@@ -10,12 +10,14 @@ use std::{
 };
 
 use capstan_model::{
+    buggify,
     command::{
         BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, Command, Idempotency, LONE_COMMAND_BYTES, Sealed, Settled,
     },
     ids::{CommandId, Incarnation},
     reply::Reply,
     session::{SessionReply, UNSETTLED_MAX},
+    sometimes,
     state::State,
 };
 use tokio::{
@@ -146,7 +148,9 @@ impl Outbox {
     /// there is progress, and all clients behind it.
     pub(crate) fn take_batch(&self) -> Option<Batch> {
         let mut inner = self.lock();
-        let below = inner.settled_below();
+        // The session forgets somewhat later then.
+        let is_late = buggify!("buggify: a session is settled late");
+        let below = if is_late { 1 } else { inner.settled_below() };
         let inner = &mut *inner;
         let mut room = Room::new();
         let gave_way = std::mem::take(&mut inner.client_gave_way);
@@ -197,7 +201,10 @@ impl Outbox {
         batch.client.retain(|sealed| {
             let seq = sealed.id.seq;
             match inner.waiting.get(&seq).map(|waiting| waiting.whereabouts) {
-                Some(Whereabouts::Unknown) => true,
+                Some(Whereabouts::Unknown) => {
+                    sometimes!("a client's command in doubt is kept when others are refused");
+                    true
+                }
                 Some(Whereabouts::Here | Whereabouts::Sent) => {
                     inner.answer(seq, Err(refusal.clone()));
                     false
@@ -230,12 +237,14 @@ impl Outbox {
         for seq in ids {
             let id = CommandId { incarnation: self.incarnation, seq };
             if let SessionReply::Reply(reply) = state.session_reply(&id) {
+                sometimes!("a command is answered by an installed snapshot");
                 inner.answer(seq, Ok(Committed { reply, index: state.index() }));
             }
         }
         let inner = &mut *inner;
         let gone = |waiting: &&mut Waiting| waiting.whereabouts != Whereabouts::Here;
         for waiting in inner.waiting.range_mut(KEYED_FROM..).map(|(_, waiting)| waiting).filter(gone) {
+            sometimes!("a report goes out again after a snapshot was installed");
             // Its earlier copy may still be on its way.
             waiting.whereabouts = Whereabouts::Unknown;
             inner.progress.extend(waiting.keyed.clone());
@@ -294,6 +303,8 @@ impl Inner {
 
     fn answer(&mut self, seq: u64, outcome: Result<Committed, ProposeError>) {
         if let Some(waiting) = self.waiting.remove(&seq) {
+            let was_open = outcome.is_ok() && waiting.whereabouts == Whereabouts::Unknown;
+            sometimes!("a command that was sent in doubt turns out to be committed", was_open);
             // The caller may have gone; then nobody wants the answer.
             drop(waiting.answer.send(outcome));
         }
@@ -328,6 +339,9 @@ impl Room {
     fn take(&mut self, queue: &mut VecDeque<Sealed>, waiting: &mut BTreeMap<u64, Waiting>) -> Vec<Sealed> {
         let mut taken = Vec::new();
         while let Some(next) = queue.front() {
+            if !taken.is_empty() && buggify!("buggify: a batch leaves before it is full") {
+                break;
+            }
             let Some(waiter) = waiting.get_mut(&next.id.seq) else {
                 queue.pop_front();
                 continue;
@@ -360,13 +374,19 @@ impl Withdraw<'_> {
     fn give_up(&self, id: CommandId, waited: Duration) -> ProposeError {
         let removed = self.outbox.lock().waiting.remove(&self.seq);
         match removed {
-            Some(Waiting { whereabouts: Whereabouts::Here, .. }) => ProposeError::NoLeader { waited },
+            Some(Waiting { whereabouts: Whereabouts::Here, .. }) => {
+                sometimes!("a command is given up before it left");
+                ProposeError::NoLeader { waited }
+            }
             Some(Waiting { whereabouts: Whereabouts::Sent, .. })
                 if capstan_model::mutant!("sent-taken-for-waiting") =>
             {
                 ProposeError::NoLeader { waited }
             }
-            _ => ProposeError::OutcomeUnknown { id, waited },
+            _ => {
+                sometimes!("a command is given up and nobody knows what became of it");
+                ProposeError::OutcomeUnknown { id, waited }
+            }
         }
     }
 }

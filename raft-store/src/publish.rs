@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use capstan_model::rejection::Rejection;
+use capstan_model::{buggify, failpoint, rejection::Rejection, sometimes};
 use tokio::sync::watch;
 
 use crate::{
@@ -17,6 +17,9 @@ use crate::{
     machine::{AppliedSink, Happened},
     outbox::Outbox,
 };
+
+/// How much too late a reader wakes up, in simulations.
+const WOKEN_LATE: Duration = Duration::from_millis(10);
 
 /// Holds the published view; written by apply only, after the rows of a batch.
 pub(crate) struct Publisher {
@@ -52,11 +55,18 @@ impl Publisher {
             return Ok(view);
         }
         let mut published = self.index.subscribe();
-        let reached = tokio::time::timeout(patience, published.wait_for(|at| *at >= index)).await;
+        let reached = async { published.wait_for(|at| *at >= index).await.map(drop) };
+        let reached = tokio::time::timeout(patience, reached).await;
+        if buggify!("buggify: a reader wakes up late") {
+            tokio::time::sleep(WOKEN_LATE).await;
+        }
         match reached {
-            Ok(Ok(_)) => Ok(self.view()),
+            Ok(Ok(())) => Ok(self.view()),
             Ok(Err(_closed)) => Err(ReadError::ShuttingDown),
-            Err(_elapsed) => Err(ReadError::NotReached { index, applied: self.view().index() }),
+            Err(_elapsed) => {
+                sometimes!("a read does not reach its index");
+                Err(ReadError::NotReached { index, applied: self.view().index() })
+            }
         }
     }
 
@@ -85,6 +95,7 @@ impl AppliedSink for Publisher {
         }
         let index = view.index();
         self.publish(view);
+        failpoint!("publish: nobody told");
         self.outbox.applied(index, replies);
         if owner_changed {
             self.requests.tell(Touched::All);

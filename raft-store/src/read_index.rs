@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use capstan_model::ids::NodeId;
+use capstan_model::{buggify, ids::NodeId, sometimes};
 use openraft::raft::ReadPolicy;
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -66,7 +66,15 @@ impl ReadIndexer {
     pub(crate) async fn run(self: Arc<Self>, rounds: impl Confirm) {
         loop {
             self.ready.notified().await;
+            if buggify!("buggify: a read round begins late") {
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
             let mut batch = std::mem::take(&mut *self.waiting.lock().expect("no holder of this lock panics"));
+            if batch.len() > 1 && buggify!("buggify: a read has a round to itself") {
+                let later = batch.split_off(1);
+                self.waiting.lock().expect("no holder of this lock panics").splice(0..0, later);
+                self.ready.notify_one();
+            }
             while !batch.is_empty() {
                 match rounds.confirm().await {
                     Ok(index) => {
@@ -80,6 +88,7 @@ impl ReadIndexer {
                         }
                     }
                     Err(reason) => {
+                        sometimes!("a read round fails");
                         tracing::debug!(%reason, "no read index");
                         tokio::time::sleep(RETRY_PAUSE).await;
                         batch.retain(|read| !read.is_closed());

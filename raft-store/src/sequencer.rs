@@ -9,8 +9,11 @@ use std::{
 };
 
 use capstan_model::{
+    buggify,
     command::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, Entry, LONE_COMMAND_BYTES, Sealed, Settled},
+    failpoint,
     ids::NodeId,
+    sometimes,
 };
 use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use openraft::{
@@ -110,6 +113,9 @@ impl Sequencer {
                 () = self.ready.notified(), if in_flight.len() < ENTRIES_IN_FLIGHT => {}
             }
             while in_flight.len() < ENTRIES_IN_FLIGHT {
+                if !in_flight.is_empty() && buggify!("buggify: entries wait for the one in flight") {
+                    break;
+                }
                 let Some((entry, answers)) = self.gather() else { break };
                 match writer.write(entry).await {
                     Ok(outcome) => {
@@ -140,10 +146,13 @@ impl Sequencer {
             }
             let (batch, answer) = queue.batches.pop_front().expect("the queue has a front");
             queue.client_commands -= batch.client.len();
-            capstan_model::sometimes!("batch given up before it was appended", !is_wanted);
+            sometimes!("batch given up before it was appended", !is_wanted);
             if is_wanted {
                 gathered.add(batch);
                 answers.push(answer);
+                if buggify!("buggify: one batch makes an entry") {
+                    break;
+                }
             }
         }
         (!answers.is_empty()).then_some((gathered, answers))
@@ -198,6 +207,7 @@ impl Writer {
     ) -> Result<impl Future<Output = Outcome> + Send + 'static, ForwardError> {
         let not_leader = |leader: Option<u64>| ForwardError::NotLeader { leader: leader.map(NodeId) };
         let Some(term) = *self.leadership.borrow_and_update() else {
+            sometimes!("a batch comes to a node that leads no more");
             return Err(not_leader(self.raft.current_leader().await.filter(|id| id != self.raft.node_id())));
         };
         let leader = self.raft.as_leader().map_err(|forward| not_leader(forward.leader_id))?;
@@ -209,6 +219,7 @@ impl Writer {
         let mut commands = gathered.progress;
         commands.extend(gathered.client);
         let entry = Entry::V1 { time, settled: gathered.settled, commands };
+        failpoint!("sequencer: entry stamped");
         let (responder, applied) = ProgressResponder::complete_only();
         let write = self
             .raft
@@ -228,7 +239,7 @@ fn settle(outcome: Outcome) -> Result<u64, ForwardError> {
     match outcome {
         Ok(Ok(response)) => Ok(response.data.0),
         Ok(Err(ClientWriteError::ForwardToLeader(forward))) => {
-            capstan_model::sometimes!("leader deposed with a proposal in flight");
+            sometimes!("leader deposed with a proposal in flight");
             Err(ForwardError::NotLeader { leader: forward.leader_id.map(NodeId) })
         }
         Ok(Err(error)) => Err(ForwardError::Unknown { reason: error.to_string() }),

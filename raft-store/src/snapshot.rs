@@ -25,6 +25,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use capstan_model::failpoint;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use self::manifest::SnapshotFile;
@@ -220,7 +221,9 @@ impl Snapshots {
     /// Gives a complete and durable folder its final name and offers it; a snapshot too many is removed.
     fn offer(&self, path: &str, manifest: Manifest, number: u64) -> io::Result<SnapshotHandle> {
         let kept = join(FOLDER, &format!("{:020}-{number:06}", manifest.last_log_id.index()));
+        failpoint!("snapshot: not named");
         self.disk.rename(path, &kept)?;
+        failpoint!("snapshot: name not durable");
         self.disk.sync_dir(FOLDER)?;
         let snapshot = Arc::new(SnapshotDir::new(Arc::clone(&self.disk), kept, manifest, number));
         self.keep(Arc::clone(&snapshot));
@@ -250,6 +253,7 @@ impl Snapshots {
         let doomed = join(FOLDER, &format!("removing-{:06}", snapshot.number));
         self.disk.rename(&snapshot.path, &doomed)?;
         self.disk.sync_dir(FOLDER)?;
+        failpoint!("snapshot: not removed");
         self.disk.remove_dir_all(&doomed)
     }
 

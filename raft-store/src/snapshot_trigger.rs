@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use capstan_model::buggify;
 use openraft::async_runtime::WatchReceiver as _;
 
 use crate::{storage::Store, timing::Timing, type_config::Raft};
@@ -24,11 +25,16 @@ pub(crate) async fn run(raft: Raft, store: Store, timing: Timing) {
         let now = Taken { bytes: meter.bytes_appended(), at: tokio::time::Instant::now() };
         let due = now.bytes - last.bytes >= timing.snapshot_bytes
             || (now.at.duration_since(last.at) >= timing.snapshot_every && now.bytes > last.bytes);
+        let due = match due {
+            true => !buggify!("buggify: a snapshot is taken late"),
+            false => buggify!("buggify: a snapshot is taken early"),
+        };
         if !due || applied <= snapshot {
             continue;
         }
         last = now;
-        if let Err(error) = store.prepare_snapshot().await {
+        let is_prepared = !buggify!("buggify: a snapshot is not prepared");
+        if is_prepared && let Err(error) = store.prepare_snapshot().await {
             tracing::warn!(%error, "the state was not flushed ahead of a snapshot");
         }
         if let Err(error) = raft.trigger().snapshot().await {

@@ -5,6 +5,7 @@
 
 mod clock;
 mod disk;
+mod failpoint;
 mod guided;
 mod network;
 mod operator;
@@ -18,19 +19,21 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde::{Deserialize, Serialize};
 use tokio::{task::JoinSet, time::Instant};
 
-pub(crate) use self::operator::keep_undrained;
 pub use self::{
     clock::ClockFault,
     disk::DiskFault,
-    guided::GuidedFault,
+    failpoint::Failpoint,
+    guided::{Blow, GuidedFault},
     network::NetworkFault,
     operator::OperatorFault,
     process::ProcessFault,
     schedule::{Swarm, schedule},
     target::Target,
 };
+pub(crate) use self::{guided::OnPurpose, operator::keep_undrained};
 use crate::{
     net::{Place, Rule},
+    probes,
     trace::Trace,
     world::World,
 };
@@ -44,7 +47,7 @@ pub enum Fault {
     Disk(DiskFault),
     /// A process, or its machine.
     Process(ProcessFault),
-    /// A wall clock.
+    /// A clock.
     Clock(ClockFault),
     /// Nothing is broken: somebody asks for something awkward.
     Operator(OperatorFault),
@@ -89,10 +92,11 @@ fn families() -> [&'static [Kind]; 6] {
     [network::KINDS, disk::KINDS, process::KINDS, clock::KINDS, operator::KINDS, guided::KINDS]
 }
 
-/// The names of every kind, as coverage counts them.
+/// The names of every kind and every failpoint, as coverage counts them.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     let mut draw = Draw { rng: SmallRng::seed_from_u64(0), nodes: 1 };
-    families().into_iter().flatten().map(move |kind| (kind.draw)(&mut draw).name())
+    let kinds = families().into_iter().flatten().map(move |kind| (kind.draw)(&mut draw).name());
+    kinds.chain(Failpoint::all().map(Failpoint::name))
 }
 
 /// What a fault's particulars are drawn from.
@@ -220,9 +224,12 @@ fn end_all(world: &World) {
     for node in world.machines.net.nodes() {
         world.machines.disk(node).heal();
         world.machines.set_clock(node, 0);
-        world.set_paused(node, false);
+        world.machines.set_scarcity(node, 0);
+        world.set_still(node, false);
+        world.set_slowness(node, Duration::ZERO);
     }
     world.machines.oracle.at_next_acknowledgement(Box::new(|| {}));
+    probes::lift_all();
     world.release();
 }
 

@@ -11,14 +11,14 @@ use std::{
     future::pending,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::Duration,
 };
 
 use capstan_model::{
     ids::{Incarnation, NodeId},
-    mutant,
+    mutant, sometimes,
     workflow::json::JsonMap,
 };
 use capstan_node::{
@@ -33,7 +33,7 @@ use capstan_node::{
 use capstan_raft_store::ports::Clock;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 
@@ -42,6 +42,7 @@ use self::executor::{Message, Reports};
 use crate::{
     net::Place,
     processes::{Process, Processes},
+    world::MachineClock,
 };
 
 /// The numbers of the two signals that guardians send.
@@ -66,10 +67,12 @@ pub(crate) struct Post {
     pub(crate) life: u64,
     /// What latencies follow from.
     pub(crate) seed: u64,
-    /// The machine's clock.
-    pub(crate) clock: Arc<dyn Clock>,
-    /// When the world, and so the clock leases are counted on, began.
+    /// The machine's clocks, on whose monotonic one leases are counted.
+    pub(crate) clock: Arc<MachineClock>,
+    /// When the world began.
     pub(crate) start: Instant,
+    /// How many of a thousand processes the machine cannot make.
+    pub(crate) scarcity: Arc<AtomicU32>,
     /// The true table.
     pub(crate) processes: Arc<Processes>,
 }
@@ -79,9 +82,20 @@ pub(crate) struct Post {
 pub(crate) struct Watch {
     line: mpsc::UnboundedSender<Message>,
     has_power: Arc<AtomicBool>,
+    still: watch::Sender<bool>,
 }
 
 impl Watch {
+    /// The machine's clock runs at another rate from now on.
+    pub(crate) fn clock_changed(&self) {
+        drop(self.line.send(Message::ClockChanged));
+    }
+
+    /// Everything the guardian cares for, itself included, stands still, or goes on.
+    pub(crate) fn set_still(&self, is_still: bool) {
+        self.still.send_replace(is_still);
+    }
+
     /// The node's process is gone. What it said before is still heard.
     pub(crate) fn node_gone(&self) {
         drop(self.line.send(Message::NodeGone));
@@ -100,6 +114,7 @@ pub(crate) struct Guardian {
     rng: SmallRng,
     line: mpsc::UnboundedReceiver<Message>,
     has_power: Arc<AtomicBool>,
+    still: watch::Receiver<bool>,
     reports: Arc<Reports>,
     register: Register<Child>,
     lease: Lease,
@@ -116,6 +131,8 @@ struct Child {
     program: String,
     started_at: capstan_model::time::Timestamp,
     stdout: String,
+    /// How many bytes it wrote before those.
+    flooded: u64,
     is_deaf: bool,
     job_data: JsonMap,
     ends_at: Instant,
@@ -130,12 +147,14 @@ impl Guardian {
         let (sender, line) = mpsc::unbounded_channel();
         let (reports, has_power) = (Reports::new(), Arc::new(AtomicBool::new(true)));
         let executor = SimExecutor::new(sender.clone(), Arc::clone(&reports));
-        let watch = Watch { line: sender, has_power: Arc::clone(&has_power) };
+        let (stills, still) = watch::channel(false);
+        let watch = Watch { line: sender, has_power: Arc::clone(&has_power), still: stills };
         let guardian = Self {
             rng: SmallRng::seed_from_u64(post.seed),
             post,
             line,
             has_power,
+            still,
             reports,
             register: Register::default(),
             lease: Lease::default(),
@@ -150,9 +169,12 @@ impl Guardian {
     /// Serves until the node is gone and nothing it started is left, or the power is.
     pub(crate) async fn run(mut self) {
         loop {
+            self.stand_still().await;
             let due = self.due();
             let message = tokio::select! {
                 biased;
+                // Its other end goes with the node.
+                Ok(()) = self.still.changed() => continue,
                 message = self.line.recv(), if !self.is_node_gone => message,
                 () = until(due) => None,
             };
@@ -163,20 +185,37 @@ impl Guardian {
                 self.obey(message);
             }
             self.tick();
-            if self.is_node_gone && self.register.running().next().is_none() {
+            if self.is_node_gone && !self.runs_any() {
                 return;
             }
+        }
+    }
+
+    /// Does nothing for as long as the machine stands still, and puts off what its processes do by as much.
+    async fn stand_still(&mut self) {
+        let since = Instant::now();
+        // A machine that crashes meanwhile stands still no longer.
+        let _ = self.still.wait_for(|is_still| !is_still).await;
+        let stood = since.elapsed();
+        if stood.is_zero() {
+            return;
+        }
+        sometimes!("a machine stands still while processes run on it", self.runs_any());
+        for (_, child) in self.register.all_running_mut() {
+            child.ends_at += stood;
+            child.kill_at = child.kill_at.map(|at| at + stood);
         }
     }
 
     /// When there is something to do.
     fn due(&self) -> Option<Instant> {
         let children = self.register.running().map(|(_, child)| child.due());
-        let has_use = self.register.running().next().is_some() && !self.purges && !self.is_node_gone;
+        let has_use = self.runs_any() && !self.purges && !self.is_node_gone;
         // An end that has passed is not waited for: with a planted bug nothing follows from it.
         let lease = self.lease.ends_at().filter(|_| has_use && self.lease.permits(self.now()));
         let looks = self.begins.as_ref().map(|_| Instant::now() + LOOK_EVERY);
-        children.chain(lease.map(|at| self.post.start + at.since_boot())).chain(looks).min()
+        let lease_over = lease.and_then(|at| self.post.clock.when(at.since_boot()));
+        children.chain(lease_over).chain(looks).min()
     }
 
     fn obey(&mut self, message: Message) {
@@ -195,7 +234,10 @@ impl Guardian {
             Message::Forget(key) => self.register.forget(&key),
             Message::List(answer) => drop(answer.send(self.register.list())),
             Message::ValidUntil(until) => self.lease.extend(until),
+            // When there is something to do follows from it.
+            Message::ClockChanged => {}
             Message::NodeGone => {
+                sometimes!("a node is gone while its processes run", self.runs_any());
                 self.is_node_gone = true;
                 if !keeps_leftovers() {
                     self.purge(Cut::LeaseOver);
@@ -212,6 +254,7 @@ impl Guardian {
             .filter(|(_, child)| child.kill_at.is_some_and(|at| at <= now))
             .map(|(key, _)| key)
             .collect();
+        sometimes!("a process outlives its grace", !grace_over.is_empty());
         for key in grace_over {
             let dies = now + self.rng.random_range(Duration::ZERO..HEED_MAX);
             if let Some(child) = self.register.running_mut(&key) {
@@ -225,12 +268,14 @@ impl Guardian {
             self.report(key, child);
         }
         if !self.has_lease() {
+            sometimes!("a lease ends while processes run", !self.purges && self.runs_any());
             self.purge(Cut::LeaseOver);
         }
-        if self.purges && self.register.running().next().is_none() {
+        if self.purges && !self.runs_any() {
             self.purges = false;
         }
         let leftovers = self.post.processes.has_leftovers(self.post.node, self.post.life);
+        sometimes!("a new life waits for what an earlier one left", leftovers && self.begins.is_some());
         if !self.purges
             && (!leftovers || keeps_leftovers())
             && let Some((incarnation, answer)) = self.begins.take()
@@ -251,13 +296,15 @@ impl Guardian {
         }
         let Some(incarnation) = self.incarnation else { return StartAnswer::NotBegun };
         if self.purges || !self.has_lease() {
+            sometimes!("a process is asked for without a lease");
             return StartAnswer::LeaseOver;
         }
-        let Post { node, life, processes, clock, .. } = &self.post;
-        let course = program::course(spec);
+        let Post { node, life, processes, clock, scarcity, .. } = &self.post;
+        let is_made = !self.rng.random_ratio(scarcity.load(Ordering::Relaxed), 1_000);
+        let course = if is_made { program::course(spec) } else { Err(program::not_made(&mut self.rng)) };
         let is_deaf = course.as_ref().is_ok_and(|course| course.is_deaf);
         let starting = self.rng.random_range(Duration::ZERO..START_MAX);
-        let takes = starting + course.as_ref().map_or(Duration::ZERO, |course| course.runs);
+        let takes = starting + course.as_ref().map_or(Duration::ZERO, |course| course.runs + course.lingers);
         let since_start = |at: Instant| {
             u64::try_from((at - self.post.start).as_micros()).expect("a run is shorter than an age")
         };
@@ -271,6 +318,7 @@ impl Guardian {
             program: spec.program.clone(),
             started_at: clock.wall(),
             stdout: course.as_ref().map(|course| course.stdout.clone()).unwrap_or_default(),
+            flooded: course.as_ref().map_or(0, |course| course.flooded),
             is_deaf,
             job_data: course.as_ref().map(|course| course.job_data.clone()).unwrap_or_default(),
             ends_at,
@@ -317,11 +365,15 @@ impl Guardian {
             cut: child.cut,
             started_at: child.started_at,
             finished_at: self.post.clock.wall(),
-            stdout: Captured { bytes: child.stdout.into_bytes(), dropped: 0 },
+            stdout: Captured { bytes: child.stdout.into_bytes(), dropped: child.flooded },
             stderr: Captured::default(),
         };
         let context = Context { node: NodeId(self.post.node), program: &child.program, directory: "" };
         self.reports.ended(key, Outcome::decide(&context, report, Ok(result)));
+    }
+
+    fn runs_any(&self) -> bool {
+        self.register.running().next().is_some()
     }
 
     fn has_lease(&self) -> bool {
@@ -329,7 +381,7 @@ impl Guardian {
     }
 
     fn now(&self) -> BootTime {
-        BootTime(0).after(self.post.start.elapsed())
+        BootTime(0).after(self.post.clock.monotonic())
     }
 }
 

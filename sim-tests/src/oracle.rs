@@ -76,6 +76,12 @@ pub enum Observation<'a> {
         /// Whose.
         node: u64,
     },
+    /// A machine stands still with all that runs on it, or its clock runs at a rate that leases do not allow for: from now on what one
+    /// believes to be over may still run.
+    LeasesOff {
+        /// Whose.
+        node: u64,
+    },
     /// A life of a node is over.
     Crashed {
         /// Who.

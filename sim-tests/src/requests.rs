@@ -6,13 +6,20 @@ mod archive;
 pub(crate) mod specs;
 pub(crate) mod verdict;
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use capstan_client::{
-    IDEMPOTENCY_HEADER,
+    IDEMPOTENCY_HEADER, INDEX_HEADER,
     spin_cycle::{JobLogEntry, Request as RequestBody, State},
 };
+use capstan_model::sometimes;
+use futures::future::join;
 use http::{Method, Request, Response, StatusCode, header};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -36,6 +43,8 @@ const CROWD_RUN_MAX: Duration = Duration::from_millis(400);
 const ITEMS_MAX: u64 = 6;
 /// The most requests that are stopped at once.
 const STORM_MAX: usize = 8;
+/// How likely a call with a key is sent through two nodes at once.
+const TWICE_ODDS: f64 = 0.1;
 
 /// The kinds of requests in the specs.
 const KINDS: [Kind; 7] = [
@@ -104,12 +113,25 @@ pub struct Requests {
     oracle: Arc<Oracle>,
     asked: Rc<RefCell<Vec<Asked>>>,
     calls: Rc<RefCell<u64>>,
+    /// The highest log index in any answer.
+    seen: Rc<Cell<u64>>,
+}
+
+/// How fresh a read has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    /// As fresh as the setting says, which is linearizable.
+    Newest,
+    /// Whatever the node has.
+    Stale,
+    /// Whatever the node has once it has reached this index.
+    From(u64),
 }
 
 impl Requests {
     /// Nothing was asked for yet.
     pub fn new(net: Arc<Net>, oracle: Arc<Oracle>) -> Self {
-        Self { net, oracle, asked: Rc::default(), calls: Rc::default() }
+        Self { net, oracle, asked: Rc::default(), calls: Rc::default(), seen: Rc::default() }
     }
 
     /// How many calls were made.
@@ -167,10 +189,14 @@ impl RequestClient {
     }
 
     async fn start(&mut self) {
-        let program = match self.rng.random_range(0..20) {
+        let program = match self.rng.random_range(0..24) {
             0 => "missing",
             1..4 => "deaf",
             4..10 => "moody",
+            10 => "killed",
+            11 => "flood",
+            12 => "daemon",
+            13 => "forbidden",
             _ => "work",
         };
         let Kind { name, is_crowd, has_items } = KINDS[self.rng.random_range(0..KINDS.len())];
@@ -239,15 +265,27 @@ impl RequestClient {
         id
     }
 
-    /// Reads a request. It was acknowledged, so it is found; an end it was seen to have come to stays.
+    /// Reads a request. It was acknowledged, so it is found; an end it was seen to have come to stays. A stale read may miss both,
+    /// unless it asks for an index at which they were there.
     async fn look(&mut self, (place, id): (usize, String)) {
-        let Answer::Response(response) = self.call(Method::GET, format!("/api/v1/requests/{id}"), "").await
-        else {
-            return;
+        let freshness = match self.rng.random_range(0..10) {
+            0..6 => Freshness::Newest,
+            6..8 => Freshness::Stale,
+            _ => Freshness::From(self.requests.seen.get()),
         };
+        let ended_before = self.requests.asked.borrow()[place].end;
+        let Answer::Response(response) = self.read_request(&id, freshness).await else { return };
+        if freshness == Freshness::Stale && response.status() == StatusCode::NOT_FOUND {
+            sometimes!("a stale read misses a request that was acknowledged");
+            return;
+        }
         let Some(found) = self.understood::<RequestBody>("a look at a request", &response) else { return };
         if !matches!(found.state, State::Complete | State::Fail | State::Stopped) {
-            if let Some(end) = &self.requests.asked.borrow()[place].end {
+            if freshness == Freshness::Stale {
+                sometimes!("a stale read misses the end of a request", ended_before.is_some());
+                return;
+            }
+            if let Some(end) = ended_before {
                 let seen = format!("request {id} was {end:?} and is {:?}", found.state);
                 self.requests.oracle.violated("a request that has ended stays so", seen);
             }
@@ -281,6 +319,25 @@ impl RequestClient {
         }
     }
 
+    /// Reads a request through any node, once.
+    async fn read_request(&mut self, id: &str, freshness: Freshness) -> Answer {
+        *self.requests.calls.borrow_mut() += 1;
+        let node = self.rng.random_range(self.requests.net.nodes());
+        let query = if freshness == Freshness::Newest { "" } else { "?consistency=stale" };
+        let mut call = request(&Method::GET, &format!("/api/v1/requests/{id}{query}"), None, "");
+        if let Freshness::From(index) = freshness {
+            call.headers_mut().insert(INDEX_HEADER, index.into());
+        }
+        let answer = self.attempt(node, call).await;
+        if let (Answer::Response(response), Freshness::From(asked)) = (&answer, freshness)
+            && index_of(response) < Some(asked)
+        {
+            let found = format!("index {asked} was asked for, and {:?} answered", index_of(response));
+            self.requests.oracle.violated("an answer is as fresh as it was asked for", found);
+        }
+        answer
+    }
+
     /// Makes a call, again through another node while its outcome is open and it has a key to be sent again under.
     async fn call(&mut self, method: Method, path: String, body: &str) -> Answer {
         *self.requests.calls.borrow_mut() += 1;
@@ -288,24 +345,63 @@ impl RequestClient {
         let mut is_open = false;
         for _ in 0..ATTEMPTS_MAX {
             let node = self.rng.random_range(self.requests.net.nodes());
-            match self.attempt(node, request(&method, &path, key.as_deref(), body)).await {
+            let sent = || request(&method, &path, key.as_deref(), body);
+            let answer = if key.is_some() && self.rng.random_bool(TWICE_ODDS) {
+                let other = self.rng.random_range(self.requests.net.nodes());
+                let both = join(self.attempt(node, sent()), self.attempt(other, sent())).await;
+                self.same(both)
+            } else {
+                self.attempt(node, sent()).await
+            };
+            match answer {
                 Answer::Unknown => is_open = true,
                 Answer::NotDone => {}
-                Answer::Response(response) => return Answer::Response(response),
+                Answer::Response(response) => {
+                    sometimes!("a call in doubt is answered when it is sent again", is_open);
+                    return Answer::Response(response);
+                }
             }
         }
         if is_open { Answer::Unknown } else { Answer::NotDone }
     }
 
+    /// What two copies of one call say of it. Both of them cannot have started something of their own.
+    fn same(&self, both: (Answer, Answer)) -> Answer {
+        match both {
+            (Answer::Response(one), Answer::Response(other)) => {
+                sometimes!("a call through two nodes at once is answered by both");
+                let id = |response| self.read::<RequestBody>(response).map(|request| request.id);
+                if one.status() != other.status() || id(&one) != id(&other) {
+                    let found = format!(
+                        "{} {:?}, and {} {:?}",
+                        one.status(),
+                        one.body(),
+                        other.status(),
+                        other.body()
+                    );
+                    self.requests.oracle.violated("copies of a call have one answer", found);
+                }
+                Answer::Response(one)
+            }
+            (Answer::Response(response), _) | (_, Answer::Response(response)) => Answer::Response(response),
+            (Answer::NotDone, Answer::NotDone) => Answer::NotDone,
+            (Answer::Unknown | Answer::NotDone, Answer::Unknown | Answer::NotDone) => Answer::Unknown,
+        }
+    }
+
     async fn attempt(&self, node: Place, request: Request<Bytes>) -> Answer {
         match self.requests.net.http(node, request, PATIENCE).await {
-            Ok(response) => match response.status() {
-                StatusCode::GATEWAY_TIMEOUT => Answer::Unknown,
-                StatusCode::SERVICE_UNAVAILABLE
-                | StatusCode::TOO_MANY_REQUESTS
-                | StatusCode::INSUFFICIENT_STORAGE => Answer::NotDone,
-                _ => Answer::Response(response),
-            },
+            Ok(response) => {
+                let seen = &self.requests.seen;
+                seen.set(seen.get().max(index_of(&response).unwrap_or(0)));
+                match response.status() {
+                    StatusCode::GATEWAY_TIMEOUT => Answer::Unknown,
+                    StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::INSUFFICIENT_STORAGE => Answer::NotDone,
+                    _ => Answer::Response(response),
+                }
+            }
             Err(NoResponse::Refused) => Answer::NotDone,
             Err(NoResponse::Silence) => Answer::Unknown,
         }
@@ -339,6 +435,11 @@ enum Answer {
     NotDone,
     /// Nobody knows.
     Unknown,
+}
+
+/// The log index that an answer shows.
+fn index_of(response: &Response<Bytes>) -> Option<u64> {
+    response.headers().get(INDEX_HEADER)?.to_str().ok()?.parse().ok()
 }
 
 fn request(method: &Method, path: &str, key: Option<&str>, body: &str) -> Request<Bytes> {

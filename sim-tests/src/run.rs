@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    faults,
+    faults::{self, OnPurpose},
     history::{self, Call, Outcome, linearizable},
     net::Place,
     oracle::{Observation, Violation},
@@ -277,7 +277,8 @@ impl Stage<'_> {
         let within = ADMITTED_WITHIN + 5 * timing.election_max + timing.snapshot_step;
         let machines = &self.world.machines;
         let start = Instant::now();
-        let mut client = self.workload.client(as_client, seed);
+        // Others may be as broken as they were.
+        let mut client = self.workload.client(as_client, seed).never_with_key();
         for node in healed.iter().copied() {
             let mut attempt = 0;
             loop {
@@ -353,6 +354,7 @@ fn catch_panics() {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             let is_kept = PANICS.try_with(|panics| match &mut *panics.borrow_mut() {
+                Some(_) if panic.payload().is::<OnPurpose>() => true,
                 Some(panics) => {
                     tracing::error!("{panic}");
                     panics.push(panic.to_string());

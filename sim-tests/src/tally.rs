@@ -1,11 +1,16 @@
 //! Counts of what happened in a run, for its summary.
 
-use std::{collections::BTreeMap, fmt, ops::AddAssign};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::AddAssign,
+};
 
 use capstan_model::{
     event::Event,
     ids::{Incarnation, RequestId},
     nodes::Nodes,
+    sometimes,
     workflow::event::WorkflowEvent,
 };
 use serde::Serialize;
@@ -80,6 +85,10 @@ impl fmt::Display for Tally {
 pub(crate) struct LogCounter {
     /// The last owner of each request, present or not.
     owners: BTreeMap<RequestId, Incarnation>,
+    /// Requests that were given to another node.
+    moved: BTreeSet<RequestId>,
+    /// The term in which a life was declared lost last.
+    lost_in: Option<u64>,
 }
 
 impl LogCounter {
@@ -87,7 +96,12 @@ impl LogCounter {
     pub(crate) fn count(&mut self, tally: &mut Tally, committed: &Committed) {
         for event in &committed.events {
             match event {
-                Event::NodeLost { .. } => tally.lost += 1,
+                Event::NodeLost { .. } => {
+                    tally.lost += 1;
+                    let term = committed.after.term();
+                    let before = self.lost_in.replace(term);
+                    sometimes!("a second leader declares a life lost", before.is_some_and(|it| it != term));
+                }
                 Event::NodeLeaving { .. } => tally.left += 1,
                 Event::NodeDrained { draining: true, .. } => tally.drained += 1,
                 Event::Workflow(event) => self.count_workflow(tally, event, &committed.after.nodes),
@@ -100,12 +114,17 @@ impl LogCounter {
         match event {
             WorkflowEvent::RequestCreated { .. } => tally.requests += 1,
             WorkflowEvent::RequestStopped { .. } => tally.stops += 1,
-            WorkflowEvent::SequenceReset { .. } => tally.resets += 1,
+            WorkflowEvent::SequenceReset { .. } => {
+                tally.resets += 1;
+                let has_moved = self.moved.contains(&event.request());
+                sometimes!("a sequence is tried again by another node than began it", has_moved);
+            }
             WorkflowEvent::RequestOwned { request, owner, .. } => {
                 let Some(before) = self.owners.insert(*request, *owner) else { return };
                 let record = nodes.get(&before.node);
                 let is_over = record.is_none_or(|record| record.incarnation != before || record.lost);
                 if before.node != owner.node {
+                    self.moved.insert(*request);
                     *(if is_over { &mut tally.taken_over } else { &mut tally.handed_over }) += 1;
                 }
             }

@@ -108,6 +108,11 @@ impl Client {
         Self { key_odds: 1.0, ..self }
     }
 
+    /// A client that sends every write once, through the node that it is told.
+    pub(crate) fn never_with_key(self) -> Self {
+        Self { key_odds: 0.0, ..self }
+    }
+
     /// Calls until it is dropped.
     pub async fn run(mut self, load: Load) {
         loop {

@@ -14,12 +14,12 @@ use std::{
     rc::Rc,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use capstan_model::spec::Specs;
+use capstan_model::{sometimes, spec::Specs};
 use capstan_raft_store::{handle::ClusterHandle, timing::Timing};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{
@@ -28,8 +28,11 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::{clock::EPOCH_NS, node::Life};
-use self::{clock::SimClock, host::Host};
+use self::host::Host;
+pub(crate) use self::{
+    clock::{EPOCH_NS, MachineClock, RIGHT},
+    node::Life,
+};
 use crate::{
     disk::{Loss, SimDisk},
     guardian::{self, Guardian, Post},
@@ -38,6 +41,9 @@ use crate::{
     processes::Processes,
     trace::Trace,
 };
+
+/// How soon a supervisor starts again what has stopped by itself.
+const STARTED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// What belongs to machines and not to the processes on them.
 pub struct Machines {
@@ -49,7 +55,9 @@ pub struct Machines {
     /// When the world began.
     start: Instant,
     disks: BTreeMap<Place, Arc<SimDisk>>,
-    clocks: BTreeMap<Place, Arc<AtomicI64>>,
+    clocks: BTreeMap<Place, Arc<MachineClock>>,
+    /// How many of a thousand processes each cannot make.
+    scarcities: BTreeMap<Place, Arc<AtomicU32>>,
     /// The present life of each node that is up.
     lives: Mutex<BTreeMap<Place, u64>>,
     /// Nodes that may stop by themselves and start again: their disk has failed, or they were declared lost.
@@ -120,16 +128,42 @@ impl Machines {
     }
 
     /// Ends a node's life, and lets it begin another.
-    fn begin_again(&self, node: Place) {
+    pub(crate) fn begin_again(&self, node: Place, loss: Loss) {
+        self.let_stop(node);
+        self.strike(node, loss);
+    }
+
+    /// Says that a node may stop by itself; then it begins another life.
+    pub(crate) fn let_stop(&self, node: Place) {
         self.to_start_again.lock().expect("nothing panics while holding it").insert(node);
-        self.strike(node, Loss::Process);
     }
 
     /// Sets a node's wall clock off.
     pub fn set_clock(&self, node: Place, off_ms: i64) {
-        self.clocks[&node].store(off_ms, Ordering::Relaxed);
+        self.clocks[&node].set_wall(off_ms);
         if off_ms != 0 {
             self.oracle.observe(&Observation::ClockOff { node });
+        }
+    }
+
+    /// Lets a node's monotonic clock run at so many thousandths of its rate. Its own tasks wait as before: only what is read from the clock
+    /// changes, on which leases and silences are judged.
+    pub(crate) fn set_clock_rate(&self, node: Place, rate: u32) {
+        self.clocks[&node].set_rate(rate);
+        if let Some(guardian) = self.guardians.lock().expect("nothing panics while holding it").get(&node) {
+            guardian.clock_changed();
+        }
+    }
+
+    /// Lets a machine fail to make so many of a thousand processes, guardians included.
+    pub(crate) fn set_scarcity(&self, node: Place, per_mille: u32) {
+        self.scarcities[&node].store(per_mille, Ordering::Relaxed);
+    }
+
+    /// Stops or continues all processes of a machine but the node's own, see [`World::set_still`].
+    fn set_guardian_still(&self, node: Place, is_still: bool) {
+        if let Some(guardian) = self.guardians.lock().expect("nothing panics while holding it").get(&node) {
+            guardian.set_still(is_still);
         }
     }
 
@@ -137,8 +171,9 @@ impl Machines {
     pub fn leader(&self) -> Option<Place> {
         let handles = self.handles.lock().expect("nothing panics while holding it");
         let led = |handle: &ClusterHandle| *handle.leadership().borrow();
-        let leaders = handles.iter().filter_map(|(node, handle)| Some((led(handle)?, *node)));
-        leaders.max().map(|(_, node)| node)
+        let leaders = || handles.iter().filter_map(|(node, handle)| Some((led(handle)?, *node)));
+        sometimes!("two nodes take themselves for the leader", leaders().count() > 1);
+        leaders().max().map(|(_, node)| node)
     }
 
     /// Says that a node's data is damaged for good: it may stop because of it, and refuse to start.
@@ -200,9 +235,10 @@ impl World {
             net: Arc::clone(&net),
             oracle: Arc::clone(&oracle),
             trace: Arc::clone(&trace),
-            start: Instant::now(),
             disks: nodes().map(|node| (node, SimDisk::new(rng.random()))).collect(),
-            clocks: nodes().map(|node| (node, Arc::default())).collect(),
+            start: Instant::now(),
+            clocks: nodes().map(|node| (node, Arc::new(MachineClock::new(Instant::now())))).collect(),
+            scarcities: nodes().map(|node| (node, Arc::default())).collect(),
             lives: Mutex::default(),
             to_start_again: Mutex::default(),
             kept_down: Mutex::default(),
@@ -236,19 +272,26 @@ impl World {
             return;
         }
         self.bury_dead();
+        let scarcity = self.machines.scarcities[&node].load(Ordering::Relaxed);
+        if scarcity > 0 && self.rng.borrow_mut().random_ratio(scarcity, 1_000) {
+            sometimes!("a node does not start, for its guardian cannot be made");
+            self.machines.trace.event(node, "guardian not made", &[], &[]);
+            return self.boot_later(node, STARTED_AGAIN_AFTER);
+        }
         let life = self.machines.next_life.fetch_add(1, Ordering::Relaxed);
         self.machines.trace.event(node, "booted", &[life], &[]);
         self.machines.lives.lock().expect("nothing panics while holding it").insert(node, life);
         let (jobs, given) = mpsc::unbounded_channel();
         let transport = self.machines.net.connect(node, life, jobs);
         let machines = &self.machines;
-        let clock = Arc::new(SimClock { off_ms: Arc::clone(&machines.clocks[&node]), start: machines.start });
+        let clock = Arc::clone(&machines.clocks[&node]);
         let (guardian, executor, watch) = Guardian::new(Post {
             node,
             life,
             seed: self.rng.borrow_mut().random(),
-            clock: Arc::clone(&clock) as _,
+            clock: Arc::clone(&clock),
             start: machines.start,
+            scarcity: Arc::clone(&machines.scarcities[&node]),
             processes: Arc::clone(&machines.processes),
         });
         machines.guardians.lock().expect("nothing panics while holding it").insert(node, watch);
@@ -266,7 +309,7 @@ impl World {
         };
         let tasks = LocalSet::new();
         tasks.spawn_local(started.run(given));
-        let host = Rc::new(Host::new(node, tasks));
+        let host = Rc::new(Host::new(node, tasks, self.rng.borrow_mut().random()));
         self.hosts.borrow_mut().insert(node, Rc::clone(&host));
         let machines = Arc::clone(&self.machines);
         spawn_local(host.run(move || machines.lives(node, life)));
@@ -330,6 +373,23 @@ impl World {
         }
     }
 
+    /// Stops or continues a whole machine, as when its host pauses it: nothing runs, and its monotonic clock stands still.
+    pub(crate) fn set_still(&self, node: Place, is_still: bool) {
+        if is_still {
+            self.machines.oracle.observe(&Observation::LeasesOff { node });
+        }
+        self.machines.set_clock_rate(node, if is_still { 0 } else { RIGHT });
+        self.machines.set_guardian_still(node, is_still);
+        self.set_paused(node, is_still);
+    }
+
+    /// Lets everything a node does come late, by up to so much at a time.
+    pub(crate) fn set_slowness(&self, node: Place, late_max: Duration) {
+        if let Some(host) = self.hosts.borrow().get(&node) {
+            host.set_slowness(late_max);
+        }
+    }
+
     /// Ends every node, as at the end of a run.
     pub fn end(&self) {
         for node in self.machines.net.nodes() {
@@ -359,7 +419,7 @@ impl World {
             let starts_again =
                 self.machines.to_start_again.lock().expect("nothing panics while holding it").remove(&node);
             if starts_again {
-                self.boot_later(node, Duration::from_secs(1));
+                self.boot_later(node, STARTED_AGAIN_AFTER);
             }
         }
     }

@@ -6,12 +6,13 @@ use capstan_model::ids::VariableName;
 use capstan_raft_store::timing::Timing;
 use capstan_sim_tests::{
     disk::Loss,
+    faults::{Blow, Failpoint, Fault, GuidedFault, Planned, Target},
     history::{Call, Outcome},
     net::{CLIENTS, Latency, Place, Rule},
     plan::{Heal, Plan},
     probes::Buggify,
     requests::{RequestLoad, Requests},
-    run::{Report, run_with},
+    run::{Report, run, run_with},
     workload::{Load, Workload},
     world::World,
 };
@@ -185,4 +186,16 @@ fn a_node_that_nobody_hears_runs_nothing_past_its_lease() {
     });
     assert_well(&report);
     assert_eq!(left.take(), Some((2, 2)), "{report}");
+}
+
+#[test]
+fn a_node_whose_actor_panics_stops_as_a_whole_and_comes_back() {
+    let place = Failpoint::try_from("actor: the owner looks".to_owned()).expect("there is such a place");
+    let whom = Some(Target::Node(2));
+    let fault = Fault::Guided(GuidedFault::StrikeAt { place, whom, spares: 3, blow: Blow::Panic });
+    let planned = Planned { at: Duration::from_secs(4), lasts: Duration::from_secs(5), fault };
+    let report = run(&Plan { schedule: vec![planned], ..quiet(6) });
+    assert_well(&report);
+    // The others end with the run.
+    assert_eq!(report.tally.crashes, 3 + 1, "{report}");
 }

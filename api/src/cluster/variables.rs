@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode, header::ETAG};
 
 use crate::{
     answer::{self, Answer},
-    call::{Head, decode_segment},
+    call::{Head, Surface, decode_segment},
     error::{ApiError, InputError},
     headers, query, read,
     service::Inner,
@@ -26,7 +26,11 @@ pub(crate) async fn put(api: &Inner, head: &Head<'_>, name: &str, body: Bytes) -
         ProposeOptions { idempotency: headers::idempotency(head, &body)?, ..ProposeOptions::client() };
     let command = Command::PutVariable { name: name.clone(), value: body, condition };
     let Committed { reply, index } = api.parts.cluster.propose(command, options).await?;
-    let Reply::VariablePut { revision, created } = reply? else { unreachable!("a put is answered as one") };
+    let reply = match reply {
+        Ok(reply) => reply,
+        Err(rejection) => return Ok(refused(rejection, index)),
+    };
+    let Reply::VariablePut { revision, created } = reply else { unreachable!("a put is answered as one") };
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     let mut answer = answer::json(status, &VariablePut { name: name.as_str().to_owned(), revision });
     answer.headers_mut().insert(ETAG, headers::etag(revision));
@@ -38,7 +42,8 @@ pub(crate) async fn get(api: &Inner, head: &Head<'_>, name: &str) -> Result<Answ
     let name = variable_name(name)?;
     let view = read::view(&api.parts.cluster, head).await?;
     let Some(variable) = view.state().variables.get(&name) else {
-        return Err(InputError::NoSuchVariable { name: name.as_str().to_owned() }.into());
+        let missing = InputError::NoSuchVariable { name: name.as_str().to_owned() };
+        return Ok(refused(missing, view.index()));
     };
     let mut answer = answer::with_body(StatusCode::OK, OCTETS, variable.value.clone());
     answer.headers_mut().insert(ETAG, headers::etag(variable.revision));
@@ -52,8 +57,10 @@ pub(crate) async fn delete(api: &Inner, head: &Head<'_>, name: &str) -> Result<A
         ProposeOptions { idempotency: headers::idempotency(head, b"")?, ..ProposeOptions::client() };
     let command = Command::DeleteVariable { name, condition };
     let Committed { reply, index } = api.parts.cluster.propose(command, options).await?;
-    reply?;
-    Ok(at_index(answer::empty(StatusCode::NO_CONTENT), index))
+    Ok(match reply {
+        Ok(_) => at_index(answer::empty(StatusCode::NO_CONTENT), index),
+        Err(rejection) => refused(rejection, index),
+    })
 }
 
 /// `GET …?prefix=&after=&limit=`.
@@ -92,6 +99,11 @@ fn limit(query: &str) -> Result<usize, InputError> {
             Err(InputError::Query { reason })
         }
     }
+}
+
+/// What the state at this index refuses. By the time of the answer the node may have gone on to one that would not.
+fn refused(error: impl Into<ApiError>, index: u64) -> Answer {
+    at_index(error.into().answer(Surface::Cluster), index)
 }
 
 fn at_index(mut answer: Answer, index: u64) -> Answer {

@@ -32,6 +32,7 @@ pub(crate) fn create_request(state: &State, at: Timestamp, create: &Arc<CreateRe
     let mut draft = Draft::new(state, at);
     draft.record(WorkflowEvent::RequestCreated { request: create.clone(), at });
     let owner = ownership::choose(draft.nodes, &draft.live, &create.chain);
+    sometimes!("a request finds nobody to run it", owner.is_none());
     if let Some(owner) = owner {
         draft.own(create.id, owner);
     }
@@ -44,6 +45,7 @@ pub(crate) fn finish_try(state: &State, at: Timestamp, finish: &FinishTry) -> De
     let FinishTry { id, report } = finish;
     let (live, place) = find_try(state, id)?;
     if !matches!(live.job_at(place).phase, Phase::Running { .. }) {
+        sometimes!("a result comes twice");
         return Err(Rejection::TryOver { job: id.job, try_no: id.try_no });
     }
     check_size(live, report)?;
@@ -52,7 +54,10 @@ pub(crate) fn finish_try(state: &State, at: Timestamp, finish: &FinishTry) -> De
     let cause = match report.end {
         TryEnd::CutOff => Cause::Lost,
         // A job that ends while its node is drained was stopped for that, or might as well have been.
-        _ if !ownership::may_start(&state.nodes, id.incarnation) => Cause::Drained,
+        _ if !ownership::may_start(&state.nodes, id.incarnation) => {
+            sometimes!("a try ends while its node is drained");
+            Cause::Drained
+        }
         // So was one that was told to stop, and not for its request: the drain has ended before it did.
         TryEnd::Stopped | TryEnd::KilledStopping if !stopped => Cause::Drained,
         _ => Cause::Reported,
@@ -74,7 +79,10 @@ pub(crate) fn start_retry(state: &State, at: Timestamp, start: &StartRetry) -> D
             draft.settle(start.id.request);
             Ok((Answer::Done, draft.into_events()))
         }
-        _ => Err(Rejection::NothingDue { job: start.id.job }),
+        _ => {
+            sometimes!("a retry is woken that is not due");
+            Err(Rejection::NothingDue { job: start.id.job })
+        }
     }
 }
 
@@ -83,6 +91,7 @@ pub(crate) fn stop_request(state: &State, at: Timestamp, stop: &StopRequest) -> 
     let request = stop.request;
     let live = find(state, stop.request)?;
     if live.progress.stopped_at.is_some() {
+        sometimes!("a request is stopped twice");
         return Ok((Answer::RequestStopping { ended: false }, vec![]));
     }
     let mut draft = Draft::new(state, at);
@@ -90,6 +99,8 @@ pub(crate) fn stop_request(state: &State, at: Timestamp, stop: &StopRequest) -> 
     draft.withdraw_all(request);
     draft.settle(request);
     let ended = draft.live.get(&request).is_none();
+    sometimes!("a stop ends a request of which nothing runs", ended);
+    sometimes!("a stop finds tries that run", !ended);
     Ok((Answer::RequestStopping { ended }, draft.into_events()))
 }
 
@@ -135,17 +146,20 @@ fn find_try<'a>(state: &'a State, id: &TryId) -> Result<(&'a LiveRequest, JobPla
     let progress = &live.progress;
     let is_checked = !mutant!("stale-report-accepted");
     if is_checked && progress.epoch != id.epoch {
+        sometimes!("what comes from before a takeover is fenced");
         return Err(Rejection::StaleEpoch { request: id.request, current: progress.epoch, named: id.epoch });
     }
     let is_owner =
         progress.owner == Some(id.incarnation) && ownership::is_current(&state.nodes, id.incarnation);
     if is_checked && !is_owner {
+        sometimes!("what comes from a life that owns the request no longer is fenced");
         return Err(Rejection::NotOwner { request: id.request, incarnation: id.incarnation });
     }
     let no_such_job = Rejection::NoSuchJob { request: id.request, job: id.job };
     let place = live.chain().place(id.job).ok_or(no_such_job)?;
     let current = live.job_at(place).try_no;
     if is_checked && current != id.try_no && !mutant!("stale-try-accepted") {
+        sometimes!("what names an earlier try is refused");
         return Err(Rejection::StaleTry { job: id.job, current, named: id.try_no });
     }
     Ok((live, place))

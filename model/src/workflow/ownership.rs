@@ -102,6 +102,8 @@ impl Draft<'_> {
         let chosen = choose(self.nodes, &self.live, self.request(request).chain());
         if let Some(owner) = chosen {
             self.own(request, owner);
+        } else {
+            sometimes!("nobody can take a request over");
         }
     }
 
@@ -111,7 +113,10 @@ impl Draft<'_> {
         for request in requests {
             match self.request(request).progress.owner {
                 None => self.find_owner(request),
-                Some(owner) if is_current(self.nodes, owner) => self.hand_over(request),
+                Some(owner) if is_current(self.nodes, owner) => {
+                    sometimes!("a living node hands a request over");
+                    self.hand_over(request);
+                }
                 Some(owner) => self.take_over(request, owner.node),
             }
         }
@@ -123,6 +128,10 @@ impl Draft<'_> {
         let owned: Vec<RequestId> = self.live.owned_by(owner).map(LiveRequest::id).collect();
         for request in owned {
             let frontier: Vec<JobPlace> = self.request(request).frontier().collect();
+            sometimes!(
+                "a node goes on with what it could not start while it was drained",
+                !frontier.is_empty()
+            );
             frontier.into_iter().for_each(|job| self.make_runnable(request, job));
             self.settle(request);
         }
@@ -139,6 +148,8 @@ impl Draft<'_> {
                 _ => None,
             })
             .collect();
+        sometimes!("a takeover ends tries that ran", !running.is_empty());
+        sometimes!("a takeover finds no try that ran", running.is_empty());
         for (place, try_no, since) in running.into_iter().filter(|_| !mutant!("lost-tries-not-ended")) {
             let report = lost_report(lost, since, self.at);
             self.end_try(request, place, try_no, EndOfTry { report, cause: Cause::Lost });

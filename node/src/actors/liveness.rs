@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use capstan_model::{
+    buggify,
     command::{Command, NodeJoined},
+    failpoint,
     ids::{Incarnation, NodeId, RequestId},
     nodes::NodeRecord,
     state::State,
@@ -103,6 +105,10 @@ impl Liveness {
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
+        failpoint!("actor: liveness looks");
+        if buggify!("buggify: liveness does not look") {
+            return;
+        }
         let cluster = self.tools.cluster.clone();
         let (seen, view) = (cluster.heartbeats(), cluster.view());
         let now = self.tools.clock.monotonic();
@@ -145,12 +151,19 @@ impl Liveness {
     }
 
     fn propose(&self, step: Step, ctx: &mut Context<Self>) {
-        let (cluster, actor) = (self.tools.cluster.clone(), ctx.address());
+        let (tools, actor) = (self.tools.clone(), ctx.address());
         let (key, command) = (step.key(), step.into_command(self.term));
         actix::spawn(async move {
-            match cluster.propose(command, ProposeOptions::progress()).await {
+            match tools.cluster.propose(command, ProposeOptions::progress()).await {
                 Ok(committed) => match committed.reply {
-                    Ok(_) => tracing::info!(?key, index = committed.index, "committed"),
+                    Ok(_) => {
+                        tracing::info!(?key, index = committed.index, "committed");
+                        match key {
+                            StepKey::Lose(_) | StepKey::TakeOver => failpoint!("takeover: committed"),
+                            StepKey::Admit(_) => failpoint!("admission: committed"),
+                            StepKey::End(_) => {}
+                        }
+                    }
                     Err(rejection) => tracing::warn!(?key, %rejection, "refused"),
                 },
                 Err(error) => tracing::debug!(?key, %error, "not committed yet"),

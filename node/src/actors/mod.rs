@@ -4,6 +4,7 @@
 //! that one a [`sequence::Sequence`] actor for each of its sequences with running or waiting tries. What leads has
 //! [`liveness::Liveness`] beside them, started by [`crate::leadership`].
 
+mod alarm;
 pub mod liveness;
 pub mod owner;
 pub mod request;
@@ -13,6 +14,8 @@ use std::{sync::Arc, time::Duration};
 
 use actix::{Actor, Addr, Context, Handler, Message, dev::ToEnvelope, prelude::SendError};
 use capstan_raft_store::{handle::ClusterHandle, ports::Clock};
+
+pub use self::alarm::Alarm;
 
 use crate::{executor::Executor, jobs::JobTypes};
 
@@ -29,13 +32,20 @@ pub struct Tools {
     pub clock: Arc<dyn Clock>,
     /// Silence after which a node's requests are given to others; see `Timing::owner_lost_after`.
     pub owner_lost_after: Duration,
+    /// Ends all actors when one of them panics.
+    pub alarm: Alarm,
 }
 
-/// Runs the actors of a node for as long as it lives. The caller is inside the node's `LocalSet`, and the executor has begun the
-/// node's incarnation.
+/// Runs the actors of a node for as long as it lives, or until one of them panics: others would wait for it. The caller is inside the
+/// node's `LocalSet`, and the executor has begun the node's incarnation.
 pub async fn run(tools: Tools) {
+    let alarm = tools.alarm.clone();
     let leadership = crate::leadership::run(tools.clone());
-    futures::future::join(leadership, owner::run(tools)).await;
+    let all = futures::future::join(leadership, owner::run(tools));
+    tokio::select! {
+        _ = all => {}
+        () = alarm.rings() => tracing::error!("bug: an actor panicked, so all of this node's end"),
+    }
 }
 
 /// Whether a message was not delivered because the mailbox is full: it has to be said again at the next look.

@@ -8,7 +8,9 @@ use std::{
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
 use capstan_model::{
+    buggify, failpoint,
     ids::{Incarnation, RequestId},
+    sometimes,
     state::State,
 };
 use capstan_raft_store::hints::Touched;
@@ -22,6 +24,9 @@ use crate::executor::{ExecEvent, Outcome, ProcessKey, Standing, TryKey};
 
 /// How often the owner looks without being told to. Hints are dropped at a full mailbox, and in an idle cluster no other follows.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How late ends are heard that are heard late, in simulations.
+const HEARD_LATE: Duration = Duration::from_millis(50);
 
 /// Everything that can wake the owner.
 #[derive(Debug, Message)]
@@ -54,11 +59,15 @@ pub async fn run(tools: Tools) {
                 }
             }
             event = events.recv() => {
+                if buggify!("buggify: ends of processes are heard late") {
+                    tokio::time::sleep(HEARD_LATE).await;
+                }
                 let ended = match event {
                     Ok(ExecEvent::Ended { key: ProcessKey::Try(key), outcome }) => vec![(key, outcome)],
                     Ok(ExecEvent::Ended { key: ProcessKey::Call(_), .. }) => vec![],
                     Err(RecvError::Lagged(_)) if capstan_model::mutant!("missed-ends-ignored") => vec![],
                     Err(RecvError::Lagged(missed)) => {
+                        sometimes!("ends of processes are missed");
                         tracing::warn!(missed, "ends of processes were missed; looking at the register");
                         ended_tries(&tools).await
                     }
@@ -98,6 +107,7 @@ fn requests_with_work(state: &State, me: Incarnation, touched: &Touched) -> BTre
 
 impl Owner {
     fn look(&mut self, touched: &Touched) {
+        failpoint!("actor: the owner looks");
         let view = self.tools.cluster.view();
         let wanted = requests_with_work(view.state(), self.tools.cluster.incarnation(), touched);
         // Those without work hear it once more, so that they stop what State no longer wants.

@@ -7,6 +7,7 @@ use std::{
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message};
 use capstan_model::{
+    failpoint,
     ids::{Incarnation, JobId, RequestId},
     state::State,
 };
@@ -53,6 +54,7 @@ impl Request {
     }
 
     fn look(&mut self) {
+        failpoint!("actor: a request looks");
         let view = self.tools.cluster.view();
         let wanted = sequences_with_work(view.state(), self.tools.cluster.incarnation(), self.id);
         self.sequences.retain(|id, actor| {

@@ -8,9 +8,12 @@ use std::{
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
 use capstan_model::{
+    buggify,
     command::Command,
+    failpoint,
     ids::{Incarnation, JobId, RequestId, TryNo},
     rejection::Rejection,
+    sometimes,
     state::State,
     workflow::{
         command::{FinishTry, StartRetry, TryEnd, TryId},
@@ -30,6 +33,8 @@ use crate::{
 const STOP_GRACE: Duration = Duration::from_secs(10);
 /// How long to wait before a start that was refused for a passing reason, or a report that found no leader, is tried again.
 const TRY_AGAIN: Duration = Duration::from_millis(200);
+/// How long what is put off is put off, in simulations.
+const PUT_OFF: Duration = Duration::from_millis(60);
 
 /// Everything that can wake a sequence actor.
 #[derive(Debug, Message)]
@@ -135,6 +140,7 @@ impl Sequence {
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
+        failpoint!("actor: a sequence looks");
         let view = self.tools.cluster.view();
         let state = view.state();
         let me = self.tools.cluster.incarnation();
@@ -148,8 +154,14 @@ impl Sequence {
         let due = retries.keys().copied().collect();
         for step in plan(&stops, &due, &held, &self.waking) {
             match step {
+                Step::Start(_) if buggify!("buggify: a start is put off") => {
+                    ctx.run_later(PUT_OFF, Self::look);
+                }
                 Step::Start(key) => self.start(&wanted[&key], ctx),
-                Step::Stop(key) => self.stop(key, ctx),
+                Step::Stop(key) => {
+                    sometimes!("a try is taken away while it runs", !wanted.contains_key(&key));
+                    self.stop(key, ctx);
+                }
                 Step::Forget(key) => self.forget(key),
                 Step::Wake(key) => {
                     let (id, wait) = retries[&key];
@@ -169,6 +181,7 @@ impl Sequence {
             return self.ended(key, &Outcome::unmade(&reason), ctx);
         };
         if running.stop_requested && !capstan_model::mutant!("stop-not-checked-at-start") {
+            sometimes!("a try is stopped before it is started");
             // It was to be stopped before it was started.
             let now = self.tools.clock.wall();
             self.held.insert(key, hold(Stage::Reporting));
@@ -197,8 +210,11 @@ impl Sequence {
     }
 
     fn start_process(&self, key: TryKey, spec: StartSpec, ctx: &mut Context<Self>) {
-        let (start, actor) = (self.tools.executor.start(spec), ctx.address());
+        failpoint!("try: claimed, not started");
+        let (start, actor, alarm) =
+            (self.tools.executor.start(spec), ctx.address(), self.tools.alarm.clone());
         actix::spawn(async move {
+            let _alarm = alarm;
             let answer = start.await;
             // A stopped actor needs no answer: the next one asks again, under the same key.
             let _ = actor.send(SequenceMessage::StartAnswered(key, answer)).await;
@@ -212,7 +228,7 @@ impl Sequence {
         ctx: &mut Context<Self>,
     ) {
         match answer {
-            Ok(Started::Now | Started::Before(Standing::Running)) => {}
+            Ok(Started::Now | Started::Before(Standing::Running)) => failpoint!("try: started"),
             Ok(Started::Before(Standing::Ended(outcome))) => self.ended(key, &outcome, ctx),
             Err(StartRefused::Settled { .. }) => {
                 // It ran, and its end was committed: State will soon say so here.
@@ -224,6 +240,7 @@ impl Sequence {
                 self.ended(key, &Outcome::unmade(&refused.to_string()), ctx);
             }
             Err(refused) => {
+                sometimes!("a start is refused for a passing reason");
                 tracing::warn!(%key, %refused, "a try was not started");
                 if capstan_model::mutant!("refused-start-not-repeated") {
                     return;
@@ -242,10 +259,12 @@ impl Sequence {
         let Some(held) = self.held.get_mut(&key) else { return };
         match &mut held.stage {
             Stage::Process { stopping } => {
+                sometimes!("a process is told to stop");
                 *stopping = true;
                 self.tools.executor.stop(ProcessKey::Try(key), STOP_GRACE);
             }
             Stage::Timer(timer) => {
+                sometimes!("a wait is told to stop");
                 ctx.cancel_future(*timer);
                 let now = self.tools.clock.wall();
                 let outcome = Outcome::plain(TryEnd::Stopped, now, now);
@@ -265,20 +284,27 @@ impl Sequence {
         let Some(held) = self.held.get_mut(&key) else { return };
         held.stage = Stage::Reporting;
         let (id, mut stream_bytes_max, outcome) = (held.id, held.stream_bytes_max, outcome.clone());
-        let (cluster, actor) = (self.tools.cluster.clone(), ctx.address());
+        let (tools, actor) = (self.tools.clone(), ctx.address());
         actix::spawn(async move {
+            failpoint!("try: ended, not reported");
+            if buggify!("buggify: the report of a try is late") {
+                tokio::time::sleep(PUT_OFF).await;
+            }
             let mut report = outcome.to_report(stream_bytes_max);
             loop {
                 let command = Command::FinishTry(Box::new(FinishTry { id, report: report.clone() }));
-                match cluster.propose(command, ProposeOptions::progress()).await {
+                match tools.cluster.propose(command, ProposeOptions::progress()).await {
                     Ok(committed) => {
+                        failpoint!("try: reported, not forgotten");
                         let Err(rejection) = committed.reply else { break };
+                        sometimes!("the report of a try is refused");
                         tracing::info!(%key, %rejection, "the report of a try was refused");
                         let Some(less) = cut_after(&rejection, stream_bytes_max) else { break };
                         stream_bytes_max = less;
                         report = outcome.to_report(stream_bytes_max);
                     }
                     Err(error) if actor.connected() && !capstan_model::mutant!("report-sent-once") => {
+                        sometimes!("the report of a try finds no leader");
                         tracing::debug!(%key, %error, "the report of a try is not committed yet");
                         tokio::time::sleep(TRY_AGAIN).await;
                     }
@@ -295,6 +321,11 @@ impl Sequence {
         self.waking.insert(key);
         let (tools, actor) = (self.tools.clone(), ctx.address());
         actix::spawn(async move {
+            let wait = match wait {
+                wait if buggify!("buggify: a retry is woken early") => wait / 2,
+                wait if buggify!("buggify: a retry is woken late") => wait + PUT_OFF,
+                wait => wait,
+            };
             tokio::time::sleep(wait).await;
             if capstan_model::mutant!("retry-started-before-commit") {
                 let next = TryKey { try_no: TryNo(key.try_no.0 + 1), ..key };
@@ -302,7 +333,7 @@ impl Sequence {
             }
             let command = Command::StartRetry(StartRetry { id });
             match tools.cluster.propose(command, ProposeOptions::progress()).await {
-                Ok(committed) if committed.reply.is_ok() => return,
+                Ok(committed) if committed.reply.is_ok() => return failpoint!("retry: committed"),
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%key, %error, "a retry is not committed yet"),
             }

@@ -2,9 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use capstan_model::buggify;
 use tokio::sync::watch;
 
 use super::{BootTime, Executor};
+
+/// How late a lease is that is late, in simulations.
+const LATE: Duration = Duration::from_millis(20);
 
 /// Passes every new end of the lease on, until the store is gone. `lease` counts on CLOCK_BOOTTIME.
 ///
@@ -19,6 +23,9 @@ pub fn follow(
     async move {
         loop {
             let until = *lease.borrow_and_update();
+            if buggify!("buggify: a lease reaches the executor late") {
+                tokio::time::sleep(LATE).await;
+            }
             if let Some(until) = until {
                 executor.renew_lease(BootTime(0).after(until));
             }

@@ -34,7 +34,7 @@ use tracing::{error, info, warn};
 pub use self::stop::Stop;
 use self::{actor_thread::ActorThread, ports::Health, specs::LoadedSpecs};
 use crate::{
-    actors::Tools,
+    actors::{Alarm, Tools},
     clock::SystemClock,
     config::{Config, EXIT_CONFIG},
     entropy::SystemEntropy,
@@ -257,6 +257,7 @@ impl Preparation {
         };
         net.serve(peer, Arc::new(PeersAnswered { store: peers, statuses: statuses.clone() }));
         let tools = Tools {
+            alarm: Alarm::default(),
             cluster: handle.clone(),
             executor: Arc::clone(&executor) as _,
             jobs: job_types.clone(),

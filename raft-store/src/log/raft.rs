@@ -6,6 +6,7 @@ use std::{
     ops::{Bound, RangeBounds},
 };
 
+use capstan_model::{buggify, failpoint};
 use futures::{Stream, StreamExt, stream};
 use openraft::{
     LogState, OptionalSend, RaftLogReader,
@@ -30,7 +31,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<RaftEntry>> {
-        self.read(start, end, READ_BYTES_MAX)
+        self.read(start, end, read_bytes_max())
     }
 
     /// Reads step by step: after a long absence a follower applies more than should be in memory at once.
@@ -44,7 +45,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
         let (start, end) = bounds(&range);
         let log = self.clone();
         let steps = stream::unfold(Some(start), move |next| {
-            let step = next.filter(|next| *next < end).map(|next| log.read(next, end, READ_BYTES_MAX));
+            let step = next.filter(|next| *next < end).map(|next| log.read(next, end, read_bytes_max()));
             async move {
                 match step? {
                     Ok(entries) => {
@@ -62,6 +63,11 @@ impl RaftLogReader<TypeConfig> for LogStore {
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
         Ok(self.tail().vote)
     }
+}
+
+/// How much one read may return, in bytes; one entry comes in any case.
+fn read_bytes_max() -> usize {
+    if buggify!("buggify: a read of the log ends early") { 1 } else { READ_BYTES_MAX }
 }
 
 fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
@@ -95,11 +101,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut batch = Batch::default();
         batch.put(rows::VOTE_KEY, rows::encode_vote(vote));
         self.tail().put_committed(&mut batch);
+        failpoint!("vote: not written");
         self.shared.engine.write(batch)?;
+        failpoint!("vote: not durable");
         if !capstan_model::mutant!("vote-not-synced") {
             self.sync().await?;
         }
         self.tail().vote = Some(*vote);
+        failpoint!("vote: not answered");
         Ok(())
     }
 
@@ -135,7 +144,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             last = Some(entry.log_id);
         }
         self.tail().put_committed(&mut batch);
+        failpoint!("append: not written");
         self.shared.engine.write(batch)?;
+        failpoint!("append: not durable");
         {
             let mut tail = self.tail();
             tail.last = last;
@@ -152,7 +163,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             if let (Ok(()), Some(last)) = (&result, last) {
                 flushed.reported(last.index(), truncations);
             }
+            failpoint!("append: not reported");
             callback.io_completed(result);
+            failpoint!("append: reported");
         }));
         Ok(())
     }
@@ -169,6 +182,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             batch.delete_range(rows::entry_key(from), rows::entries_end());
         }
         self.shared.engine.write(batch)?;
+        failpoint!("truncation: not durable");
         let mut tail = self.tail();
         tail.cache.truncate_from(from);
         tail.last = last_log_id.max(tail.purged);
@@ -189,7 +203,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }
         batch.delete_range(rows::entry_key(0), rows::entry_key(log_id.index() + 1));
         self.tail().put_committed(&mut batch);
+        failpoint!("purge: not written");
         self.shared.engine.write(batch)?;
+        failpoint!("purge: done");
         let mut tail = self.tail();
         capstan_model::sometimes!("log purged to its tip", tail.last == Some(log_id));
         capstan_model::sometimes!("log purged past its end", tail.last < Some(log_id));

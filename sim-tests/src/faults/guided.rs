@@ -10,10 +10,11 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Fault, Kind, Strike, Target, disk};
+use super::{Draw, Fault, Kind, Strike, Target, disk, failpoint::Failpoint};
 use crate::{
     disk::{DiskManner, Loss},
     net::Place,
+    probes::{self, Ambush},
 };
 
 /// A node that is cut off for so much longer than it takes to be declared lost is so: an election, and the looks in between.
@@ -24,6 +25,10 @@ const RUNNER_WITHIN: Duration = Duration::from_secs(8);
 const DOWN: Duration = Duration::from_millis(250);
 /// How long disks stay slow when a node that was silent is heard again.
 const AFTERMATH: Duration = Duration::from_secs(1);
+/// How much longer than it lasts a fault lies in wait at a failpoint: some are passed seldom.
+const WAITS_LONGER: Duration = Duration::from_secs(10);
+/// How many are let pass at a failpoint at the most, before one is struck.
+const SPARED_MAX: u32 = 12;
 
 /// Something that strikes at a moment that it waits for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
@@ -48,7 +53,32 @@ pub enum GuidedFault {
     MuteUntilLost(Target, i64),
     /// The same, but at the end it does not hear the others either: it does not know that it was declared lost.
     MuteUntilLostUnknowing(Target, i64),
+    /// Whoever passes a place in the product is struck there, and starts again a second later.
+    StrikeAt {
+        /// Where.
+        place: Failpoint,
+        /// Whom; `None` for the first who comes.
+        whom: Option<Target>,
+        /// How many times the place is passed unharmed before.
+        spares: u32,
+        /// What happens there.
+        blow: Blow,
+    },
 }
+
+/// What happens to a node at a failpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Blow {
+    /// Its process is killed.
+    Kill,
+    /// Its machine loses its power.
+    PowerLoss,
+    /// What passes there panics: the node must stop as a whole, or go on as if nothing had been.
+    Panic,
+}
+
+/// The panic of a struck node; none of it is the product's.
+pub(crate) struct OnPurpose;
 
 pub(super) const KINDS: &[Kind] = &[
     Kind::new(|_| Fault::Guided(GuidedFault::PowerLossAtAcknowledgement)),
@@ -67,7 +97,35 @@ pub(super) const KINDS: &[Kind] = &[
         let (target, over_ms) = (draw.target(), draw.rng.random_range(200..2_000));
         Fault::Guided(GuidedFault::MuteUntilLostUnknowing(target, over_ms))
     }),
+    Kind::new(|draw| strike_at(draw, Failpoint::all())),
+    Kind::new(critical),
+    Kind::new(|draw| {
+        let place = chosen(draw, Failpoint::panicking());
+        Fault::Guided(GuidedFault::StrikeAt { place, whom: None, spares: spares(draw), blow: Blow::Panic })
+    }),
 ];
+
+/// A strike at one of the places where the most depends on what comes after.
+pub(super) fn critical(draw: &mut Draw) -> Fault {
+    strike_at(draw, Failpoint::critical())
+}
+
+fn strike_at(draw: &mut Draw, places: impl ExactSizeIterator<Item = Failpoint>) -> Fault {
+    let place = chosen(draw, places);
+    let whom = draw.rng.random_bool(0.2).then(|| draw.target());
+    let blow = if draw.rng.random_bool(0.5) { Blow::Kill } else { Blow::PowerLoss };
+    Fault::Guided(GuidedFault::StrikeAt { place, whom, spares: spares(draw), blow })
+}
+
+fn chosen(draw: &mut Draw, mut places: impl ExactSizeIterator<Item = Failpoint>) -> Failpoint {
+    let which = draw.rng.random_range(0..places.len());
+    places.nth(which).expect("it was drawn from as many")
+}
+
+/// Most places are passed seldom: the first is struck there, as a rule.
+fn spares(draw: &mut Draw) -> u32 {
+    if draw.rng.random_bool(0.6) { 0 } else { draw.rng.random_range(1..=SPARED_MAX) }
+}
 
 impl GuidedFault {
     pub(super) async fn carry_out(self, strike: Strike) {
@@ -97,6 +155,25 @@ impl GuidedFault {
             Self::MuteUntilLost(target, over_ms) => mute_until_lost(strike, target, over_ms, true).await,
             Self::MuteUntilLostUnknowing(target, over_ms) => {
                 mute_until_lost(strike, target, over_ms, false).await;
+            }
+            Self::StrikeAt { place, whom, spares, blow } => {
+                let machines = Arc::downgrade(&strike.world.machines);
+                let blow = Box::new(move |node| {
+                    let Some(machines) = machines.upgrade() else { return };
+                    match blow {
+                        Blow::Kill => machines.begin_again(node, Loss::Process),
+                        Blow::PowerLoss => machines.begin_again(node, Loss::Power),
+                        Blow::Panic => {
+                            machines.let_stop(node);
+                            drop(machines);
+                            std::panic::panic_any(OnPurpose);
+                        }
+                    }
+                });
+                let node = whom.map(|target| strike.resolve(target));
+                probes::lay(strike.number, Ambush { name: place.name(), node, spares, blow });
+                tokio::time::sleep(strike.lasts + WAITS_LONGER).await;
+                probes::lift(strike.number);
             }
         }
     }

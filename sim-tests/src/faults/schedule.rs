@@ -5,7 +5,10 @@ use std::time::Duration;
 use capstan_raft_store::timing::Timing;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-use super::{Draw, Kind, Planned, families};
+use super::{Draw, Kind, Planned, families, guided};
+
+/// How likely a pick of a schedule is a strike at one of the most critical places instead.
+const GUIDED_ODDS: f64 = 0.2;
 
 /// What a schedule is drawn for.
 #[derive(Debug, Clone)]
@@ -48,7 +51,9 @@ pub fn schedule(swarm: &Swarm) -> Vec<Planned> {
         let lasts_ms = if rng.random_bool(long_odds) { long_ms.clone() } else { 50..4_000 };
         let lasts = Duration::from_millis(rng.random_range(lasts_ms));
         let family = &drawn[rng.random_range(0..drawn.len())];
-        let fault = (family[rng.random_range(0..family.len())].draw)(&mut draw);
+        let kind = &family[rng.random_range(0..family.len())];
+        let is_guided = !is_calm && rng.random_bool(GUIDED_ODDS);
+        let fault = if is_guided { guided::critical(&mut draw) } else { (kind.draw)(&mut draw) };
         planned.push(Planned { at, lasts, fault });
     }
     planned

@@ -34,6 +34,8 @@ pub(crate) enum Message {
     List(oneshot::Sender<Vec<(ProcessKey, Stage)>>),
     /// The lease is extended.
     ValidUntil(BootTime),
+    /// The machine's clock runs at another rate.
+    ClockChanged,
     /// The line is cut: the node's process is gone.
     NodeGone,
 }

@@ -17,6 +17,8 @@ pub(crate) struct FormerLivesRunNothing {
     running: BTreeMap<(Incarnation, String), Process>,
     newest: BTreeMap<NodeId, Incarnation>,
     over: BTreeSet<Incarnation>,
+    /// Set once leases promise nothing any more.
+    is_off: bool,
 }
 
 impl Invariant for FormerLivesRunNothing {
@@ -38,7 +40,7 @@ impl Invariant for FormerLivesRunNothing {
             Observation::Committed(committed) => {
                 for event in &committed.events {
                     let over = match event {
-                        Event::NodeLost { incarnation } => Some(*incarnation),
+                        Event::NodeLost { incarnation } => (!self.is_off).then_some(*incarnation),
                         Event::NodeJoined(joined) => self.newest.insert(joined.node(), joined.incarnation),
                         _ => None,
                     };
@@ -48,6 +50,7 @@ impl Invariant for FormerLivesRunNothing {
                     }
                 }
             }
+            Observation::LeasesOff { .. } => self.is_off = true,
             _ => {}
         }
         Ok(())

@@ -12,6 +12,8 @@ use crate::oracle::Observation;
 pub(crate) struct TriesStartClaimed {
     claims: Claims,
     applied: BTreeMap<u64, u64>,
+    /// What nodes that are down had applied: their guardians still hear what they said before.
+    last_applied: BTreeMap<u64, u64>,
     started: BTreeSet<TryKey>,
 }
 
@@ -36,11 +38,12 @@ impl Invariant for TriesStartClaimed {
                 *applied = state.index().max(*applied);
             }
             Observation::Crashed { node } => {
-                self.applied.remove(node);
+                self.last_applied.extend(self.applied.remove(node).map(|index| (*node, index)));
             }
             Observation::ProcessStarted { process } => {
                 let key = process.key;
-                let applied = self.applied.get(&process.node).copied().unwrap_or(0);
+                let applied = self.applied.get(&process.node).or(self.last_applied.get(&process.node));
+                let applied = applied.copied().unwrap_or(0);
                 let claim = self.claims.of(&(key.request, key.job, key.try_no));
                 let is_claimed = claim.is_some_and(|claim| {
                     (claim.owner, claim.epoch) == (process.incarnation, key.epoch)

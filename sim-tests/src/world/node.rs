@@ -11,7 +11,7 @@ use capstan_model::{
     spec::Specs,
 };
 use capstan_node::{
-    actors::{self, Tools},
+    actors::{self, Alarm, Tools},
     executor::{Executor, lease},
     jobs::JobTypes,
     lost,
@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 
 use super::{
     Ground, Machines,
-    clock::{SimClock, SimEntropy},
+    clock::{MachineClock, SimEntropy},
 };
 use crate::{
     disk::Loss,
@@ -44,7 +44,7 @@ pub(crate) struct Life {
     pub(super) life: u64,
     pub(super) machines: Arc<Machines>,
     pub(super) disk: Arc<dyn Disk>,
-    pub(super) clock: Arc<SimClock>,
+    pub(super) clock: Arc<MachineClock>,
     pub(super) executor: SimExecutor,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) entropy_seed: u64,
@@ -84,6 +84,7 @@ impl Life {
         handle.begin_reports();
         runtime::spawn(lease::follow(handle.lease(), Arc::clone(&executor)));
         let tools = Tools {
+            alarm: Alarm::default(),
             cluster: handle.clone(),
             executor,
             jobs: job_types.clone(),
@@ -157,7 +158,7 @@ async fn begin_again(watcher: Watcher, handle: ClusterHandle) {
     let Watcher { node, life, machines } = watcher;
     if machines.lives(node, life) {
         machines.trace.event(node, "declared lost", &[life], &[]);
-        machines.begin_again(node);
+        machines.begin_again(node, Loss::Process);
     }
 }
 
