@@ -76,6 +76,8 @@ pub enum Observation<'a> {
         /// Whose.
         node: u64,
     },
+    /// A machine's monotonic clock runs at another rate from now on.
+    RateOff,
     /// A machine stands still with all that runs on it, or its clock runs at a rate that leases do not allow for: from now on what one
     /// believes to be over may still run.
     LeasesOff {

@@ -150,6 +150,9 @@ impl Machines {
     /// changes, on which leases and silences are judged.
     pub(crate) fn set_clock_rate(&self, node: Place, rate: u32) {
         self.clocks[&node].set_rate(rate);
+        if rate != RIGHT {
+            self.oracle.observe(&Observation::RateOff);
+        }
         if let Some(guardian) = self.guardians.lock().expect("nothing panics while holding it").get(&node) {
             guardian.clock_changed();
         }

@@ -4,7 +4,8 @@ use std::{sync::Arc, thread};
 
 use tokio::sync::Notify;
 
-/// Rings when a panic drops it. Whatever acts for the node holds one, so that nothing of it dies unnoticed.
+/// Rings when a panic drops it. Whatever acts for the node holds one, so that nothing of it dies unnoticed; a future moves it into itself by name,
+/// for of a [`super::Tools`] it would take only the parts that it uses.
 #[derive(Debug, Clone, Default)]
 pub struct Alarm(Arc<Notify>);
 

@@ -151,9 +151,10 @@ impl Liveness {
     }
 
     fn propose(&self, step: Step, ctx: &mut Context<Self>) {
-        let (tools, actor) = (self.tools.clone(), ctx.address());
+        let (tools, actor, alarm) = (self.tools.clone(), ctx.address(), self.tools.alarm.clone());
         let (key, command) = (step.key(), step.into_command(self.term));
         actix::spawn(async move {
+            let _alarm = alarm;
             match tools.cluster.propose(command, ProposeOptions::progress()).await {
                 Ok(committed) => match committed.reply {
                     Ok(_) => {

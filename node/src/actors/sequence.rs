@@ -284,8 +284,9 @@ impl Sequence {
         let Some(held) = self.held.get_mut(&key) else { return };
         held.stage = Stage::Reporting;
         let (id, mut stream_bytes_max, outcome) = (held.id, held.stream_bytes_max, outcome.clone());
-        let (tools, actor) = (self.tools.clone(), ctx.address());
+        let (tools, actor, alarm) = (self.tools.clone(), ctx.address(), self.tools.alarm.clone());
         actix::spawn(async move {
+            let _alarm = alarm;
             failpoint!("try: ended, not reported");
             if buggify!("buggify: the report of a try is late") {
                 tokio::time::sleep(PUT_OFF).await;
@@ -319,8 +320,9 @@ impl Sequence {
     fn wake_after(&mut self, wait: Duration, id: TryId, ctx: &mut Context<Self>) {
         let key = TryKey::from(&id);
         self.waking.insert(key);
-        let (tools, actor) = (self.tools.clone(), ctx.address());
+        let (tools, actor, alarm) = (self.tools.clone(), ctx.address(), self.tools.alarm.clone());
         actix::spawn(async move {
+            let _alarm = alarm;
             let wait = match wait {
                 wait if buggify!("buggify: a retry is woken early") => wait / 2,
                 wait if buggify!("buggify: a retry is woken late") => wait + PUT_OFF,
