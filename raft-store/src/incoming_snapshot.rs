@@ -60,6 +60,5 @@ impl IncomingSnapshot {
 }
 
 fn superseded() -> io::Error {
-    capstan_model::sometimes!("step of a superseded snapshot refused");
     io::Error::other("this transfer was not opened, or another has taken its place")
 }

@@ -262,7 +262,6 @@ async fn reconcile(
     {
         return Ok(());
     }
-    capstan_model::sometimes!("log starts anew behind the state");
     tracing::warn!(applied = %applied, last = ?log.last(), "the log does not reach the state; it starts anew behind it");
     if snapshots.newest().map(|newest| newest.manifest().last_log_id) < Some(applied) {
         snapshot_now(machine, snapshots).await.map_err(failed("take a snapshot of the state"))?;

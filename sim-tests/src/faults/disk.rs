@@ -102,7 +102,12 @@ impl DiskFault {
                 let node = strike.resolve(target);
                 if strike.may_damage(node) {
                     machines.retire(node);
+                    if flips == Flips::Log {
+                        // A node reads its log when it starts, and hardly again.
+                        machines.strike(node, Loss::Process);
+                    }
                     machines.disk(node).flip(flips, choice);
+                    strike.world.boot_later(node, strike.lasts);
                 }
             }
             Self::LostFile(target, choice) => {
