@@ -18,8 +18,10 @@ use openraft::entry::RaftEntry as _;
 
 use self::cache::EntryCache;
 pub(crate) use self::flushed::{Flushed, LogMeter};
+#[cfg(feature = "simulation")]
+use crate::witness::{self, Step};
 use crate::{
-    engine::{Batch, Direction, Engine},
+    engine::{Batch, Direction, Engine, SyncDone},
     rows,
     snapshot::DurableSnapshot,
     type_config::{LogId, RaftEntry, Vote},
@@ -92,6 +94,8 @@ impl LogStore {
         if let Some(last) = log.last() {
             log.shared.flushed.reported(last.index(), 0);
         }
+        #[cfg(feature = "simulation")]
+        log.tell_opened()?;
         Ok(log)
     }
 
@@ -146,6 +150,8 @@ impl LogStore {
         // What was flushed behind it was not what will stand there.
         self.shared.flushed.truncated(Some(applied.index()));
         self.shared.engine.write(batch)?;
+        #[cfg(feature = "simulation")]
+        witness::saw(&Step::Restarted(witness::position(applied)));
         {
             let mut tail = self.tail();
             tail.purged = Some(applied);
@@ -165,11 +171,39 @@ impl LogStore {
     /// Waits until everything written before is durable.
     async fn sync(&self) -> io::Result<()> {
         let (done, wait) = oneshot::channel();
-        self.shared.engine.sync(Box::new(move |result| {
+        self.ask_sync(Box::new(move |result| {
             // Whoever waited may be gone; then nobody needs to know.
             drop(done.send(result));
         }));
         wait.await.map_err(|_| io::Error::other("the engine was closed before the sync ended"))?
+    }
+
+    /// Asks for everything written before to be made durable.
+    fn ask_sync(&self, done: SyncDone) {
+        #[cfg(feature = "simulation")]
+        let done = witness::syncing(done);
+        self.shared.engine.sync(done);
+    }
+
+    /// Shows all that was found.
+    #[cfg(feature = "simulation")]
+    fn tell_opened(&self) -> io::Result<()> {
+        let rows = self.shared.engine.scan(
+            &rows::entry_key(0),
+            &rows::entries_end(),
+            usize::MAX,
+            Direction::Forward,
+        )?;
+        let row = |(_, value): (_, bytes::Bytes)| Ok(witness::row(&rows::decode_entry(&value)?, value));
+        let rows = rows.into_iter().map(row).collect::<io::Result<Vec<_>>>()?;
+        let tail = self.tail();
+        witness::saw(&Step::LogOpened {
+            purged: tail.purged.map(witness::position),
+            committed: tail.committed.map(witness::position),
+            vote: tail.vote.as_ref().map(witness::ballot),
+            rows: &rows,
+        });
+        Ok(())
     }
 
     fn check_all(&self) -> io::Result<()> {

@@ -29,6 +29,8 @@ use openraft::{
 
 pub(crate) use self::checksums::Checksums;
 pub(crate) use self::load::{Loaded, load};
+#[cfg(feature = "simulation")]
+use crate::witness::{self, Step};
 use crate::{
     engine::{Batch, Health},
     generation::{self, Generation},
@@ -151,6 +153,12 @@ impl StateMachine {
         &self.parts
     }
 
+    /// Who is in the cluster, as far as entries were applied.
+    #[cfg(feature = "simulation")]
+    pub(crate) fn membership(&self) -> &StoredMembership {
+        &self.membership
+    }
+
     /// The state as it is now.
     pub(crate) fn view(&self) -> View {
         View::new(self.state.clone(), Arc::clone(&self.generation), self.parts.health.clone())
@@ -170,6 +178,10 @@ impl StateMachine {
         self.put_position(&mut batch);
         failpoint!("apply: not written");
         self.generation.engine().write(batch)?;
+        #[cfg(feature = "simulation")]
+        if let Some(applied) = self.applied {
+            witness::saw(&Step::Stored(witness::position(applied)));
+        }
         failpoint!("apply: not published");
         if !happened.requests.is_empty() {
             failpoint!("apply: what happened to requests not published");
@@ -190,13 +202,13 @@ impl StateMachine {
     ) -> io::Result<()> {
         let (index, term) = (entry.index(), entry.log_id.committed_leader_id().term);
         #[cfg(feature = "simulation")]
-        crate::witness::applying(
-            index,
-            match &entry.payload {
-                EntryPayload::Normal(data) => crate::witness::Content::Commands(&data.0),
-                EntryPayload::Blank | EntryPayload::Membership(_) => crate::witness::Content::Blank { term },
+        witness::saw(&Step::Applying {
+            at: witness::position(entry.log_id),
+            content: match &entry.payload {
+                EntryPayload::Normal(data) => witness::Content::Commands(&data.0),
+                EntryPayload::Blank | EntryPayload::Membership(_) => witness::Content::Blank,
             },
-        );
+        });
         let changes = match &entry.payload {
             EntryPayload::Normal(data) => {
                 let commands: Entry =
@@ -213,6 +225,8 @@ impl StateMachine {
                 apply_blank(&mut self.state, index, term)
             }
         };
+        #[cfg(feature = "simulation")]
+        witness::saw(&Step::Applied { index, rows: &changes });
         for change in changes {
             match change {
                 RowChange::Put { key, value } => batch.put(key, value),
@@ -258,6 +272,11 @@ impl StateMachine {
         let parts = self.parts.clone();
         *self = Self::new(Arc::new(generation), loaded, parts);
         self.parts.live.set(Arc::clone(&self.generation));
+        #[cfg(feature = "simulation")]
+        if let Some(applied) = self.applied {
+            let (checksum, voters) = (self.state.checksum(), witness::voters(&self.membership));
+            witness::saw(&Step::Installed { at: witness::position(applied), checksum, voters });
+        }
         self.parts.sink.installed(self.view());
         Ok(())
     }

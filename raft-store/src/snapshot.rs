@@ -232,6 +232,11 @@ impl Snapshots {
     }
 
     fn keep(&self, snapshot: SnapshotHandle) {
+        #[cfg(feature = "simulation")]
+        crate::witness::saw(&crate::witness::Step::SnapshotKept {
+            at: crate::witness::position(snapshot.manifest.last_log_id),
+            checksum: snapshot.manifest.checksum,
+        });
         self.durable.raise(snapshot.manifest.last_log_id.index());
         let mut kept = self.lock();
         kept.push(snapshot);

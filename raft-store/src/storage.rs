@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The log engine's folder.
-const LOG: &str = "log";
+pub(crate) const LOG: &str = "log";
 
 /// Why a data directory was not opened. None of these goes away by trying again, but [`OpenError::InUse`].
 #[derive(Debug, thiserror::Error)]
@@ -215,6 +215,12 @@ async fn open_machine(
     let mut machine = StateMachine::new(generation, loaded, parts);
     finish_install(&mut machine, snapshots).await.map_err(failed("install the newest snapshot"))?;
     reconcile(log, &mut machine, snapshots).await?;
+    #[cfg(feature = "simulation")]
+    crate::witness::saw(&crate::witness::Step::Opened {
+        applied: machine.applied().map(crate::witness::position),
+        flushed,
+        voters: crate::witness::voters(machine.membership()),
+    });
     Ok(machine)
 }
 

@@ -36,6 +36,17 @@ pub enum Loss {
     Power,
 }
 
+/// How much there is on a disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Rows in engines.
+    pub rows: usize,
+    /// Folders and files that have a name.
+    pub files: usize,
+    /// Bytes in files.
+    pub bytes: usize,
+}
+
 /// The disk of one node.
 pub struct SimDisk {
     state: Mutex<State>,
@@ -83,6 +94,16 @@ impl SimDisk {
     pub fn set_manner(&self, manner: DiskManner) {
         self.lock().ills.manner = manner;
         self.manner_changed.notify_waiters();
+    }
+
+    /// The row of the engine in a folder that a loss of power would leave; `None` also when there is no such engine.
+    pub fn durable_row(&self, path: &str, key: &[u8]) -> Option<Bytes> {
+        self.lock().files.store(path).ok()?.durable_row(key)
+    }
+
+    /// How much there is on it.
+    pub fn usage(&self) -> Usage {
+        self.lock().files.usage()
     }
 
     /// Makes the next sync, write or read fail with EIO.

@@ -1,6 +1,7 @@
 //! What clients asked and were told, and whether one register per key could have answered so.
 
 pub mod linearizable;
+pub(crate) mod registers;
 pub mod witness;
 
 use bytes::Bytes;
@@ -24,6 +25,19 @@ pub enum Call {
         /// The index.
         at_least: u64,
     },
+    /// List all keys, linearizably, whatever the key.
+    List,
+}
+
+/// A key in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Which.
+    pub key: String,
+    /// Its revision.
+    pub revision: u64,
+    /// How long its value is, in bytes.
+    pub size: u64,
 }
 
 /// What a client was told.
@@ -47,8 +61,12 @@ pub enum Outcome {
     },
     /// It does not exist.
     Absent,
+    /// These are all there are.
+    Listed(Vec<Listed>),
     /// Its revision is another.
     Mismatch,
+    /// Another call was made under its idempotency key, and nothing happened.
+    KeyReused,
     /// Nothing happened.
     NotDone,
     /// It may have happened, and may happen yet.

@@ -1,8 +1,11 @@
 //! What must hold at every moment, one property a file.
 
+mod acknowledged_are_kept;
 mod applied_grows;
+mod chain;
 mod claims;
 mod committed_agreement;
+mod committed_is_kept;
 mod data_is_handed_on;
 mod election_safety;
 mod ends_are_recorded_once;
@@ -12,9 +15,12 @@ mod epochs_fence;
 mod expansions_are_bounded;
 mod former_lives_run_nothing;
 mod free_of_bugs;
+mod log_matching;
 mod log_time_is_true;
+mod logs_survive;
 mod nodes_return;
 mod parents_first;
+mod positions_in_order;
 mod requests_end;
 mod resumed_after_drain;
 mod retries_are_used;
@@ -22,10 +28,13 @@ mod sequences_retry;
 mod sound_state;
 mod stop_is_final;
 mod stops_are_told;
+#[cfg(test)]
+mod testing;
 mod tries_are_accounted;
 mod tries_are_apart;
 mod tries_start_claimed;
 mod unavailable_get_nothing;
+mod votes_grow;
 
 use crate::oracle::Observation;
 
@@ -45,6 +54,12 @@ pub trait Invariant: Send {
 pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::<election_safety::ElectionSafety>::default(),
+        Box::<votes_grow::VotesGrow>::default(),
+        Box::<log_matching::LogMatching>::default(),
+        Box::<committed_is_kept::CommittedIsKept>::default(),
+        Box::<positions_in_order::PositionsInOrder>::default(),
+        Box::<logs_survive::LogsSurvive>::default(),
+        Box::<acknowledged_are_kept::AcknowledgedAreKept>::default(),
         Box::<committed_agreement::CommittedAgreement>::default(),
         Box::<applied_grows::AppliedGrows>::default(),
         Box::<sound_state::SoundState>::default(),

@@ -6,20 +6,31 @@ use std::{
 };
 
 use capstan_model::{
-    apply::{apply, apply_blank},
-    command::{Command, Entry, Stored},
+    apply::{Applied, apply, apply_blank},
+    command::{Command, Entry, Idempotency, Stored},
     event::Event,
+    ids::CommandId,
     reply::Reply,
+    rows::RowChange,
     state::State,
     workflow::event::WorkflowEvent,
 };
-use capstan_raft_store::witness::Content;
-use xxhash_rust::xxh3::xxh3_64;
+use capstan_raft_store::witness::{Content, Position, Step};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+
+/// What must hold of the entries that nodes apply.
+const ONE_ENTRY: &str = "what is committed at an index is one entry";
+/// What must hold of what entries do.
+const DETERMINISTIC: &str = "an entry changes the same rows whenever and wherever it is applied";
 
 /// What the entry at one index did.
 pub struct Committed {
     /// Where in the log it is.
     pub index: u64,
+    /// The term of the leader that appended it.
+    pub term: u64,
+    /// How each of its commands was sent.
+    pub sent: Vec<Sent>,
     /// Its commands with their replies. One that was executed before has the reply it had then.
     pub commands: Vec<(Command, Reply)>,
     /// What happened, in order.
@@ -28,6 +39,15 @@ pub struct Committed {
     pub before: State,
     /// The state after it.
     pub after: State,
+}
+
+/// Under which names a command was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// By its proposer.
+    pub id: CommandId,
+    /// By its client.
+    pub idempotency: Option<Idempotency>,
 }
 
 impl Committed {
@@ -40,67 +60,155 @@ impl Committed {
     }
 }
 
+/// An invariant that does not hold, and what was seen.
+pub(crate) type Broken = (&'static str, String);
+
 /// Replays what nodes apply.
 #[derive(Default)]
 pub(crate) struct Ledger {
     state: State,
-    /// The hash of each entry.
-    entries: BTreeMap<u64, u64>,
+    /// Each entry and the rows it changed, as hashes.
+    entries: BTreeMap<u64, Replayed>,
     /// Set once an entry could not be applied; nothing after it is replayed.
     is_broken: bool,
 }
 
+#[derive(Clone, Copy)]
+struct Replayed {
+    entry: u64,
+    rows: u64,
+}
+
 impl Ledger {
-    /// Takes note that a node applies an entry; the result is `None` when one has done so before.
+    /// Takes note of what a node does; the result is what an entry did that is applied for the first time anywhere.
     ///
     /// # Errors
-    /// Another entry was applied at this index, or none at the one before it.
-    pub(crate) fn applying(&mut self, index: u64, entry: Content<'_>) -> Result<Option<Committed>, String> {
-        // Index 0 is the first membership, which every node begins with.
-        if index == 0 || self.is_broken {
-            return Ok(None);
+    /// Another entry was applied at this index, or none at the one before it; or an entry did not do what it did elsewhere.
+    pub(crate) fn heed(&mut self, step: &Step<'_>) -> Result<Option<Committed>, Broken> {
+        match *step {
+            // Index 0 is the first membership, which every node begins with.
+            _ if self.is_broken => Ok(None),
+            Step::Applying { at, content } if at.index > 0 => self.applying(at, content),
+            Step::Applied { index, rows } if index > 0 => self.applied(index, rows).map(|()| None),
+            _ => Ok(None),
         }
-        let hash = match entry {
-            Content::Commands(bytes) => xxh3_64(bytes),
-            Content::Blank { term } => term,
-        };
-        if let Some(known) = self.entries.get(&index) {
-            let differs = || format!("another entry was applied before at index {index}");
-            return if *known == hash { Ok(None) } else { Err(differs()) };
-        }
-        if index != self.state.index() + 1 {
-            return Err(format!(
-                "the entry at {index} is applied, and the log known so far ends at {}",
-                self.state.index()
-            ));
-        }
-        self.entries.insert(index, hash);
-        let before = self.state.clone();
-        let bytes = match entry {
+    }
+
+    fn applying(&mut self, at: Position, content: Content<'_>) -> Result<Option<Committed>, Broken> {
+        let index = at.index;
+        let bytes = match content {
             Content::Commands(bytes) => bytes,
-            Content::Blank { term } => {
-                apply_blank(&mut self.state, index, term);
-                let after = self.state.clone();
-                return Ok(Some(Committed { index, commands: vec![], events: vec![], before, after }));
+            Content::Blank => &[],
+        };
+        let entry = xxh3_64_with_seed(bytes, at.term);
+        if let Some(known) = self.entries.get(&index) {
+            let differs = || (ONE_ENTRY, format!("another entry was applied before at index {index}"));
+            return if known.entry == entry { Ok(None) } else { Err(differs()) };
+        }
+        let before = self.state.clone();
+        if index != before.index() + 1 {
+            let found =
+                format!("entry {index} is applied, and the log known so far ends at {}", before.index());
+            return Err((ONE_ENTRY, found));
+        }
+        let (mut sent, mut commands) = (Vec::new(), Vec::new());
+        let applied = match content {
+            Content::Blank => {
+                let rows = apply_blank(&mut self.state, index, at.term);
+                Applied { rows, ..Applied::default() }
+            }
+            Content::Commands(bytes) => {
+                let entry: Entry = postcard::from_bytes(bytes).expect("what nodes apply can be decoded");
+                let applied = self.apply_twice(index, &entry)?;
+                let Entry::V1 { commands: sealed, .. } = entry;
+                for (sealed, (_, reply)) in sealed.iter().zip(&applied.replies) {
+                    let opened = sealed.open().expect("what nodes apply can be decoded");
+                    let Stored::V1 { idempotency, command } = opened;
+                    sent.push(Sent { id: sealed.id, idempotency });
+                    commands.push((command, reply.clone()));
+                }
+                applied
             }
         };
-        let entry: Entry = postcard::from_bytes(bytes).expect("what nodes apply can be decoded");
-        let replay = catch_unwind(AssertUnwindSafe(|| apply(&mut self.state, index, &entry)));
+        self.entries.insert(index, Replayed { entry, rows: hash(&applied.rows) });
+        let (events, after) = (applied.events, self.state.clone());
+        Ok(Some(Committed { index, term: at.term, sent, commands, events, before, after }))
+    }
+
+    /// Applies an entry, and once more to another copy of the state.
+    fn apply_twice(&mut self, index: u64, entry: &Entry) -> Result<Applied, Broken> {
+        let mut again = self.state.clone();
+        let replay = catch_unwind(AssertUnwindSafe(|| apply(&mut self.state, index, entry)));
         let Ok(applied) = replay else {
             self.is_broken = true;
-            return Err(format!("the entry at {index} cannot be applied: panic"));
+            return Err((DETERMINISTIC, format!("entry {index} cannot be applied: panic")));
         };
-        let Entry::V1 { commands, .. } = entry;
-        let opened = commands.iter().map(|sealed| {
-            let Stored::V1 { command, .. } = sealed.open().expect("what nodes apply can be decoded");
-            command
-        });
-        let commands = opened.zip(applied.replies.into_iter().map(|(_, reply)| reply)).collect();
-        Ok(Some(Committed { index, commands, events: applied.events, before, after: self.state.clone() }))
+        let repeated = apply(&mut again, index, entry);
+        if repeated == applied && again.checksum() == self.state.checksum() {
+            return Ok(applied);
+        }
+        Err((DETERMINISTIC, format!("entry {index} did {applied:?} first, and {repeated:?} the second time")))
+    }
+
+    /// A node has applied an entry.
+    fn applied(&self, index: u64, rows: &[RowChange]) -> Result<(), Broken> {
+        match self.entries.get(&index) {
+            Some(known) if known.rows != hash(rows) => {
+                Err((DETERMINISTIC, format!("entry {index} changes other rows here: {rows:?}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The state after everything that was applied anywhere.
     pub(crate) fn state(&self) -> &State {
         &self.state
+    }
+}
+
+fn hash(rows: &[RowChange]) -> u64 {
+    let mut hash = Xxh3::new();
+    for row in rows {
+        let (key, value) = match row {
+            RowChange::Put { key, value } => (key, Some(value)),
+            RowChange::Delete { key } => (key, None),
+        };
+        for part in [Some(key), value] {
+            // The length before the bytes keeps two parts from reading as one.
+            hash.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
+            hash.update(part.map_or(&[], |part| part));
+        }
+    }
+    hash.digest()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applying(index: u64, term: u64) -> Step<'static> {
+        Step::Applying { at: Position { term, index }, content: Content::Blank }
+    }
+
+    #[test]
+    fn an_index_has_one_entry_and_none_is_left_out() {
+        let mut ledger = Ledger::default();
+        assert!(ledger.heed(&applying(1, 1)).is_ok_and(|it| it.is_some_and(|it| it.after.index() == 1)));
+        assert!(ledger.heed(&applying(1, 1)).is_ok_and(|it| it.is_none()), "another node applies it too");
+        assert!(ledger.heed(&applying(1, 2)).is_err_and(|(invariant, _)| invariant == ONE_ENTRY));
+        assert!(ledger.heed(&applying(3, 2)).is_err_and(|(invariant, _)| invariant == ONE_ENTRY));
+    }
+
+    #[test]
+    fn an_entry_changes_the_same_rows_on_every_node() {
+        let mut ledger = Ledger::default();
+        let rows = apply_blank(&mut State::default(), 1, 1);
+        assert!(ledger.heed(&applying(1, 1)).is_ok());
+        assert!(ledger.heed(&Step::Applied { index: 1, rows: &rows }).is_ok());
+        let other = [RowChange::Delete { key: "a".into() }];
+        for rows in [&other[..], &[]] {
+            let heeded = ledger.heed(&Step::Applied { index: 1, rows });
+            assert!(heeded.is_err_and(|(invariant, _)| invariant == DETERMINISTIC), "{rows:?}");
+        }
     }
 }

@@ -11,6 +11,7 @@ pub mod determinism;
 pub mod disk;
 pub mod faults;
 mod guardian;
+mod health;
 pub mod history;
 pub mod invariants;
 pub mod ledger;

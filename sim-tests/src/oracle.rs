@@ -5,23 +5,28 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
 
-use bytes::Bytes;
-use capstan_model::{command::Command, state::State};
+use capstan_model::state::State;
 use capstan_node::guardian::protocol::End;
-use capstan_raft_store::{handle::View, witness::Content};
+use capstan_raft_store::{handle::View, witness::Step};
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
+    disk::{Loss, SimDisk},
+    history::registers::Registers,
     invariants::{self, Invariant},
     ledger::{Committed, Ledger},
     net::Place,
     processes::Process,
+    requests::listing::Lifetimes,
     tally::{LogCounter, Tally},
     trace::Trace,
 };
+
+/// All disks, by their nodes; a node that is down has one too.
+pub type Disks = BTreeMap<Place, Arc<SimDisk>>;
 
 /// Something that was seen.
 pub enum Observation<'a> {
@@ -50,6 +55,11 @@ pub enum Observation<'a> {
     },
     /// An entry is applied for the first time anywhere.
     Committed(&'a Committed),
+    /// A node has answered a write.
+    Acknowledged {
+        /// The index of the state that the answer shows.
+        index: u64,
+    },
     /// A node applies an entry.
     Applied {
         /// Who.
@@ -84,10 +94,21 @@ pub enum Observation<'a> {
         /// Whose.
         node: u64,
     },
+    /// A node has done something to its vote, its log or its state.
+    Stepped {
+        /// Who.
+        node: u64,
+        /// What.
+        step: &'a Step<'a>,
+        /// What the disks hold just then.
+        disks: &'a Disks,
+    },
     /// A life of a node is over.
     Crashed {
         /// Who.
         node: u64,
+        /// What of its disk is lost.
+        loss: Loss,
     },
     /// A process was made.
     ProcessStarted {
@@ -125,9 +146,13 @@ pub struct Violation {
     pub found: String,
 }
 
+/// What must hold of the answers in the log.
+const REGISTERS: &str = "the log answers as registers do, and a call made again as it was answered first";
+
 /// The judge of one run.
 pub struct Oracle {
     trace: Arc<Trace>,
+    disks: OnceLock<Disks>,
     inner: Mutex<Inner>,
     /// What happens at the next acknowledged write, once.
     at_acknowledgement: Mutex<Option<Box<dyn FnOnce() + Send>>>,
@@ -138,11 +163,13 @@ pub struct Oracle {
 
 struct Inner {
     invariants: Vec<Box<dyn Invariant>>,
+    /// Nodes that are up.
+    alive: BTreeSet<Place>,
     violations: Vec<Violation>,
     states: BTreeMap<u64, State>,
-    /// The values that variables have had.
-    puts: BTreeSet<Bytes>,
     ledger: Ledger,
+    registers: Registers,
+    lifetimes: Lifetimes,
     tally: Tally,
     counter: LogCounter,
 }
@@ -152,20 +179,28 @@ impl Oracle {
     pub fn new(trace: Arc<Trace>) -> Arc<Self> {
         let inner = Inner {
             invariants: invariants::all(),
+            alive: BTreeSet::new(),
             violations: Vec::new(),
             states: BTreeMap::new(),
-            puts: BTreeSet::new(),
             ledger: Ledger::default(),
+            registers: Registers::default(),
+            lifetimes: Lifetimes::default(),
             tally: Tally::default(),
             counter: LogCounter::default(),
         };
         Arc::new(Self {
             trace,
+            disks: OnceLock::new(),
             inner: Mutex::new(inner),
             at_acknowledgement: Mutex::default(),
             at_snapshot_step: Mutex::default(),
             violated: Notify::new(),
         })
+    }
+
+    /// Looks at these disks from now on; done once, before anything is written.
+    pub(crate) fn watch_disks(&self, disks: Disks) {
+        assert!(self.disks.set(disks).is_ok(), "a world has one set of disks");
     }
 
     /// Looks at something that was seen.
@@ -181,15 +216,18 @@ impl Oracle {
                 inner.tally.commits = inner.tally.commits.max(state.index());
                 inner.states.entry(state.index()).or_insert_with(|| (*state).clone());
             }
+            Observation::Stepped { step: Step::VoteWritten(vote), .. } => {
+                inner.tally.terms = inner.tally.terms.max(vote.term);
+            }
             Observation::ProcessStarted { .. } => inner.tally.processes += 1,
             Observation::Committed(committed) => {
                 inner.states.insert(committed.index, committed.after.clone());
-                for (command, reply) in &committed.commands {
-                    if let (Command::PutVariable { value, .. }, Ok(_)) = (command, reply) {
-                        inner.puts.insert(value.clone());
-                    }
-                }
                 inner.counter.count(&mut inner.tally, committed);
+                inner.lifetimes.heed(committed);
+                if let Err(found) = inner.registers.heed(committed) {
+                    note(&mut inner.violations, &self.trace, REGISTERS, found);
+                    self.violated.notify_one();
+                }
             }
             _ => {}
         }
@@ -201,15 +239,23 @@ impl Oracle {
         }
     }
 
-    /// A node is about to apply an entry.
-    pub fn applying(&self, node: u64, index: u64, entry: Content<'_>) {
-        let applying = self.lock().ledger.applying(index, entry);
-        match applying {
+    /// A node has taken a step with its storage. What it does in the moments after its crash changes nothing, and is not looked at.
+    pub fn stepped(&self, node: u64, step: &Step<'_>) {
+        if !self.lock().alive.contains(&node) {
+            return;
+        }
+        if let Some(disks) = self.disks.get() {
+            self.observe(&Observation::Stepped { node, step, disks });
+        }
+        let heeded = self.lock().ledger.heed(step);
+        match heeded {
             Ok(Some(committed)) => self.observe(&Observation::Committed(&committed)),
             Ok(None) => {}
-            Err(found) => self.violated("what is committed at an index is one entry", found),
+            Err((invariant, found)) => self.violated(invariant, format!("node {node}: {found}")),
         }
-        self.observe(&Observation::Applied { node, index, at_us: self.trace.now_us() });
+        if let Step::Applying { at, .. } = step {
+            self.observe(&Observation::Applied { node, index: at.index, at_us: self.trace.now_us() });
+        }
     }
 
     /// A node's processor goes on.
@@ -243,9 +289,14 @@ impl Oracle {
         self.lock().states.get(&index).cloned()
     }
 
-    /// Whether a variable has ever had this value.
-    pub fn was_put(&self, value: &Bytes) -> bool {
-        self.lock().puts.contains(value)
+    /// Looks at what the log has answered.
+    pub(crate) fn with_registers<T>(&self, look: impl FnOnce(&Registers) -> T) -> T {
+        look(&self.lock().registers)
+    }
+
+    /// Looks at when requests were stored and ended.
+    pub(crate) fn with_lifetimes<T>(&self, look: impl FnOnce(&Lifetimes) -> T) -> T {
+        look(&self.lock().lifetimes)
     }
 
     /// What happened so far.
@@ -253,10 +304,19 @@ impl Oracle {
         self.lock().tally
     }
 
+    /// A life of a node begins.
+    pub fn booted(&self, node: u64) {
+        self.lock().alive.insert(node);
+    }
+
     /// A node has crashed.
-    pub fn crashed(&self, node: u64) {
-        self.lock().tally.crashes += 1;
-        self.observe(&Observation::Crashed { node });
+    pub fn crashed(&self, node: u64, loss: Loss) {
+        {
+            let inner = &mut *self.lock();
+            inner.alive.remove(&node);
+            inner.tally.crashes += 1;
+        }
+        self.observe(&Observation::Crashed { node, loss });
     }
 
     /// Counts a step of a snapshot on its way to a node.
@@ -279,8 +339,11 @@ impl Oracle {
         *self.at_acknowledgement.lock().expect("nothing panics while holding it") = Some(strike);
     }
 
-    /// A node has just answered a write.
-    pub fn write_acknowledged(&self) {
+    /// A node has just answered a write, from the state at this index.
+    pub fn write_acknowledged(&self, index: Option<u64>) {
+        if let Some(index) = index {
+            self.observe(&Observation::Acknowledged { index });
+        }
         let strike = self.at_acknowledgement.lock().expect("nothing panics while holding it").take();
         if let Some(strike) = strike {
             strike();

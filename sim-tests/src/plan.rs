@@ -67,6 +67,11 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Whether nothing goes wrong in it.
+    pub(crate) fn is_faultless(&self) -> bool {
+        self.schedule.is_empty() && self.heal == Heal::All && self.buggify == Buggify::Off
+    }
+
     /// The text of its file.
     pub fn to_text(&self) -> String {
         let pretty = ron::ser::PrettyConfig::new().compact_arrays(false).depth_limit(3);

@@ -3,6 +3,7 @@
 //! Every request carries a tag of its own in its args, by which [`verdict`] finds it again.
 
 mod archive;
+pub(crate) mod listing;
 pub(crate) mod specs;
 pub(crate) mod verdict;
 
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+use self::listing::Listing;
 use crate::{
     net::{Net, NoResponse, Place},
     oracle::Oracle,
@@ -115,6 +117,8 @@ pub struct Requests {
     calls: Rc<RefCell<u64>>,
     /// The highest log index in any answer.
     seen: Rc<Cell<u64>>,
+    listings: Rc<RefCell<Vec<Listing>>>,
+    is_closed: Rc<Cell<bool>>,
 }
 
 /// How fresh a read has to be.
@@ -131,12 +135,18 @@ enum Freshness {
 impl Requests {
     /// Nothing was asked for yet.
     pub fn new(net: Arc<Net>, oracle: Arc<Oracle>) -> Self {
-        Self { net, oracle, asked: Rc::default(), calls: Rc::default(), seen: Rc::default() }
+        let (asked, calls, listings) = Default::default();
+        Self { net, oracle, asked, calls, seen: Rc::default(), listings, is_closed: Rc::default() }
     }
 
     /// How many calls were made.
     pub fn calls(&self) -> u64 {
         *self.calls.borrow()
+    }
+
+    /// Lets no client begin another call.
+    pub(crate) fn close(&self) {
+        self.is_closed.set(true);
     }
 
     /// A client whose choices follow from the seed.
@@ -157,15 +167,16 @@ pub struct RequestClient {
 }
 
 impl RequestClient {
-    /// Calls until it is dropped.
+    /// Calls until the workload is closed.
     pub async fn run(mut self) {
-        loop {
+        while !self.requests.is_closed.get() {
             tokio::time::sleep(self.rng.random_range(Duration::ZERO..=self.load.think_max)).await;
             match (self.rng.random_range(0..10), self.choose()) {
                 (0..4, _) | (_, None) => self.start().await,
                 (4, Some(known)) => self.stop(known).await,
                 (5, Some(_)) => self.storm().await,
                 (6, Some(known)) => self.read_log(known).await,
+                (7, Some(_)) => self.list().await,
                 (_, Some(known)) => self.look(known).await,
             }
         }
@@ -304,6 +315,19 @@ impl RequestClient {
             && response.status() != StatusCode::OK
         {
             self.misunderstood("a stop", &response);
+        }
+    }
+
+    async fn list(&mut self) {
+        let Answer::Response(response) = self.call(Method::GET, "/api/v1/requests".to_owned(), "").await
+        else {
+            return;
+        };
+        let index = response.headers().get(INDEX_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let listed = self.understood::<Vec<RequestBody>>("a list of requests", &response);
+        if let (Some(index), Some(listed)) = (index, listed) {
+            let requests = listed.into_iter().map(|it| (it.id, it.state.name().to_owned())).collect();
+            self.requests.listings.borrow_mut().push(Listing { index, requests });
         }
     }
 

@@ -19,6 +19,7 @@ use tokio::{
 
 use crate::{
     faults::{self, OnPurpose},
+    health,
     history::{self, Call, Outcome, linearizable},
     net::Place,
     oracle::{Observation, Violation},
@@ -76,6 +77,14 @@ pub struct Report {
     pub virtual_time: Duration,
 }
 
+impl Report {
+    /// Notes what was found out after the end.
+    fn note(&mut self, invariant: &str, found: String) {
+        let at_us = u64::try_from(self.virtual_time.as_micros()).expect("a run is shorter than an age");
+        self.violations.push(Violation { at_us, invariant: invariant.to_owned(), found });
+    }
+}
+
 /// A summary in one line, and before it the first violations, a paragraph each.
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,7 +123,13 @@ pub fn run(plan: &Plan) -> Report {
 /// # Panics
 /// The trace file cannot be created.
 pub fn run_as(plan: &Plan, options: &Options) -> Report {
-    run_story(plan, options, |_, _| std::future::ready(()))
+    let mut report = run_story(plan, options, |_, _| std::future::ready(()));
+    if plan.is_faultless() {
+        for (invariant, found) in health::check(&report) {
+            report.note(invariant, found);
+        }
+    }
+    report
 }
 
 /// Runs a plan with something of its own beside clients and faults, which must end before the peace does.
@@ -149,15 +164,11 @@ where
     };
     witness::tell(None);
     report.counts = counting.end();
-    let mut note = |invariant: &str, found: String| {
-        let at_us = u64::try_from(report.virtual_time.as_micros()).expect("a run is shorter than an age");
-        report.violations.push(Violation { at_us, invariant: invariant.to_owned(), found });
-    };
     if escaped > 0 {
-        note("every task belongs to a node", format!("{escaped} tasks outlived all nodes"));
+        report.note("every task belongs to a node", format!("{escaped} tasks outlived all nodes"));
     }
     for panic in PANICS.take().unwrap_or_default() {
-        note("nothing panics", panic);
+        report.note("nothing panics", panic);
     }
     report
 }
@@ -183,7 +194,7 @@ where
     let workload = Workload::new(Arc::clone(&net), Arc::clone(&oracle), Arc::clone(&trace));
     let requests = Requests::new(net, Arc::clone(&oracle));
     let seen = Arc::clone(&oracle);
-    witness::tell(Some(Box::new(move |node, index, entry| seen.applying(node, index, entry))));
+    witness::tell(Some(Box::new(move |node, step| seen.stepped(node, step))));
     world.boot_all();
 
     let stage =
@@ -261,8 +272,10 @@ impl Stage<'_> {
         let undraining =
             undraining.unwrap_or_else(|| tokio::task::spawn_local(faults::keep_undrained(world.clone())));
         tokio::time::sleep(Duration::from_secs(2)).await;
+        workload.close();
+        requests.close();
         for client in clients {
-            client.abort();
+            client.await.expect("clients do not panic");
         }
         self.demand_progress(&world.serving(), CHECKER, rng.random()).await;
         self.read_everything(&plan.load, rng.random()).await;
@@ -280,12 +293,8 @@ impl Stage<'_> {
         // Others may be as broken as they were.
         let mut client = self.workload.client(as_client, seed).never_with_key();
         for node in healed.iter().copied() {
-            let mut attempt = 0;
             loop {
-                attempt += 1;
-                let value = format!("progress-{as_client}-{node}-{attempt}").into();
-                let call = Call::Put { value, if_revision: None };
-                if matches!(client.call(node, "progress", call).await, Outcome::Put { .. }) {
+                if matches!(client.put_new(node, "progress").await, Outcome::Put { .. }) {
                     break;
                 }
                 if start.elapsed() > within {

@@ -22,6 +22,8 @@ use crate::ledger::Committed;
 pub struct Tally {
     /// Terms with a leader.
     pub leaders: u64,
+    /// The highest term that anyone voted in.
+    pub terms: u64,
     /// The highest index published.
     pub commits: u64,
     /// Crashes of nodes.
@@ -51,6 +53,7 @@ pub struct Tally {
 impl AddAssign for Tally {
     fn add_assign(&mut self, other: Self) {
         self.leaders += other.leaders;
+        self.terms += other.terms;
         self.commits += other.commits;
         self.crashes += other.crashes;
         self.snapshot_steps += other.snapshot_steps;
@@ -69,11 +72,11 @@ impl AddAssign for Tally {
 /// As part of a line.
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { leaders, commits, crashes, snapshot_steps, requests, stops, processes, .. } = self;
+        let Self { leaders, terms, commits, crashes, snapshot_steps, requests, stops, processes, .. } = self;
         let Self { lost, taken_over, handed_over, resets, drained, left, .. } = self;
         write!(
             f,
-            "{commits} commits, {leaders} leaders, {crashes} crashes, {snapshot_steps} snapshot steps, {requests} requests, {stops} stops, \
+            "{commits} commits, {leaders} leaders in {terms} terms, {crashes} crashes, {snapshot_steps} snapshot steps, {requests} requests, {stops} stops, \
              {processes} processes, {resets} sequences tried again, {lost} nodes lost, {drained} drained, {left} left, {taken_over} \
              requests taken over, {handed_over} handed over"
         )

@@ -96,7 +96,7 @@ impl Machines {
         if loss == Loss::Power {
             self.processes.power_lost(node);
         }
-        self.oracle.crashed(node);
+        self.oracle.crashed(node, loss);
         self.struck.notify_one();
     }
 
@@ -234,11 +234,13 @@ impl World {
         let net =
             Net::new(ground.nodes, ground.latency, rng.random(), Arc::clone(&trace), Arc::clone(&oracle));
         let nodes = || net.nodes();
+        let disks: BTreeMap<_, _> = nodes().map(|node| (node, SimDisk::new(rng.random()))).collect();
+        oracle.watch_disks(disks.clone());
         let machines = Arc::new(Machines {
             net: Arc::clone(&net),
             oracle: Arc::clone(&oracle),
             trace: Arc::clone(&trace),
-            disks: nodes().map(|node| (node, SimDisk::new(rng.random()))).collect(),
+            disks,
             start: Instant::now(),
             clocks: nodes().map(|node| (node, Arc::new(MachineClock::new(Instant::now())))).collect(),
             scarcities: nodes().map(|node| (node, Arc::default())).collect(),
@@ -283,6 +285,7 @@ impl World {
         }
         let life = self.machines.next_life.fetch_add(1, Ordering::Relaxed);
         self.machines.trace.event(node, "booted", &[life], &[]);
+        self.machines.oracle.booted(node);
         self.machines.lives.lock().expect("nothing panics while holding it").insert(node, life);
         let (jobs, given) = mpsc::unbounded_channel();
         let transport = self.machines.net.connect(node, life, jobs);

@@ -15,6 +15,8 @@ use openraft::{
 };
 
 use super::{LogStore, READ_BYTES_MAX, hole};
+#[cfg(feature = "simulation")]
+use crate::witness::{self, Step};
 use crate::{
     engine::Batch,
     rows,
@@ -103,10 +105,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.tail().put_committed(&mut batch);
         failpoint!("vote: not written");
         self.shared.engine.write(batch)?;
+        #[cfg(feature = "simulation")]
+        witness::saw(&Step::VoteWritten(witness::ballot(vote)));
         failpoint!("vote: not durable");
         if !capstan_model::mutant!("vote-not-synced") {
             self.sync().await?;
         }
+        #[cfg(feature = "simulation")]
+        witness::saw(&Step::VoteSaved(witness::ballot(vote)));
         self.tail().vote = Some(*vote);
         failpoint!("vote: not answered");
         Ok(())
@@ -117,6 +123,10 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut tail = self.tail();
         tail.committed = committed;
         tail.committed_is_unwritten = committed.is_some();
+        #[cfg(feature = "simulation")]
+        if let Some(committed) = committed {
+            witness::saw(&Step::Committed(witness::position(committed)));
+        }
         Ok(())
     }
 
@@ -132,6 +142,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let entries: Vec<RaftEntry> = entries.into_iter().collect();
         let mut batch = Batch::default();
         let mut last = self.last();
+        #[cfg(feature = "simulation")]
+        let mut shown = Vec::with_capacity(entries.len());
         for entry in &entries {
             if let Some(last) = last
                 && last.index() + 1 != entry.index()
@@ -140,12 +152,16 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             }
             let value = rows::encode_entry(entry);
             self.shared.meter.add(value.len());
+            #[cfg(feature = "simulation")]
+            shown.push(witness::row(entry, value.clone()));
             batch.put(rows::entry_key(entry.index()), value);
             last = Some(entry.log_id);
         }
         self.tail().put_committed(&mut batch);
         failpoint!("append: not written");
         self.shared.engine.write(batch)?;
+        #[cfg(feature = "simulation")]
+        witness::saw(&Step::Appended(&shown));
         failpoint!("append: not durable");
         {
             let mut tail = self.tail();
@@ -159,7 +175,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         {
             flushed.reported(last.index(), truncations);
         }
-        self.shared.engine.sync(Box::new(move |result| {
+        self.ask_sync(Box::new(move |result| {
             if let (Ok(()), Some(last)) = (&result, last) {
                 flushed.reported(last.index(), truncations);
             }
@@ -186,6 +202,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut tail = self.tail();
         tail.cache.truncate_from(from);
         tail.last = last_log_id.max(tail.purged);
+        #[cfg(feature = "simulation")]
+        witness::saw(&Step::Truncated(tail.last.map(witness::position)));
         Ok(())
     }
 
@@ -205,6 +223,8 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         self.tail().put_committed(&mut batch);
         failpoint!("purge: not written");
         self.shared.engine.write(batch)?;
+        #[cfg(feature = "simulation")]
+        witness::saw(&Step::Purged(witness::position(log_id)));
         failpoint!("purge: done");
         let mut tail = self.tail();
         capstan_model::sometimes!("log purged to its tip", tail.last == Some(log_id));

@@ -91,6 +91,14 @@ impl Store {
         self.close();
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.visible.len()
+    }
+
+    pub(super) fn durable_row(&self, key: &[u8]) -> Option<Bytes> {
+        self.durable.get(key).cloned()
+    }
+
     /// Flips a bit of some value.
     pub(super) fn flip(&mut self, rng: &mut SmallRng) -> bool {
         let Some(key) = self.some_key(rng) else { return false };

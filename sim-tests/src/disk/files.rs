@@ -9,6 +9,7 @@ use bytes::Bytes;
 use rand::{RngExt, rngs::SmallRng};
 
 use super::{
+    Usage,
     damage::flipped,
     engine::{Rows, Store, decode_rows},
 };
@@ -145,6 +146,23 @@ impl Files {
             self.dir(path)?.store = Some(store);
         }
         self.store(path)?.open()
+    }
+
+    /// Counts what can be reached from the root.
+    pub(super) fn usage(&self) -> Usage {
+        let mut usage = Usage::default();
+        let mut left = vec![ROOT];
+        while let Some(inode) = left.pop() {
+            usage.files += 1;
+            match &self.inodes[&inode] {
+                Node::Dir(dir) => {
+                    usage.rows += dir.store.as_ref().map_or(0, Store::len);
+                    left.extend(dir.names.values());
+                }
+                Node::File(file) => usage.bytes += file.content.len(),
+            }
+        }
+        usage
     }
 
     pub(super) fn store(&mut self, path: &str) -> io::Result<&mut Store> {

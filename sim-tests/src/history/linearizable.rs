@@ -33,7 +33,9 @@ pub fn check(history: &[Operation]) -> Result<(), String> {
 /// Whether an operation has a place in the order: stale reads and what did not happen have none.
 fn is_ordered(operation: &Operation) -> bool {
     match (&operation.call, &operation.outcome) {
-        (Call::GetStale { .. }, _) | (_, Outcome::NotDone) | (Call::Get, Outcome::Unknown) => false,
+        (Call::GetStale { .. } | Call::List, _)
+        | (_, Outcome::NotDone | Outcome::KeyReused)
+        | (Call::Get, Outcome::Unknown) => false,
         (Call::Get | Call::Put { .. } | Call::Delete, _) => true,
     }
 }

@@ -52,7 +52,7 @@ impl Invariant for StopIsFinal {
                 }
                 applied.index = *index;
             }
-            Observation::Crashed { node } => {
+            Observation::Crashed { node, .. } => {
                 self.applied.remove(node);
             }
             Observation::Resumed { node, at_us } => {

@@ -37,7 +37,7 @@ impl Invariant for TriesStartClaimed {
                 let applied = self.applied.entry(*node).or_default();
                 *applied = state.index().max(*applied);
             }
-            Observation::Crashed { node } => {
+            Observation::Crashed { node, .. } => {
                 self.last_applied.extend(self.applied.remove(node).map(|index| (*node, index)));
             }
             Observation::ProcessStarted { process } => {

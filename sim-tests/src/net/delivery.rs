@@ -1,6 +1,7 @@
 //! What happens to what has arrived.
 
 use bytes::Bytes;
+use capstan_client::INDEX_HEADER;
 use capstan_model::ids::NodeId;
 use capstan_raft_store::peer::{Channel, PeerError, PeerReply, PeerRequest, SnapshotStep};
 use http::Request;
@@ -146,6 +147,8 @@ impl Net {
                 let again = is_repeatable(&request).then(|| request.clone());
                 let response = services.api.call(request).await;
                 let is_acknowledged = is_write && response.status().is_success();
+                let index =
+                    response.headers().get(INDEX_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
                 net.answer(to, life, |inner| {
                     if let (true, Some(request)) = (is_acknowledged, again) {
                         inner.maybe_again(Parcel::ClientCall { call, to, to_life: life, request });
@@ -161,7 +164,7 @@ impl Net {
                     inner.post.send(way, Parcel::ClientReply { call, from: to, response });
                 });
                 if is_acknowledged {
-                    net.oracle.write_acknowledged();
+                    net.oracle.write_acknowledged(index);
                 }
             })
         });

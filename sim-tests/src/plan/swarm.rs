@@ -32,6 +32,8 @@ pub(super) fn draw(seed: u64) -> Plan {
     };
     let timing = timing(&mut rng, latency);
     let is_faultless = rng.random_bool(0.1);
+    // A majority alone is healed by breaking the others.
+    let heal = if is_faultless { Heal::All } else { heal };
     let buggify =
         if is_faultless || rng.random_bool(0.3) { Buggify::Off } else { Buggify::Seeded(rng.random()) };
     let swarm = Swarm { seed: rng.random(), time: safety, nodes, timing: timing.clone() };

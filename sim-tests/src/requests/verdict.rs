@@ -11,9 +11,14 @@ use capstan_raft_store::handle::View;
 use super::{Asked, Requests, Start};
 use crate::oracle::Oracle;
 
-/// Judges every start of a request, and what is left of all, given the newest view.
+/// Judges every start and every list of requests, and what is left of all, given the newest view.
 pub(crate) fn check(requests: &Requests, oracle: &Oracle, end: &View) {
     super::archive::check(oracle, end);
+    for listing in &*requests.listings.borrow() {
+        if let Err(found) = oracle.with_lifetimes(|lifetimes| lifetimes.check(listing)) {
+            oracle.violated("a list of requests is the state at its index", found);
+        }
+    }
     let stored = stored(end);
     for asked in &*requests.asked.borrow() {
         if let Err(found) = agrees(asked, stored.get(&asked.tag).map_or(&[], Vec::as_slice)) {
