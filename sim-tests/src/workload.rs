@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPTS_MAX: u32 = 4;
 /// How likely a write under a key is sent twice at once, through two nodes.
 const TWICE_ODDS: f64 = 0.1;
+/// How likely a client looks at what it has written at once, through any node.
+const LOOK_ODDS: f64 = 0.25;
 
 /// How busy the clients are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -157,7 +159,11 @@ impl Client {
                 _ => {
                     let call = self.choose();
                     let node = self.rng.random_range(self.workload.net.nodes());
-                    self.call(node, &key, call).await;
+                    let outcome = self.call(node, &key, call).await;
+                    if matches!(outcome, Outcome::Put { .. }) && self.rng.random_bool(LOOK_ODDS) {
+                        let node = self.rng.random_range(self.workload.net.nodes());
+                        self.call(node, &key, Call::Get).await;
+                    }
                 }
             }
         }

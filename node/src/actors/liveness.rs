@@ -118,10 +118,8 @@ impl Liveness {
             self.deaf = now;
         }
         self.looked = now;
-        let lost_after = match capstan_model::mutant!("lost-too-soon") {
-            true => self.tools.owner_lost_after / 2,
-            false => self.tools.owner_lost_after,
-        };
+        let lost_after =
+            self.tools.owner_lost_after / (1 + u32::from(capstan_model::mutant!("lost-too-soon")));
         let silence = Silence {
             seen: &seen,
             listened: now.saturating_sub(self.began),

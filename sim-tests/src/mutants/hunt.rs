@@ -57,8 +57,8 @@ pub struct Hunted {
 }
 
 /// How a hunt goes.
-#[derive(Debug, Clone, Copy)]
-pub enum News {
+#[derive(Debug)]
+pub enum News<'a> {
     /// A seed is about to be tried on a bug.
     Tries {
         /// The bug.
@@ -67,34 +67,42 @@ pub enum News {
         seed: u64,
     },
     /// A bug is done with.
-    Done,
+    Done(&'a Hunted),
 }
 
 /// Hunts some at a time; `tell` hears how it goes.
-pub fn hunt(hunt: &Hunt, mutants: &[Mutant], mut tell: impl FnMut(News)) -> Vec<Hunted> {
+pub fn hunt(hunt: &Hunt, mutants: &[Mutant], mut tell: impl FnMut(News<'_>)) -> Vec<Hunted> {
     let (next, innocent) = (AtomicUsize::new(0), Innocent::default());
-    let done: Mutex<BTreeMap<usize, Hunted>> = Mutex::default();
-    let (sender, news) = mpsc::channel();
+    let (sender, progress) = mpsc::channel();
+    let mut done = BTreeMap::new();
     thread::scope(|scope| {
         for _ in 0..hunt.jobs.max(1) {
-            let (sender, next, innocent, done) = (sender.clone(), &next, &innocent, &done);
+            let (sender, next, innocent) = (sender.clone(), &next, &innocent);
             scope.spawn(move || {
-                let say = |news| sender.send(news).expect("who hears of it outlives the scope");
+                let say = |step| sender.send(step).expect("who hears of it outlives the scope");
                 loop {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(mutant) = mutants.get(place) else { return };
-                    let hunted = hunt_one(hunt, *mutant, innocent, |seed| {
-                        say(News::Tries { mutant: *mutant, seed });
-                    });
-                    done.lock().expect("nothing panics while holding it").insert(place, hunted);
-                    say(News::Done);
+                    let hunted = hunt_one(hunt, *mutant, innocent, |seed| say(Step::Tries(*mutant, seed)));
+                    say(Step::Done(place, hunted));
                 }
             });
         }
         drop(sender);
-        news.into_iter().for_each(&mut tell);
+        for step in progress {
+            match step {
+                Step::Tries(mutant, seed) => tell(News::Tries { mutant, seed }),
+                Step::Done(place, hunted) => tell(News::Done(done.entry(place).or_insert(hunted))),
+            }
+        }
     });
-    done.into_inner().expect("nothing panics while holding it").into_values().collect()
+    done.into_values().collect()
+}
+
+/// What a hunting thread says.
+enum Step {
+    Tries(Mutant, u64),
+    Done(usize, Hunted),
 }
 
 fn hunt_one(hunt: &Hunt, mutant: Mutant, innocent: &Innocent, tell: impl Fn(u64)) -> Hunted {

@@ -56,12 +56,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<bool> {
     let style = ProgressStyle::with_template("{bar:30} {pos} of {len} bugs, {elapsed}, {msg}");
     progress.set_style(style.expect("the template is legal"));
     let Args { from, count, until_caught, jobs, .. } = *args;
+    let widths = Widths::of(&chosen);
+    println!("{}", widths.header());
     let hunted = hunt(&Hunt { from, count, until_caught, jobs }, &chosen, |news| match news {
         News::Tries { mutant, seed } => progress.set_message(format!("{}: seed {seed}", mutant.name)),
-        News::Done => progress.inc(1),
+        News::Done(hunted) => {
+            progress.inc(1);
+            progress.suspend(|| println!("{}", widths.row(hunted)));
+        }
     });
     progress.finish_and_clear();
-    println!("{}\n{}", table(&hunted), summary(&hunted));
+    println!("{}", summary(&hunted));
     if let Some(path) = &args.json {
         let json = serde_json::to_vec_pretty(&serde_json::json!({ "mutants": hunted })).context("encode")?;
         fs::write(path, json).with_context(|| format!("write {}", path.display()))?;
@@ -88,21 +93,40 @@ fn list(mutants: &[Mutant]) -> String {
     table.to_string()
 }
 
-fn table(hunted: &[Hunted]) -> String {
-    let mut table = tables::new(&["bug", "area", "caught", "median", "first", "seconds", "caught by"]);
-    for one in hunted {
-        let or_dash = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
-        table.add_row([
-            one.name.to_owned(),
-            one.area.to_string(),
-            format!("{} of {}", one.caught_seeds.len(), one.tried),
-            or_dash(median(one.gaps())),
-            or_dash(one.caught_seeds.first().copied()),
-            format!("{:.1}", one.seconds),
-            one.invariants.first().map_or("not caught", String::as_str).to_owned(),
-        ]);
+/// How wide the columns are: those of text that stand on the left, and those of numbers.
+struct Widths {
+    name: usize,
+    area: usize,
+}
+
+impl Widths {
+    fn of(mutants: &[Mutant]) -> Self {
+        let name = mutants.iter().map(|mutant| mutant.name.len()).max().unwrap_or(0);
+        let area = mutants.iter().map(|mutant| mutant.area.to_string().len()).max().unwrap_or(0);
+        Self { name: name.max(3), area: area.max(4) }
     }
-    tables::right_aligned(table, &[2, 3, 4, 5])
+
+    fn header(&self) -> String {
+        self.line(["bug", "area", "caught", "median", "first", "seconds", "caught by"])
+    }
+
+    fn row(&self, hunted: &Hunted) -> String {
+        let or_dash = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
+        self.line([
+            hunted.name,
+            &hunted.area.to_string(),
+            &format!("{} of {}", hunted.caught_seeds.len(), hunted.tried),
+            &or_dash(median(hunted.gaps())),
+            &or_dash(hunted.caught_seeds.first().copied()),
+            &format!("{:.1}", hunted.seconds),
+            hunted.invariants.first().map_or("not caught", String::as_str),
+        ])
+    }
+
+    fn line(&self, [name, area, caught, median, first, seconds, by]: [&str; 7]) -> String {
+        let Self { name: wide, area: less_wide } = self;
+        format!("{name:<wide$}  {area:<less_wide$}  {caught:>9} {median:>6} {first:>6} {seconds:>7}  {by}")
+    }
 }
 
 fn summary(hunted: &[Hunted]) -> String {
