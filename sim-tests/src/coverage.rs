@@ -84,7 +84,6 @@ const EXPECTED: &[&str] = &[
     "power cut tore a file",
     "pre-vote denied",
     "restored directory refused by its boot count",
-    "snapshot of a state that was not flushed",
     "state taken from a snapshot at the start",
     "two candidates in one term",
     "undecodable raft message refused",

@@ -85,9 +85,11 @@ impl Processes {
         self.lock().values().cloned().collect()
     }
 
-    /// The process that will run for longest if nobody interferes, and how long that is.
-    pub(crate) fn longest(&self) -> Option<(Process, Duration)> {
-        let longest = self.lock().values().max_by_key(|process| process.foreseen_us).cloned()?;
+    /// The process that will run for longest on one of these nodes if nobody interferes, and how long that is.
+    pub(crate) fn longest(&self, is_wanted: impl Fn(Place) -> bool) -> Option<(Process, Duration)> {
+        let inner = self.lock();
+        let wanted = inner.values().filter(|process| is_wanted(process.node));
+        let longest = wanted.max_by_key(|process| process.foreseen_us).cloned()?;
         let left_us = longest.foreseen_us.saturating_sub(self.trace.now_us());
         Some((longest, Duration::from_micros(left_us)))
     }

@@ -39,6 +39,10 @@ pub enum GuidedFault {
     /// The node of the process that will run for longest is cut off from the others, for longer than it takes to be declared lost: its
     /// requests go to others while the process would still run.
     IsolateRunner,
+    /// The same, of the processes on the leader's own node: it is to stop acknowledging itself.
+    IsolateLeadingRunner,
+    /// A follower's wall clock is off by so many milliseconds while the leader is killed, so that it may be the next to lead.
+    WrongClockMayLead(u64, i64),
     /// The node of the process that will run for longest is killed, and started again at once.
     KillRunner,
     /// All disks are slow; so many milliseconds after the next acknowledged write all machines lose their power: by then others have
@@ -83,6 +87,11 @@ pub(crate) struct OnPurpose;
 pub(super) const KINDS: &[Kind] = &[
     Kind::new(|_| Fault::Guided(GuidedFault::PowerLossAtAcknowledgement)),
     Kind::silencing(|_| Fault::Guided(GuidedFault::IsolateRunner)),
+    Kind::silencing(|_| Fault::Guided(GuidedFault::IsolateLeadingRunner)),
+    Kind::new(|draw| {
+        let (which, off_ms) = (draw.rng.random_range(0..8), draw.rng.random_range(-3_600_000..3_600_000));
+        Fault::Guided(GuidedFault::WrongClockMayLead(which, off_ms))
+    }),
     Kind::new(|_| Fault::Guided(GuidedFault::KillRunner)),
     Kind::new(|draw| {
         Fault::Guided(GuidedFault::PowerLossAfterAcknowledgement(draw.rng.random_range(1..250)))
@@ -147,6 +156,21 @@ impl GuidedFault {
                 let Some(node) = strike.runner(silence + LOST_WITHIN).await else { return };
                 strike.during(strike.isolate(node), silence + LOST_WITHIN).await;
             }
+            Self::IsolateLeadingRunner => {
+                let silence = strike.world.timing().owner_lost_after;
+                let leads = |node| strike.resolve(Target::Leader) == node;
+                let Some(node) = strike.runner_among(silence + LOST_WITHIN, leads).await else { return };
+                strike.during(strike.isolate(node), silence + LOST_WITHIN).await;
+            }
+            Self::WrongClockMayLead(which, off_ms) => {
+                let (leader, other) =
+                    (strike.resolve(Target::Leader), strike.resolve(Target::Follower(which)));
+                strike.world.machines.set_clock(other, off_ms);
+                strike.world.machines.strike(leader, Loss::Process);
+                strike.world.boot_later(leader, DOWN * 4);
+                tokio::time::sleep(strike.lasts + AFTERMATH).await;
+                strike.world.machines.set_clock(other, 0);
+            }
             Self::KillRunner => {
                 let Some(node) = strike.runner(DOWN * 8).await else { return };
                 strike.world.machines.strike(node, Loss::Process);
@@ -182,10 +206,15 @@ impl GuidedFault {
 impl Strike {
     /// The node of the process that will run for longest; one that will for `least` is waited for a while.
     async fn runner(&self, least: Duration) -> Option<Place> {
+        self.runner_among(least, |_| true).await
+    }
+
+    /// The same among the nodes that are wanted.
+    async fn runner_among(&self, least: Duration, is_wanted: impl Fn(Place) -> bool) -> Option<Place> {
         let processes = &self.world.machines.processes;
         let waits_until = Instant::now() + RUNNER_WITHIN;
         loop {
-            let longest = processes.longest();
+            let longest = processes.longest(&is_wanted);
             let is_long = longest.as_ref().is_some_and(|(_, left)| *left >= least);
             if is_long || Instant::now() >= waits_until {
                 return longest.map(|(process, _)| process.node);
