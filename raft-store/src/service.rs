@@ -74,13 +74,13 @@ impl PeerService for Service {
                     let vote = |rpc: VoteRequest<TypeConfig>| {
                         let raft = shared.raft.clone();
                         async move {
+                            #[cfg(feature = "simulation")]
                             let candidate = rpc.vote;
                             let answer = raft.vote(rpc).await;
-                            if let Ok(answer) = &answer {
-                                let (mine, theirs) = (answer.vote.leader_id, candidate.leader_id);
-                                let is_rival = mine.term == theirs.term && mine.voted_for != theirs.voted_for;
-                                capstan_model::sometimes!("two candidates in one term", is_rival);
-                            }
+                            capstan_model::sometimes!(
+                                "two candidates in one term",
+                                is_rival(&answer, &candidate)
+                            );
                             answer
                         }
                     };
@@ -91,9 +91,10 @@ impl PeerService for Service {
                         let raft = shared.raft.clone();
                         async move {
                             let answer = raft.pre_vote(rpc).await;
-                            if let Ok(answer) = &answer {
-                                capstan_model::sometimes!("pre-vote denied", !answer.vote_granted);
-                            }
+                            capstan_model::sometimes!(
+                                "pre-vote denied",
+                                answer.as_ref().is_ok_and(|answer| !answer.vote_granted)
+                            );
                             answer
                         }
                     };
@@ -196,4 +197,13 @@ impl Shared {
             Err(error) => PeerReply::Failed(error.to_string()),
         }
     }
+}
+
+/// Whether a vote was refused because another candidate has it.
+#[cfg(feature = "simulation")]
+fn is_rival<E>(answer: &Result<openraft::raft::VoteResponse<TypeConfig>, E>, candidate: &Vote) -> bool {
+    answer.as_ref().is_ok_and(|answer| {
+        let (mine, theirs) = (answer.vote.leader_id, candidate.leader_id);
+        mine.term == theirs.term && mine.voted_for != theirs.voted_for
+    })
 }

@@ -26,7 +26,7 @@ pub struct Difference {
 }
 
 /// Runs a plan twice and looks for the first event that differs.
-pub fn twice(plan: &Plan) -> Result<TraceSummary, Difference> {
+pub fn twice(plan: &Plan) -> Result<TraceSummary, Box<Difference>> {
     let options = Options { keeps_events: true, ..Options::default() };
     let (first, second) = (run_as(plan, &options), run_as(plan, &options));
     if first.trace == second.trace {
@@ -34,7 +34,7 @@ pub fn twice(plan: &Plan) -> Result<TraceSummary, Difference> {
     }
     let same = first.events.iter().zip(&second.events).take_while(|(a, b)| a == b).count();
     let nth = |events: &[Event]| events.get(same).cloned();
-    Err(Difference { same, first: nth(&first.events), second: nth(&second.events) })
+    Err(Box::new(Difference { same, first: nth(&first.events), second: nth(&second.events) }))
 }
 
 /// The hash of a seed's events when it runs in a process of its own: this program, called with `--print-hash`.

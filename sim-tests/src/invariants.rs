@@ -19,6 +19,7 @@ mod log_matching;
 mod log_time_is_true;
 mod logs_survive;
 mod nodes_return;
+mod on_sound_disks;
 mod parents_first;
 mod positions_in_order;
 mod requests_end;
@@ -36,6 +37,7 @@ mod tries_start_claimed;
 mod unavailable_get_nothing;
 mod votes_grow;
 
+use self::on_sound_disks::OnSoundDisks;
 use crate::oracle::Observation;
 
 /// A property of everything observed so far.
@@ -54,11 +56,11 @@ pub trait Invariant: Send {
 pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
     vec![
         Box::<election_safety::ElectionSafety>::default(),
-        Box::<votes_grow::VotesGrow>::default(),
+        Box::<OnSoundDisks<votes_grow::VotesGrow>>::default(),
         Box::<log_matching::LogMatching>::default(),
         Box::<committed_is_kept::CommittedIsKept>::default(),
-        Box::<positions_in_order::PositionsInOrder>::default(),
-        Box::<logs_survive::LogsSurvive>::default(),
+        Box::<OnSoundDisks<positions_in_order::PositionsInOrder>>::default(),
+        Box::<OnSoundDisks<logs_survive::LogsSurvive>>::default(),
         Box::<acknowledged_are_kept::AcknowledgedAreKept>::default(),
         Box::<committed_agreement::CommittedAgreement>::default(),
         Box::<applied_grows::AppliedGrows>::default(),

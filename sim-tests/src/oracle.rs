@@ -94,6 +94,11 @@ pub enum Observation<'a> {
         /// Whose.
         node: u64,
     },
+    /// The data of a node is damaged on purpose, for good.
+    Damaged {
+        /// Whose.
+        node: u64,
+    },
     /// A node has done something to its vote, its log or its state.
     Stepped {
         /// Who.

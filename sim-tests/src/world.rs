@@ -183,6 +183,7 @@ impl Machines {
     pub fn retire(&self, node: Place) {
         self.retired.lock().expect("nothing panics while holding it").insert(node);
         self.net.distrust(node);
+        self.oracle.observe(&Observation::Damaged { node });
     }
 
     /// Lets nobody start a node any more once its present life has ended.
