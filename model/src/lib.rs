@@ -59,7 +59,11 @@ macro_rules! sometimes {
 #[macro_export]
 macro_rules! sometimes {
     ($name:literal) => {};
-    ($name:literal, $happens:expr) => {};
+    ($name:literal, $happens:expr) => {
+        if false {
+            let _: bool = $happens;
+        }
+    };
 }
 
 /// Whether the simulator lets something go a rarer way that is legal too: a smaller batch, a later timer. `false` in every other build.

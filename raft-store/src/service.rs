@@ -74,7 +74,6 @@ impl PeerService for Service {
                     let vote = |rpc: VoteRequest<TypeConfig>| {
                         let raft = shared.raft.clone();
                         async move {
-                            #[cfg(feature = "simulation")]
                             let candidate = rpc.vote;
                             let answer = raft.vote(rpc).await;
                             capstan_model::sometimes!(
@@ -200,7 +199,6 @@ impl Shared {
 }
 
 /// Whether a vote was refused because another candidate has it.
-#[cfg(feature = "simulation")]
 fn is_rival<E>(answer: &Result<openraft::raft::VoteResponse<TypeConfig>, E>, candidate: &Vote) -> bool {
     answer.as_ref().is_ok_and(|answer| {
         let (mine, theirs) = (answer.vote.leader_id, candidate.leader_id);
