@@ -2,14 +2,19 @@
 //!
 //! A leader that is heard and hears nobody (a link that is cut one way) keeps the others from electing one that could commit: its
 //! heartbeats renew their patience. openraft pauses those heartbeats now and then, which is enough when whoever stands first can win; where the
-//! first lacks entries, the next stands only after the pause. So the leader ends its term: as a candidate it asks, and commands nobody.
+//! first lacks entries, the next stands only after the pause; and what it replicates renews their patience too. So the leader ends its term.
+//! openraft has no call for that and ignores one to stand for election, but a leader without a quorum grants its vote like anybody: it
+//! is asked for it, for the term after its own, in its own name.
 
 use std::time::Duration;
 
-use openraft::{Instant as _, ServerState, async_runtime::WatchReceiver as _};
+use openraft::{Instant as _, ServerState, async_runtime::WatchReceiver as _, raft::VoteRequest};
 use tokio::time::Instant;
 
-use crate::{timing::Timing, type_config::Raft};
+use crate::{
+    timing::Timing,
+    type_config::{Raft, Vote},
+};
 
 /// Looks for as long as Raft runs.
 pub(crate) async fn step_down(raft: Raft, timing: Timing) {
@@ -41,8 +46,15 @@ pub(crate) async fn step_down(raft: Raft, timing: Timing) {
             continue;
         }
         tracing::warn!(term, ?silence, "this leader hears no quorum: giving leadership up");
-        if let Err(error) = raft.trigger().elect(false).await {
-            return tracing::debug!(%error, "Raft has ended");
+        if let Err(error) = end_term(&raft, term).await {
+            tracing::debug!(%error, "leadership was not given up");
         }
     }
+}
+
+/// Has the node vote for itself in the next term, without standing for it.
+async fn end_term(raft: &Raft, term: u64) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let last = raft.with_raft_state(|state| state.log_ids.last().copied()).await?;
+    raft.vote(VoteRequest::new(Vote::new(term + 1, *raft.node_id()), last)).await?;
+    Ok(())
 }

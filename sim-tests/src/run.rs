@@ -345,8 +345,9 @@ async fn settle(world: &World) {
 fn judge(world: &World, workload: &Workload, requests: &Requests) {
     let oracle = &world.machines.oracle;
     let history = workload.history();
+    // One whose data was damaged may fail to read what it kept.
     let newest =
-        world.machines.net.nodes().filter_map(|node| world.machines.handle(node)).map(|handle| handle.view());
+        world.serving().into_iter().filter_map(|node| world.machines.handle(node)).map(|handle| handle.view());
     if let Some(view) = newest.max_by_key(capstan_raft_store::handle::View::index) {
         history::witness::check(&history, oracle, view.state());
         verdict::check(requests, oracle, &view);

@@ -24,12 +24,11 @@ impl Invariant for CommittedAgreement {
             Observation::Published { node, state, .. } => (node, state.index(), state.checksum()),
             // Replayed beside the nodes, from nothing.
             Observation::Committed(committed) => (&0, committed.index, committed.after.checksum()),
-            Observation::Stepped { node, step, .. } => match step {
-                Step::SnapshotKept { at, checksum } | Step::Installed { at, checksum, .. } => {
-                    (node, at.index, *checksum)
-                }
-                _ => return Ok(()),
-            },
+            Observation::Stepped {
+                node,
+                step: Step::SnapshotKept { at, checksum } | Step::Installed { at, checksum, .. },
+                ..
+            } => (node, at.index, *checksum),
             _ => return Ok(()),
         };
         let (first, by) = *self.checksums.entry(index).or_insert((sum, *node));
