@@ -18,11 +18,11 @@ use crate::{
 
 /// Looks for as long as Raft runs.
 pub(crate) async fn step_down(raft: Raft, timing: Timing) {
-    // The others' patience with a silent leader is up to twice `election_max`; who hears them again meanwhile goes on.
-    let silence_max = 3 * timing.election_max;
+    // The others' patience with a silent leader is up to twice `election_max`; one that is heard again meanwhile goes on.
+    let silence_max = 2 * timing.election_max;
     let mut led: Option<(u64, Instant)> = None;
     loop {
-        tokio::time::sleep(timing.election_max / 2).await;
+        tokio::time::sleep(timing.election_max / 4).await;
         let (term, silence) = {
             let metrics = raft.metrics();
             let metrics = metrics.borrow_watched();

@@ -32,7 +32,7 @@ use crate::{
     world::{Ground, Machines, World},
 };
 
-/// How long a healed cluster may take to serve writes through every node, beside five of its longest elections and one step of a snapshot
+/// How long a healed cluster may take to serve writes through every node, beside its elections and one step of a snapshot
 /// that was lost on the way: what a node needs to start and to be admitted again.
 const ADMITTED_WITHIN: Duration = Duration::from_secs(6);
 /// The clients of the run itself: who demands progress of a core, and of all, and who reads in the end.
@@ -265,7 +265,7 @@ impl Stage<'_> {
             let core = faults::heal_core(world, &mut rng);
             trace.event(0, "core healed", &core, &[]);
             undraining = Some(tokio::task::spawn_local(faults::keep_undrained(world.clone())));
-            self.demand_progress(&core, CORE_CHECKER, rng.random()).await;
+            self.demand_progress(&core, 2 * self.elections(), CORE_CHECKER, rng.random()).await;
         }
         trace.event(0, "healed", &[], &[]);
         faults::heal(world);
@@ -277,17 +277,23 @@ impl Stage<'_> {
         for client in clients {
             client.await.expect("clients do not panic");
         }
-        self.demand_progress(&world.serving(), CHECKER, rng.random()).await;
+        self.demand_progress(&world.serving(), self.elections(), CHECKER, rng.random()).await;
         self.read_everything(&plan.load, rng.random()).await;
         settle(world).await;
         undraining.abort();
         judge(world, workload, requests);
     }
 
-    /// A healed majority serves writes through each of its nodes.
-    async fn demand_progress(&self, healed: &[Place], as_client: u64, seed: u64) {
+    /// Five of the longest elections. While others are broken it may take twice that: one of them may lead, be heard, and hear nobody, so that
+    /// it has to give up first; and whoever stands then may lack entries, and has to let another stand.
+    fn elections(&self) -> Duration {
+        5 * self.plan.timing.election_max
+    }
+
+    /// A healed majority serves writes through each of its nodes, when elections may take so long.
+    async fn demand_progress(&self, healed: &[Place], elections: Duration, as_client: u64, seed: u64) {
         let timing = &self.plan.timing;
-        let within = ADMITTED_WITHIN + 5 * timing.election_max + timing.snapshot_step;
+        let within = ADMITTED_WITHIN + elections + timing.snapshot_step;
         let machines = &self.world.machines;
         let start = Instant::now();
         // Others may be as broken as they were.
@@ -346,8 +352,11 @@ fn judge(world: &World, workload: &Workload, requests: &Requests) {
     let oracle = &world.machines.oracle;
     let history = workload.history();
     // One whose data was damaged may fail to read what it kept.
-    let newest =
-        world.serving().into_iter().filter_map(|node| world.machines.handle(node)).map(|handle| handle.view());
+    let newest = world
+        .serving()
+        .into_iter()
+        .filter_map(|node| world.machines.handle(node))
+        .map(|handle| handle.view());
     if let Some(view) = newest.max_by_key(capstan_raft_store::handle::View::index) {
         history::witness::check(&history, oracle, view.state());
         verdict::check(requests, oracle, &view);
