@@ -4,7 +4,7 @@
 //! heartbeats renew their patience. openraft pauses those heartbeats now and then, which is enough when whoever stands first can win; where the
 //! first lacks entries, the next stands only after the pause; and what it replicates renews their patience too. So the leader ends its term.
 //! openraft has no call for that and ignores one to stand for election, but a leader without a quorum grants its vote like anybody: it
-//! is asked for it, for the term after its own, in its own name.
+//! is asked for it, for the term after its own, in another's name. (With a vote in its own it would go on as a leader of nobody.)
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::{
 
 /// Looks for as long as Raft runs.
 pub(crate) async fn step_down(raft: Raft, timing: Timing) {
-    // The others' patience with a silent leader is up to twice `election_max`; one that is heard again meanwhile goes on.
-    let silence_max = 2 * timing.election_max;
+    // Much longer than acknowledgements are late on a bad day: whoever gives up early starts elections that nobody needs.
+    let silence_max = 10 * timing.election_max;
     let mut led: Option<(u64, Instant)> = None;
     loop {
-        tokio::time::sleep(timing.election_max / 4).await;
+        tokio::time::sleep(timing.election_max).await;
         let (term, silence) = {
             let metrics = raft.metrics();
             let metrics = metrics.borrow_watched();
@@ -52,9 +52,17 @@ pub(crate) async fn step_down(raft: Raft, timing: Timing) {
     }
 }
 
-/// Has the node vote for itself in the next term, without standing for it.
+/// Has the node vote for another in the next term, as it would if that one stood.
 async fn end_term(raft: &Raft, term: u64) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let last = raft.with_raft_state(|state| state.log_ids.last().copied()).await?;
-    raft.vote(VoteRequest::new(Vote::new(term + 1, *raft.node_id()), last)).await?;
+    let me = *raft.node_id();
+    let (last, other) = raft
+        .with_raft_state(move |state| {
+            let mut voters = state.membership_state.effective().voter_ids();
+            (state.log_ids.last().copied(), voters.find(|voter| *voter != me))
+        })
+        .await?;
+    if let Some(other) = other {
+        raft.vote(VoteRequest::new(Vote::new(term + 1, other), last)).await?;
+    }
     Ok(())
 }

@@ -265,7 +265,7 @@ impl Stage<'_> {
             let core = faults::heal_core(world, &mut rng);
             trace.event(0, "core healed", &core, &[]);
             undraining = Some(tokio::task::spawn_local(faults::keep_undrained(world.clone())));
-            self.demand_progress(&core, 2 * self.elections(), CORE_CHECKER, rng.random()).await;
+            self.demand_progress(&core, 4 * self.elections(), CORE_CHECKER, rng.random()).await;
         }
         trace.event(0, "healed", &[], &[]);
         faults::heal(world);
@@ -284,8 +284,8 @@ impl Stage<'_> {
         judge(world, workload, requests);
     }
 
-    /// Five of the longest elections. While others are broken it may take twice that: one of them may lead, be heard, and hear nobody, so that
-    /// it has to give up first; and whoever stands then may lack entries, and has to let another stand.
+    /// Five of the longest elections. While others are broken it may take four times that: one of them may lead, be heard, and hear nobody, and
+    /// gives up after ten; and whoever stands then may lack entries, and has to let another stand.
     fn elections(&self) -> Duration {
         5 * self.plan.timing.election_max
     }
