@@ -1,7 +1,7 @@
 //! R4 and R6: what is committed is durable on a majority of the voters when it becomes so, stays the entry it is, and is in the log of
 //! every later leader (thesis, figure 3.2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use capstan_raft_store::witness::{self, LogRow, Position, Step, Voters};
 use xxhash_rust::xxh3::xxh3_64;
@@ -24,6 +24,8 @@ pub(crate) struct CommittedIsKept {
     /// The newest term of any entry.
     term: u64,
     members: BTreeMap<Place, Members>,
+    /// Whose data was damaged on purpose: it had what was committed then, and cannot be asked any more.
+    damaged: BTreeSet<Place>,
 }
 
 /// Who votes, as one node knows it.
@@ -40,6 +42,9 @@ impl Invariant for CommittedIsKept {
     }
 
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {
+        if let Observation::Damaged { node } = observation {
+            self.damaged.insert(*node);
+        }
         let Observation::Stepped { node, step, disks } = observation else { return Ok(()) };
         let led = match step {
             Step::Appended(rows) => self.appending(*node, rows),
@@ -94,7 +99,8 @@ impl CommittedIsKept {
             ));
         }
         let voters = self.members.get(&node).map(Members::newest).unwrap_or_default();
-        new.iter().rev().try_for_each(|(at, link)| durable_on_majorities(*at, *link, &voters, disks))
+        let damaged = &self.damaged;
+        new.iter().rev().try_for_each(|(at, link)| durable_on_majorities(*at, *link, &voters, disks, damaged))
     }
 
     fn newest(&self) -> Option<Position> {
@@ -135,11 +141,17 @@ impl Members {
     }
 }
 
-fn durable_on_majorities(at: Position, link: Link, voters: &Voters, disks: &Disks) -> Result<(), String> {
+fn durable_on_majorities(
+    at: Position,
+    link: Link,
+    voters: &Voters,
+    disks: &Disks,
+    damaged: &BTreeSet<Place>,
+) -> Result<(), String> {
     let key = witness::entry_key(at.index);
     let holds = |voter: &&u64| {
         let row = disks.get(voter).and_then(|disk| disk.durable_row(witness::LOG, &key));
-        row.is_some_and(|row| xxh3_64(&row) == link.written)
+        damaged.contains(voter) || row.is_some_and(|row| xxh3_64(&row) == link.written)
     };
     for set in voters {
         let holders: Vec<_> = set.iter().filter(holds).collect();
