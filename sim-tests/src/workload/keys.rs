@@ -57,7 +57,10 @@ impl Client {
         let Ok(response) = self.workload.net.http(node, again, PATIENCE).await else { return };
         let is_open = matches!(
             response.status(),
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS | StatusCode::GATEWAY_TIMEOUT
+            StatusCode::SERVICE_UNAVAILABLE
+                | StatusCode::INSUFFICIENT_STORAGE
+                | StatusCode::TOO_MANY_REQUESTS
+                | StatusCode::GATEWAY_TIMEOUT
         );
         if is_open || !self.is_remembered(&first) {
             return;
