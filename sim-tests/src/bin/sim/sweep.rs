@@ -102,7 +102,7 @@ fn tell_coverage(summary: &Summary, in_full: bool) -> bool {
     if in_full {
         println!("{}", tables::coverage(coverage));
     }
-    let (missed, unexpected) = (coverage.missed(), coverage.unexpected());
+    let (missed, unexpected) = (coverage.missed(summary.seeds), coverage.unexpected());
     let is_judged = summary.seeds >= JUDGED_FROM;
     for name in &missed {
         println!("never seen: {name}");
