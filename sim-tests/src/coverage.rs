@@ -154,6 +154,7 @@ const EXPECTED: &[&str] = &[
     "a try is stopped before it is started",
     "a try is taken away while it runs",
     "a wait is told to stop",
+    "an idempotency key may be forgotten during a run",
     "ends of processes are missed",
     "no majority hears a node that leaves",
     "no other voter is fit to lead",

@@ -355,6 +355,14 @@ impl Inner {
         }
     }
 
+    /// A node that has been started and does not serve yet has no socket: its machine refuses a client's call.
+    fn refuse_unless_heard(&mut self, to: Place, life: u64, call: u64) {
+        let starts = self.stations.get(&to).is_some_and(|it| it.life == life && it.services.is_none());
+        if starts {
+            self.refuse(CLIENTS, to, call);
+        }
+    }
+
     /// Tells the caller that nobody takes its call, if that gets through.
     fn refuse(&mut self, from: Place, by: Place, call: u64) {
         if self.post.rules.is_cut(from, by) || self.post.rules.is_cut(by, from) {

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
 
-use capstan_model::state::State;
+use capstan_model::{state::State, time::Timestamp};
 use capstan_node::guardian::protocol::End;
 use capstan_raft_store::{handle::View, witness::Step};
 use tokio::sync::{Notify, mpsc};
@@ -292,6 +292,11 @@ impl Oracle {
     /// The state that some node published at this index, if it was seen.
     pub fn state_at(&self, index: u64) -> Option<State> {
         self.lock().states.get(&index).cloned()
+    }
+
+    /// The first stamp in the log.
+    pub(crate) fn first_log_time(&self) -> Option<Timestamp> {
+        self.lock().states.values().map(State::log_time).find(|stamp| *stamp > Timestamp::default())
     }
 
     /// Looks at what the log has answered.

@@ -106,8 +106,7 @@ impl<'a> Draft<'a> {
     fn note_successors(&mut self, request: RequestId, job: JobPlace) {
         let live = self.request(request);
         let is_runnable = |next: &JobPlace| {
-            let is_startable = live.job_at(*next).is_startable() || mutant!("any-parent-suffices");
-            is_startable && live.chain().parallels().started_by(*next).is_none()
+            live.job_at(*next).is_startable() && live.chain().parallels().started_by(*next).is_none()
         };
         let successors = &live.chain().job(job).successors;
         let runnable: Vec<JobPlace> = successors.iter().copied().filter(is_runnable).collect();

@@ -232,9 +232,8 @@ impl LiveRequest {
     /// Whether neither a parent, nor a failing sequence around it, nor its place among expansions keeps a job from
     /// starting.
     pub(super) fn may_launch(&self, job: JobPlace) -> bool {
-        let is_reached = self.job_at(job).parents_left == 0 || mutant!("any-parent-suffices");
         let is_withheld = self.is_failing(job) && !mutant!("failing-sequence-starts");
-        is_reached && !is_withheld && self.is_admitted(job)
+        self.job_at(job).is_reached() && !is_withheld && self.is_admitted(job)
     }
 
     /// How it ends, once none of its jobs is active (`reference/spin-cycle.md` 4.5).

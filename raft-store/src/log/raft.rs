@@ -198,12 +198,14 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             batch.delete_range(rows::entry_key(from), rows::entries_end());
         }
         self.shared.engine.write(batch)?;
-        failpoint!("truncation: not durable");
-        let mut tail = self.tail();
-        tail.cache.truncate_from(from);
-        tail.last = last_log_id.max(tail.purged);
+        {
+            let mut tail = self.tail();
+            tail.cache.truncate_from(from);
+            tail.last = last_log_id.max(tail.purged);
+        }
         #[cfg(feature = "simulation")]
-        witness::saw(&Step::Truncated(tail.last.map(witness::position)));
+        witness::saw(&Step::Truncated(self.last().map(witness::position)));
+        failpoint!("truncation: not durable");
         Ok(())
     }
 

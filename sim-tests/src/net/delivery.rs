@@ -139,7 +139,9 @@ impl Net {
     }
 
     fn deliver_client_call(&self, call: u64, to: Place, life: u64, request: Request<Bytes>) {
-        let Some((services, jobs)) = self.addressee(CLIENTS, to, life) else { return };
+        let Some((services, jobs)) = self.addressee(CLIENTS, to, life) else {
+            return self.lock().refuse_unless_heard(to, life, call);
+        };
         let net = self.arc();
         let is_write = request.method() != http::Method::GET;
         let job: Job = Box::new(move || {
