@@ -11,6 +11,7 @@ mod network;
 mod operator;
 mod process;
 mod schedule;
+mod staged;
 mod target;
 
 use std::{sync::Arc, time::Duration};
@@ -28,6 +29,7 @@ pub use self::{
     operator::OperatorFault,
     process::ProcessFault,
     schedule::{Swarm, schedule},
+    staged::StagedFault,
     target::Target,
 };
 pub(crate) use self::{guided::OnPurpose, operator::keep_undrained};
@@ -53,6 +55,8 @@ pub enum Fault {
     Operator(OperatorFault),
     /// Whatever hurts most at the moment that it waits for.
     Guided(GuidedFault),
+    /// Several things that do harm together, one after the other.
+    Staged(StagedFault),
 }
 
 impl Fault {
@@ -65,6 +69,7 @@ impl Fault {
             Self::Clock(fault) => fault.into(),
             Self::Operator(fault) => fault.into(),
             Self::Guided(fault) => fault.into(),
+            Self::Staged(fault) => fault.into(),
         }
     }
 }
@@ -88,8 +93,8 @@ impl Kind {
 }
 
 /// Every kind, by what breaks.
-fn families() -> [&'static [Kind]; 6] {
-    [network::KINDS, disk::KINDS, process::KINDS, clock::KINDS, operator::KINDS, guided::KINDS]
+fn families() -> [&'static [Kind]; 7] {
+    [network::KINDS, disk::KINDS, process::KINDS, clock::KINDS, operator::KINDS, guided::KINDS, staged::KINDS]
 }
 
 /// The names of every kind and every failpoint, as coverage counts them.
@@ -173,6 +178,7 @@ async fn one(strike: Strike, fault: Fault) {
         Fault::Clock(fault) => fault.carry_out(strike).await,
         Fault::Operator(fault) => fault.carry_out(strike).await,
         Fault::Guided(fault) => fault.carry_out(strike).await,
+        Fault::Staged(fault) => fault.carry_out(strike).await,
     }
 }
 

@@ -140,7 +140,7 @@ impl Strike {
     }
 
     /// After a failed write or sync nothing of a disk can be trusted: the node must have stopped.
-    fn check_trust(&self, node: Place) {
+    pub(super) fn check_trust(&self, node: Place) {
         let machines = &self.world.machines;
         if machines.disk(node).take_trusted_again() {
             let found = format!("node {node} went on writing");

@@ -181,21 +181,7 @@ impl GuidedFault {
                 mute_until_lost(strike, target, over_ms, false).await;
             }
             Self::StrikeAt { place, whom, spares, blow } => {
-                let machines = Arc::downgrade(&strike.world.machines);
-                let blow = Box::new(move |node| {
-                    let Some(machines) = machines.upgrade() else { return };
-                    match blow {
-                        Blow::Kill => machines.begin_again(node, Loss::Process),
-                        Blow::PowerLoss => machines.begin_again(node, Loss::Power),
-                        Blow::Panic => {
-                            machines.let_stop(node);
-                            drop(machines);
-                            std::panic::panic_any(OnPurpose);
-                        }
-                    }
-                });
-                let node = whom.map(|target| strike.resolve(target));
-                probes::lay(strike.number, Ambush { name: place.name(), node, spares, blow });
+                strike.lay(place, whom.map(|target| strike.resolve(target)), spares, blow);
                 tokio::time::sleep(strike.lasts + WAITS_LONGER).await;
                 probes::lift(strike.number);
             }
@@ -204,6 +190,24 @@ impl GuidedFault {
 }
 
 impl Strike {
+    /// Lies in wait at a place, for one node or for the first who comes.
+    pub(super) fn lay(&self, place: Failpoint, node: Option<Place>, spares: u32, blow: Blow) {
+        let machines = Arc::downgrade(&self.world.machines);
+        let blow = Box::new(move |node| {
+            let Some(machines) = machines.upgrade() else { return };
+            match blow {
+                Blow::Kill => machines.begin_again(node, Loss::Process),
+                Blow::PowerLoss => machines.begin_again(node, Loss::Power),
+                Blow::Panic => {
+                    machines.let_stop(node);
+                    drop(machines);
+                    std::panic::panic_any(OnPurpose);
+                }
+            }
+        });
+        probes::lay(self.number, Ambush { name: place.name(), node, spares, blow });
+    }
+
     /// The node of the process that will run for longest; one that will for `least` is waited for a while.
     async fn runner(&self, least: Duration) -> Option<Place> {
         self.runner_among(least, |_| true).await
@@ -223,7 +227,7 @@ impl Strike {
         }
     }
 
-    fn set_manners(&self, manner: &DiskManner) {
+    pub(super) fn set_manners(&self, manner: &DiskManner) {
         let machines = &self.world.machines;
         machines.net.nodes().for_each(|node| machines.disk(node).set_manner(manner.clone()));
     }

@@ -93,7 +93,7 @@ pub(crate) async fn keep_undrained(world: World) {
 }
 
 /// Tells the cluster that a node is drained, or no longer, through whichever node answers; some faults keep all from it.
-async fn set_drained(world: &World, node: Place, is_drained: bool) {
+pub(super) async fn set_drained(world: &World, node: Place, is_drained: bool) {
     let path = format!("/cluster/v1/nodes/{node}/{}", if is_drained { "drain" } else { "undrain" });
     let net = &world.machines.net;
     for through in net.nodes() {

@@ -5,10 +5,13 @@ use std::time::Duration;
 use capstan_raft_store::timing::Timing;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
-use super::{Draw, Kind, Planned, families, guided};
+use super::{Draw, Kind, Planned, families, guided, staged};
 
 /// How likely a pick of a schedule is a strike at one of the most critical places instead.
 const GUIDED_ODDS: f64 = 0.2;
+
+/// How likely a schedule with few faults has one that is set up step by step, again and again.
+const STAGED_ODDS: f64 = 0.6;
 
 /// What a schedule is drawn for.
 #[derive(Debug, Clone)]
@@ -34,8 +37,11 @@ pub fn schedule(swarm: &Swarm) -> Vec<Planned> {
         families().map(|kinds| kinds.iter().filter(|_| rng.random_bool(kind_odds)).collect::<Vec<&Kind>>());
     let mut drawn: Vec<Vec<&Kind>> = some.into_iter().filter(|kinds| !kinds.is_empty()).collect();
     if is_calm {
-        let silencing: Vec<&Kind> = families().into_iter().flatten().filter(|kind| kind.silences).collect();
-        let one = silencing[rng.random_range(0..silencing.len())];
+        // What takes several steps comes to its end only where little else goes wrong meanwhile.
+        let is_staged = rng.random_bool(STAGED_ODDS);
+        let silencing = || families().into_iter().flatten().filter(|kind| kind.silences);
+        let pool: Vec<&Kind> = if is_staged { staged::KINDS.iter().collect() } else { silencing().collect() };
+        let one = pool[rng.random_range(0..pool.len())];
         drawn.extend(std::iter::repeat_n(vec![one], 3));
     }
     let gap_ms_max = rng.random_range(500..gap_ms_most);

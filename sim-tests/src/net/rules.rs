@@ -18,6 +18,8 @@ const LATE_MAX: Duration = Duration::from_secs(60);
 pub enum Rule {
     /// Nothing gets from the first to the second.
     Cut(Place, Place),
+    /// Nothing gets from the first to the second on one kind of their connections.
+    CutChannel(Place, Place, Channel),
     /// What goes from the first to the second waits, and comes in a burst when this ends.
     Clog(Place, Place),
     /// Peers and clients reach the node, and it takes none of their calls before this ends; what it asks itself is answered.
@@ -148,6 +150,9 @@ impl Rules {
         for rule in self.all() {
             match rule {
                 Rule::Cut(a, b) => is_lost |= (*a, *b) == link,
+                Rule::CutChannel(a, b, channel) => {
+                    is_lost |= (*a, *b) == link && way.channel == Some(*channel);
+                }
                 Rule::Clog(..) | Rule::HalfOpen(_) => fate.is_held |= rule.is_holding(way),
                 Rule::Loss(p) => is_lost |= rng.random_bool(*p),
                 Rule::AnswerLoss(p) => is_lost |= rng.random_bool(*p) && way.is_outcome(),

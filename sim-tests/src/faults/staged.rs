@@ -1,0 +1,228 @@
+//! Faults in several steps: what must come together to do harm, and would by chance in one run of thousands.
+
+use std::time::Duration;
+
+use capstan_raft_store::peer::Channel;
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+
+use super::{Blow, Draw, Failpoint, Fault, Kind, Strike, Target, disk, operator};
+use crate::{
+    disk::{DiskManner, Loss},
+    net::{Place, Rule},
+    probes,
+};
+
+/// How long what was set up is waited for.
+const WAITS: Duration = Duration::from_secs(8);
+/// How long a node that was struck is down.
+const DOWN: Duration = Duration::from_millis(250);
+/// Longer than a client waits for a response.
+const BEYOND_PATIENCE: Duration = Duration::from_secs(6);
+/// A node that is silent for so much longer than it takes to be given up has been declared lost.
+const LOST_WITHIN: Duration = Duration::from_secs(3);
+
+/// Something that is set up step by step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
+#[strum(prefix = "fault: ", serialize_all = "kebab-case")]
+pub enum StagedFault {
+    /// The leader is cut off from the others, not from clients, and struck when it cuts off what nobody else has.
+    TruncationStruck(Blow),
+    /// The same on a disk that is slow by then; it loses its power so many milliseconds after it is back.
+    TruncationOnSlowDisk(u64),
+    /// A node is away until it needs a snapshot, and struck at a place while it installs it.
+    InstallStruck(Target, Failpoint, Blow),
+    /// A node is away until it needs a snapshot, whose pieces are damaged with this probability.
+    InstallOfDamaged(Target, f64),
+    /// The leader is heard and hears nobody until its clients have lost patience.
+    LeaderDeafened,
+    /// What a node forwards is done and not answered; then the leader refuses all, while the node does not see what was done: its disk is slow.
+    RefusedInDoubt(Target),
+    /// A node begins anew, is given work, and is not acknowledged; then it is declared lost.
+    NewLifeUnacknowledged(Target),
+    /// A node is not heard until about when it is declared lost, or so many milliseconds before or after that; then it is heard again and hears
+    /// nothing of Raft's: it does not learn what became of it.
+    HeardUnknowing(Target, i64),
+    /// The leader is killed while a wall clock is off by so many milliseconds, whose node hears nothing of the others' clocks.
+    WrongClockLeadsAlone(u64, i64),
+    /// Every node is drained for a while: nobody can run what is left.
+    AllDrained,
+}
+
+/// Where an installation is struck.
+const INSTALLING: &[&str] =
+    &["snapshot: being received", "install: not adopted", "install: not switched to", "install: not live"];
+
+pub(super) const KINDS: &[Kind] = &[
+    Kind::new(|draw| staged(StagedFault::TruncationStruck(blow(draw)))),
+    Kind::new(|draw| staged(StagedFault::TruncationOnSlowDisk(draw.rng.random_range(1..1_500)))),
+    Kind::new(|draw| {
+        let place = INSTALLING[draw.rng.random_range(0..INSTALLING.len())];
+        let place = Failpoint::try_from(place.to_owned()).expect("it is in the list of all");
+        staged(StagedFault::InstallStruck(draw.target(), place, blow(draw)))
+    }),
+    Kind::new(|draw| staged(StagedFault::InstallOfDamaged(draw.target(), draw.rng.random_range(0.2..=1.0)))),
+    Kind::new(|_| staged(StagedFault::LeaderDeafened)),
+    Kind::new(|draw| staged(StagedFault::RefusedInDoubt(draw.target()))),
+    Kind::new(|draw| staged(StagedFault::NewLifeUnacknowledged(draw.target()))),
+    Kind::new(|draw| {
+        let over_ms = draw.rng.random_range(-500..2_000);
+        staged(StagedFault::HeardUnknowing(draw.target(), over_ms))
+    }),
+    Kind::new(|draw| {
+        let ahead_ms = draw.log_uniform(2_000.0, 1e8) as i64;
+        staged(StagedFault::WrongClockLeadsAlone(draw.rng.random_range(0..draw.nodes), ahead_ms))
+    }),
+    Kind::new(|_| staged(StagedFault::AllDrained)),
+];
+
+fn staged(fault: StagedFault) -> Fault {
+    Fault::Staged(fault)
+}
+
+fn blow(draw: &mut Draw) -> Blow {
+    if draw.rng.random_bool(0.5) { Blow::Kill } else { Blow::PowerLoss }
+}
+
+impl StagedFault {
+    pub(super) async fn carry_out(self, strike: Strike) {
+        match self {
+            Self::TruncationStruck(blow) => {
+                let leader = strike.resolve(Target::Leader);
+                strike.depose(leader).await;
+                let place = Failpoint::try_from("truncation: not durable".to_owned());
+                strike.ambush(place.expect("it is in the list of all"), leader, blow).await;
+            }
+            Self::TruncationOnSlowDisk(ms) => {
+                let leader = strike.resolve(Target::Leader);
+                let disk = strike.world.machines.disk(leader);
+                strike.depose(leader).await;
+                disk.set_manner(disk::slow(4_000));
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                strike.world.machines.strike(leader, Loss::Power);
+                disk.set_manner(DiskManner::default());
+                strike.world.boot_later(leader, DOWN);
+            }
+            Self::InstallStruck(target, place, blow) => {
+                let node = strike.resolve(target);
+                strike.send_away(node).await;
+                strike.ambush(place, node, blow).await;
+            }
+            Self::InstallOfDamaged(target, odds) => {
+                let node = strike.resolve(target);
+                strike.send_away(node).await;
+                strike.under(vec![Rule::Damage(odds)], WAITS).await;
+            }
+            Self::LeaderDeafened => {
+                let leader = strike.resolve(Target::Leader);
+                let deaf = strike.others(leader).map(|other| Rule::Cut(other, leader)).collect();
+                strike.under(deaf, BEYOND_PATIENCE).await;
+            }
+            Self::RefusedInDoubt(target) => strike.refuse_in_doubt(target).await,
+            Self::NewLifeUnacknowledged(target) => {
+                let node = strike.resolve(target);
+                strike.world.machines.strike(node, Loss::Process);
+                tokio::time::sleep(DOWN).await;
+                strike.world.machines.net.begin(strike.number, strike.cut_to(node, Channel::Heartbeat));
+                strike.world.boot(node);
+                tokio::time::sleep(strike.lasts).await;
+                strike.under(strike.isolate(node), strike.lost_after() + LOST_WITHIN).await;
+            }
+            Self::HeardUnknowing(target, over_ms) => strike.hear_again(target, over_ms).await,
+            Self::WrongClockLeadsAlone(which, ahead_ms) => {
+                let leader = strike.resolve(Target::Leader);
+                let alone = strike.resolve(Target::Follower(which));
+                let machines = &strike.world.machines;
+                machines.set_clock(alone, ahead_ms);
+                machines.net.begin(strike.number, strike.cut_to(alone, Channel::Heartbeat));
+                machines.strike(leader, Loss::Process);
+                strike.world.boot_later(leader, 8 * DOWN);
+                tokio::time::sleep(strike.lasts).await;
+                machines.net.end(strike.number);
+                machines.set_clock(alone, 0);
+            }
+            Self::AllDrained => {
+                for node in strike.world.machines.net.nodes() {
+                    operator::set_drained(&strike.world, node, true).await;
+                }
+                tokio::time::sleep(strike.lasts).await;
+                for node in strike.world.machines.net.nodes() {
+                    operator::set_drained(&strike.world, node, false).await;
+                }
+            }
+        }
+    }
+}
+
+impl Strike {
+    fn lost_after(&self) -> Duration {
+        self.world.timing().owner_lost_after
+    }
+
+    /// Lets rules hold for a while.
+    async fn under(&self, rules: Vec<Rule>, lasts: Duration) {
+        let net = &self.world.machines.net;
+        net.begin(self.number, rules);
+        tokio::time::sleep(lasts).await;
+        net.end(self.number);
+    }
+
+    /// Lets a node hear nothing of the others on one kind of connection.
+    fn cut_to(&self, node: Place, channel: Channel) -> Vec<Rule> {
+        self.others(node).map(|other| Rule::CutChannel(other, node, channel)).collect()
+    }
+
+    /// Cuts a leader off from the others until one of them leads: what it is given meanwhile is in its log only.
+    async fn depose(&self, leader: Place) {
+        let timing = self.world.timing();
+        self.under(self.isolate(leader), 3 * timing.election_max + self.lasts / 4).await;
+    }
+
+    /// Cuts a node off from the others for so long that they may have purged what it lacks.
+    async fn send_away(&self, node: Place) {
+        let away = self.world.timing().snapshot_every.min(WAITS) + self.lasts;
+        self.under(self.isolate(node), away).await;
+    }
+
+    /// Lies in wait for one node at one place.
+    async fn ambush(&self, place: Failpoint, node: Place, blow: Blow) {
+        self.lay(place, Some(node), 0, blow);
+        tokio::time::sleep(WAITS).await;
+        probes::lift(self.number);
+    }
+
+    /// Somebody who was told nothing, and then that nothing happened, must not believe it.
+    async fn refuse_in_doubt(&self, target: Target) {
+        let (node, leader) = (self.resolve(target), self.resolve(Target::Leader));
+        if node == leader {
+            return;
+        }
+        let machines = &self.world.machines;
+        machines.disk(node).set_manner(disk::slow(6_000));
+        self.under(self.cut_to(node, Channel::Forward), Duration::from_millis(1_200)).await;
+        machines.disk(leader).set_room(Some(10_000));
+        tokio::time::sleep(BEYOND_PATIENCE).await;
+        machines.disk(leader).set_room(None);
+        machines.disk(node).set_manner(DiskManner::default());
+        self.check_trust(leader);
+    }
+
+    /// Extends the lease of a node that is being declared lost, and keeps from it that it is. It runs something then only if it was given it while
+    /// nobody heard it.
+    async fn hear_again(&self, target: Target, over_ms: i64) {
+        const UNKNOWING: Duration = Duration::from_millis(600);
+        let node = self.resolve(target);
+        let net = &self.world.machines.net;
+        self.under(self.mute(node), self.lost_after().saturating_sub(UNKNOWING)).await;
+        self.set_manners(&disk::slow(1_000));
+        let unknowing = self.cut_to(node, Channel::Raft);
+        net.begin(self.number, [self.mute(node), unknowing.clone()].concat());
+        let over = Duration::from_millis(over_ms.unsigned_abs());
+        tokio::time::sleep(if over_ms < 0 { UNKNOWING.saturating_sub(over) } else { UNKNOWING + over }).await;
+        net.begin(self.number, unknowing);
+        tokio::time::sleep(LOST_WITHIN).await;
+        net.end(self.number);
+        self.set_manners(&DiskManner::default());
+    }
+}
