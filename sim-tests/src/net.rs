@@ -285,7 +285,7 @@ impl Net {
 /// About how long the head of a call or a response is, in bytes.
 const HTTP_BYTES: usize = 300;
 
-/// A connection brings a call once; twice it comes only from who may send it again.
+/// Whether a call that was done may come once more, from whoever may send it again.
 fn is_repeatable(request: &Request<Bytes>) -> bool {
     request.headers().contains_key(IDEMPOTENCY_HEADER)
 }
@@ -318,7 +318,8 @@ impl Inner {
             leg: Leg::Call,
             channel: None,
             bytes: HTTP_BYTES + request.body().len(),
-            copies_max: if is_repeatable(&request) { u32::MAX } else { 1 },
+            // Whoever sends a call again in a client's name waits for the answer to the first before, and passes a refusal on.
+            copies_max: 1,
         };
         self.post.send(way, Parcel::ClientCall { call, to, to_life, request });
     }

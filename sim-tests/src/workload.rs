@@ -143,7 +143,8 @@ impl Client {
     }
 
     /// A client that sends every write once, through the node that it is told.
-    pub(crate) fn never_with_key(self) -> Self {
+    #[must_use]
+    pub fn never_with_key(self) -> Self {
         Self { key_odds: 0.0, ..self }
     }
 
