@@ -1,17 +1,18 @@
 //! Faults in several steps: what must come together to do harm, and would by chance in one run of thousands.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use capstan_raft_store::peer::Channel;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
+use tokio::sync::oneshot;
 
 use super::{Blow, Draw, Failpoint, Fault, Kind, Strike, Target, disk, operator};
 use crate::{
     disk::{DiskManner, Loss},
     net::{Place, Rule},
-    probes,
+    probes::{self, Ambush},
 };
 
 /// How long what was set up is waited for.
@@ -29,7 +30,8 @@ const LOST_WITHIN: Duration = Duration::from_secs(3);
 pub enum StagedFault {
     /// The leader is cut off from the others, not from clients, and struck when it cuts off what nobody else has.
     TruncationStruck(Blow),
-    /// The same on a disk that is slow by then; it loses its power so many milliseconds after it is back.
+    /// The same, but its disk becomes slow there; so many milliseconds later it loses its power, with what came in place of the old in no
+    /// sync yet.
     TruncationOnSlowDisk(u64),
     /// A node is away until it needs a snapshot, and struck at a place while it installs it.
     InstallStruck(Target, Failpoint, Blow),
@@ -44,6 +46,8 @@ pub enum StagedFault {
     /// A node is not heard until about when it is declared lost, or so many milliseconds before or after that; then it is heard again and hears
     /// nothing of Raft's: it does not learn what became of it.
     HeardUnknowing(Target, i64),
+    /// A node is not heard until it was declared lost, and does not learn it; then whoever declared it is killed, and the next leader hears it.
+    HeardByNextLeader(Target),
     /// The leader is killed while a wall clock is off by so many milliseconds, whose node hears nothing of the others' clocks.
     WrongClockLeadsAlone(u64, i64),
     /// Every node is drained for a while: nobody can run what is left.
@@ -56,7 +60,7 @@ const INSTALLING: &[&str] =
 
 pub(super) const KINDS: &[Kind] = &[
     Kind::new(|draw| staged(StagedFault::TruncationStruck(blow(draw)))),
-    Kind::new(|draw| staged(StagedFault::TruncationOnSlowDisk(draw.rng.random_range(1..1_500)))),
+    Kind::new(|draw| staged(StagedFault::TruncationOnSlowDisk(draw.rng.random_range(1..400)))),
     Kind::new(|draw| {
         let place = INSTALLING[draw.rng.random_range(0..INSTALLING.len())];
         let place = Failpoint::try_from(place.to_owned()).expect("it is in the list of all");
@@ -70,12 +74,17 @@ pub(super) const KINDS: &[Kind] = &[
         let over_ms = draw.rng.random_range(-500..2_000);
         staged(StagedFault::HeardUnknowing(draw.target(), over_ms))
     }),
+    Kind::new(|draw| staged(StagedFault::HeardByNextLeader(draw.target()))),
     Kind::new(|draw| {
         let ahead_ms = draw.log_uniform(2_000.0, 1e8) as i64;
         staged(StagedFault::WrongClockLeadsAlone(draw.rng.random_range(0..draw.nodes), ahead_ms))
     }),
     Kind::new(|_| staged(StagedFault::AllDrained)),
 ];
+
+fn truncation() -> Failpoint {
+    Failpoint::try_from("truncation: not durable".to_owned()).expect("it is in the list of all")
+}
 
 fn staged(fault: StagedFault) -> Fault {
     Fault::Staged(fault)
@@ -91,18 +100,10 @@ impl StagedFault {
             Self::TruncationStruck(blow) => {
                 let leader = strike.resolve(Target::Leader);
                 strike.depose(leader).await;
-                let place = Failpoint::try_from("truncation: not durable".to_owned());
-                strike.ambush(place.expect("it is in the list of all"), leader, blow).await;
+                strike.ambush(truncation(), leader, blow).await;
             }
             Self::TruncationOnSlowDisk(ms) => {
-                let leader = strike.resolve(Target::Leader);
-                let disk = strike.world.machines.disk(leader);
-                strike.depose(leader).await;
-                disk.set_manner(disk::slow(4_000));
-                tokio::time::sleep(Duration::from_millis(ms)).await;
-                strike.world.machines.strike(leader, Loss::Power);
-                disk.set_manner(DiskManner::default());
-                strike.world.boot_later(leader, DOWN);
+                strike.slow_after_truncation(Duration::from_millis(ms)).await;
             }
             Self::InstallStruck(target, place, blow) => {
                 let node = strike.resolve(target);
@@ -129,7 +130,8 @@ impl StagedFault {
                 tokio::time::sleep(strike.lasts).await;
                 strike.under(strike.isolate(node), strike.lost_after() + LOST_WITHIN).await;
             }
-            Self::HeardUnknowing(target, over_ms) => strike.hear_again(target, over_ms).await,
+            Self::HeardUnknowing(target, over_ms) => strike.hear_again(target, over_ms, false).await,
+            Self::HeardByNextLeader(target) => strike.hear_again(target, 1_500, true).await,
             Self::WrongClockLeadsAlone(which, ahead_ms) => {
                 let leader = strike.resolve(Target::Leader);
                 let alone = strike.resolve(Target::Follower(which));
@@ -192,6 +194,29 @@ impl Strike {
         probes::lift(self.number);
     }
 
+    async fn slow_after_truncation(&self, after: Duration) {
+        let leader = self.resolve(Target::Leader);
+        let (sender, truncated) = oneshot::channel();
+        let machines = Arc::downgrade(&self.world.machines);
+        let blow = Box::new(move |node| {
+            if let Some(machines) = machines.upgrade() {
+                machines.disk(node).set_manner(disk::slow(4_000));
+            }
+            // Who waits may have lost patience.
+            let _ = sender.send(());
+        });
+        self.depose(leader).await;
+        let name = truncation().name();
+        probes::lay(self.number, Ambush { name, node: Some(leader), spares: 0, blow });
+        if tokio::time::timeout(WAITS, truncated).await.is_ok() {
+            tokio::time::sleep(after).await;
+            self.world.machines.strike(leader, Loss::Power);
+            self.world.boot_later(leader, DOWN);
+        }
+        probes::lift(self.number);
+        self.world.machines.disk(leader).set_manner(DiskManner::default());
+    }
+
     /// Somebody who was told nothing, and then that nothing happened, must not believe it.
     async fn refuse_in_doubt(&self, target: Target) {
         let (node, leader) = (self.resolve(target), self.resolve(Target::Leader));
@@ -210,7 +235,7 @@ impl Strike {
 
     /// Extends the lease of a node that is being declared lost, and keeps from it that it is. It runs something then only if it was given it while
     /// nobody heard it.
-    async fn hear_again(&self, target: Target, over_ms: i64) {
+    async fn hear_again(&self, target: Target, over_ms: i64, leader_dies: bool) {
         const UNKNOWING: Duration = Duration::from_millis(600);
         let node = self.resolve(target);
         let net = &self.world.machines.net;
@@ -220,6 +245,11 @@ impl Strike {
         net.begin(self.number, [self.mute(node), unknowing.clone()].concat());
         let over = Duration::from_millis(over_ms.unsigned_abs());
         tokio::time::sleep(if over_ms < 0 { UNKNOWING.saturating_sub(over) } else { UNKNOWING + over }).await;
+        if leader_dies {
+            let leader = self.resolve(Target::Leader);
+            self.world.machines.strike(leader, Loss::Process);
+            self.world.boot_later(leader, DOWN);
+        }
         net.begin(self.number, unknowing);
         tokio::time::sleep(LOST_WITHIN).await;
         net.end(self.number);
