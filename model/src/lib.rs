@@ -109,6 +109,7 @@ pub mod idempotency;
 pub mod ids;
 pub mod invariant;
 pub mod log_time;
+pub mod lrp;
 #[cfg(feature = "simulation")]
 pub mod mutants;
 pub mod nodes;
