@@ -21,6 +21,8 @@ const WAITS: Duration = Duration::from_secs(8);
 const DOWN: Duration = Duration::from_millis(250);
 /// Longer than a client waits for a response.
 const BEYOND_PATIENCE: Duration = Duration::from_secs(6);
+/// How often a node is drained that is so for moments.
+const MOMENTS: u32 = 10;
 /// A node that is silent for so much longer than it takes to be given up has been declared lost.
 const LOST_WITHIN: Duration = Duration::from_secs(3);
 
@@ -52,6 +54,8 @@ pub enum StagedFault {
     WrongClockLeadsAlone(u64, i64),
     /// Every node is drained for a while: nobody can run what is left.
     AllDrained,
+    /// A node is drained again and again, each time for so many milliseconds: less than its jobs take to stop.
+    DrainedForMoments(Target, u64),
 }
 
 /// Where an installation is struck.
@@ -80,6 +84,10 @@ pub(super) const KINDS: &[Kind] = &[
         staged(StagedFault::WrongClockLeadsAlone(draw.rng.random_range(0..draw.nodes), ahead_ms))
     }),
     Kind::new(|_| staged(StagedFault::AllDrained)),
+    Kind::new(|draw| {
+        let ms = draw.log_uniform(5.0, 500.0) as u64;
+        staged(StagedFault::DrainedForMoments(draw.target(), ms))
+    }),
 ];
 
 fn truncation() -> Failpoint {
@@ -143,6 +151,15 @@ impl StagedFault {
                 tokio::time::sleep(strike.lasts).await;
                 machines.net.end(strike.number);
                 machines.set_clock(alone, 0);
+            }
+            Self::DrainedForMoments(target, ms) => {
+                let node = strike.resolve(target);
+                for _ in 0..MOMENTS {
+                    operator::set_drained(&strike.world, node, true).await;
+                    tokio::time::sleep(Duration::from_millis(ms)).await;
+                    operator::set_drained(&strike.world, node, false).await;
+                    tokio::time::sleep(Duration::from_millis(5 * ms)).await;
+                }
             }
             Self::AllDrained => {
                 for node in strike.world.machines.net.nodes() {
