@@ -255,6 +255,11 @@ impl ApiError {
                 Rejection::NoSuchNode { .. } => (S::NOT_FOUND, "no_such_node"),
                 Rejection::OtherTerm { .. } => (S::CONFLICT, "other_term"),
                 Rejection::MayWait { .. } => (S::CONFLICT, "may_wait"),
+                Rejection::LrpExists { .. } => (S::CONFLICT, "lrp_exists"),
+                Rejection::NoSuchLrp { .. } => (S::NOT_FOUND, "no_such_lrp"),
+                Rejection::LrpTagMismatch { .. } => (S::PRECONDITION_FAILED, "tag_mismatch"),
+                Rejection::NoSuchIndex { .. } => (S::NOT_FOUND, "no_such_index"),
+                Rejection::StaleInstance { .. } => (S::CONFLICT, "stale_instance"),
             },
             Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
                 ProposeError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),

@@ -18,7 +18,7 @@ use crate::{
     command::{Command, Entry, Idempotency, Sealed, Settled, Stored},
     event::Event,
     ids::CommandId,
-    nodes,
+    lrp, nodes,
     rejection::Rejection,
     reply::{Answer, Reply},
     rows::{RowChange, RowSink},
@@ -83,6 +83,9 @@ fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
         Command::EndSuspended { request } => {
             workflow::handle::end_suspended(state, at, *request).map(of_workflow)
         }
+        Command::Lrp(command) => {
+            lrp::handle(state, at, command).map(|events| (Answer::Done, of_lrps(events)))
+        }
     }
 }
 
@@ -94,8 +97,18 @@ fn of_workflow((answer, events): (Answer, Vec<workflow::event::WorkflowEvent>)) 
     (answer, events.into_iter().map(Event::Workflow).collect())
 }
 
+fn of_lrps(events: Vec<lrp::event::LrpEvent>) -> Vec<Event> {
+    events.into_iter().map(Event::Lrp).collect()
+}
+
 /// What an event has as its consequence elsewhere; `state` is as the event left it.
 fn consequences(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
+    let mut events = for_requests(state, at, event);
+    events.extend(of_lrps(lrp::follow(state, event)));
+    events
+}
+
+fn for_requests(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
     match event {
         Event::NodeJoined(_)
         | Event::NodeLost { .. }
@@ -111,7 +124,8 @@ fn consequences(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
         | Event::VariablePut { .. }
         | Event::VariableDeleted { .. }
         | Event::SettingChanged(_)
-        | Event::Workflow(_) => vec![],
+        | Event::Workflow(_)
+        | Event::Lrp(_) => vec![],
     }
 }
 
@@ -178,6 +192,10 @@ where
         }
         let window = self.state.settings.idempotency_window();
         self.state.idempotency.expire(self.state.log_time, window, &mut self.sink);
+        for event in of_lrps(lrp::expire_domains(self.state, self.state.log_time)) {
+            self.state.evolve(&event, &mut self.sink);
+            self.events.push(event);
+        }
     }
 
     fn sealed(&mut self, sealed: &Sealed, containment: Containment) -> Reply {

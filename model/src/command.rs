@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{ClusterId, CommandId, DiskId, Incarnation, NodeId, RequestId, VariableName},
+    lrp::command::LrpCommand,
     settings::Setting,
     time::Timestamp,
     workflow::command::{CreateRequest, FinishTry, StartRetry, StopRequest},
@@ -91,6 +92,8 @@ pub enum Command {
         /// Which.
         request: RequestId,
     },
+    /// Something about LRPs or cells.
+    Lrp(LrpCommand),
 }
 
 /// What must hold of a variable for a write to happen.
@@ -244,6 +247,7 @@ impl Command {
             | Self::StopRequest(_)
             | Self::DrainNode { .. }
             | Self::UndrainNode { .. } => false,
+            Self::Lrp(command) => command.has_natural_key(),
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     cluster::Cluster,
     command::NodeJoined,
     ids::{Incarnation, NodeId, VariableName},
+    lrp::event::LrpEvent,
     settings::Setting,
     workflow::event::WorkflowEvent,
 };
@@ -59,4 +60,6 @@ pub enum Event {
     SettingChanged(Setting),
     /// Something happened to a request.
     Workflow(WorkflowEvent),
+    /// Something happened to LRPs, cells or domains.
+    Lrp(LrpEvent),
 }

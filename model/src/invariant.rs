@@ -3,6 +3,7 @@
 //! Slow on purpose: everything is counted again, and every row encoded again.
 
 use crate::{
+    lrp,
     rows::{RowChange, RowSink},
     state::State,
     workflow,
@@ -30,6 +31,8 @@ pub fn check(state: &State) -> Result<(), Violation> {
     })?;
     workflow::check(&state.requests, &state.nodes)
         .map_err(|found| violation("live requests agree with their chains, indexes and owners", found))?;
+    lrp::check(&state.lrps, &state.nodes)
+        .map_err(|found| violation("records of LRPs agree with what is desired, indexes and cells", found))?;
     check_checksum(state)
 }
 

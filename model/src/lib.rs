@@ -19,8 +19,8 @@
 //! # Where to find what
 //!
 //! * What may enter: [`command`]; what comes out: [`reply`], [`rejection`], [`event`], [`rows`].
-//! * What is kept: [`state`], and its parts [`cluster`], [`nodes`], [`session`], [`idempotency`], [`settings`], [`variables`] and
-//!   [`workflow`], each with its handlers, its `evolve` and its rows in one place.
+//! * What is kept: [`state`], and its parts [`cluster`], [`nodes`], [`session`], [`idempotency`], [`settings`], [`variables`],
+//!   [`workflow`] and [`lrp`], each with its handlers, its `evolve` and its rows in one place.
 //! * Request specs and their linter: [`spec`]; finished requests, read from rows: [`archive`].
 //! * What must always hold: [`invariant`].
 

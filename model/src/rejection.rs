@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DiskId, Epoch, Incarnation, JobId, NodeId, RequestId, TryNo, VariableName};
+use crate::{
+    ids::{DiskId, Epoch, Incarnation, JobId, NodeId, RequestId, TryNo, VariableName},
+    lrp::{guid::ProcessGuid, tag::ModificationTag},
+};
 
 /// Why a command was refused; the same on every node. New variants go at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -180,6 +183,42 @@ pub enum Rejection {
         given: u64,
         /// The term of the entry.
         now: u64,
+    },
+    /// An LRP of this guid is desired, in whatever domain.
+    #[error("LRP {guid} is desired already")]
+    LrpExists {
+        /// The guid.
+        guid: ProcessGuid,
+    },
+    /// No LRP of this guid is desired.
+    #[error("no LRP {guid} is desired")]
+    NoSuchLrp {
+        /// The guid.
+        guid: ProcessGuid,
+    },
+    /// The desired LRP was changed since.
+    #[error("LRP {guid} is at change {} of {:032x}", current.index, current.epoch)]
+    LrpTagMismatch {
+        /// The LRP.
+        guid: ProcessGuid,
+        /// Its tag.
+        current: ModificationTag,
+    },
+    /// There is no instance at this index.
+    #[error("LRP {guid} does not exist or has no instance at index {index}")]
+    NoSuchIndex {
+        /// The LRP.
+        guid: ProcessGuid,
+        /// The index asked for.
+        index: u32,
+    },
+    /// The instance is not the one of its index any more: its cell is to stop it.
+    #[error("that instance of LRP {guid} at index {index} is not the current one")]
+    StaleInstance {
+        /// The LRP.
+        guid: ProcessGuid,
+        /// The index.
+        index: u32,
     },
 }
 

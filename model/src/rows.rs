@@ -47,6 +47,16 @@ pub enum Table {
     Sequence = 0x13,
     /// By request, place in its chain: expansions of which some may start.
     Parallel = 0x14,
+    /// By guid: the immutable part of a desired LRP.
+    LrpDefinition = 0x20,
+    /// By guid: the part of a desired LRP that its owner may change, and its tag.
+    LrpChangeable = 0x21,
+    /// By guid, index, presence: a record of an index.
+    ActualLrp = 0x22,
+    /// By name: until when a domain is fresh.
+    Domain = 0x23,
+    /// By node id: the cell of its newest life.
+    Cell = 0x24,
     /// By request: a finished one.
     FinishedRequest = 0x80,
     /// By request: the chain of a finished one.
@@ -69,7 +79,7 @@ pub enum Table {
 pub const ARCHIVE_FROM: u8 = 0x80;
 
 impl Table {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 27] = [
         Self::Store,
         Self::Tick,
         Self::Cluster,
@@ -84,6 +94,11 @@ impl Table {
         Self::Job,
         Self::Sequence,
         Self::Parallel,
+        Self::LrpDefinition,
+        Self::LrpChangeable,
+        Self::ActualLrp,
+        Self::Domain,
+        Self::Cell,
         Self::FinishedRequest,
         Self::FinishedChain,
         Self::FinishedJobs,

@@ -10,6 +10,7 @@ use crate::{
     event::Event,
     idempotency::IdempotencyKeys,
     ids::CommandId,
+    lrp::Lrps,
     nodes::{self, Nodes},
     rows::{self, Key, LoadError, RowSink, Table},
     session::{SessionReply, Sessions},
@@ -40,6 +41,8 @@ pub struct State {
     pub variables: Variables,
     /// Unfinished requests.
     pub requests: LiveRequests,
+    /// What is desired to run for long, what there is of it, cells and domains.
+    pub lrps: Lrps,
 }
 
 /// The row of what changes with every entry.
@@ -91,6 +94,7 @@ impl State {
             }
         }
         state.requests.finish_load()?;
+        state.lrps.finish_load()?;
         Ok(state)
     }
 
@@ -112,6 +116,9 @@ impl State {
             Table::Idempotency => self.idempotency.load_row(key, value)?,
             Table::Request | Table::Chain | Table::Job | Table::Sequence | Table::Parallel => {
                 self.requests.load_row(key, value)?;
+            }
+            Table::LrpDefinition | Table::LrpChangeable | Table::ActualLrp | Table::Domain | Table::Cell => {
+                self.lrps.load_row(key, value)?
             }
             Table::Store
             | Table::FinishedRequest
@@ -146,6 +153,7 @@ impl State {
             Event::VariableDeleted { name } => self.variables.evolve_deleted(name, sink),
             Event::SettingChanged(setting) => self.settings.evolve(*setting, sink),
             Event::Workflow(event) => self.requests.evolve(event, sink),
+            Event::Lrp(event) => self.lrps.evolve(event, sink),
         }
     }
 
@@ -163,6 +171,7 @@ impl State {
         self.variables.dump(sink);
         self.idempotency.dump(sink);
         self.requests.dump(sink);
+        self.lrps.dump(sink);
     }
 
     /// The row that is written with every entry.

@@ -325,6 +325,7 @@ fn describe_event(event: &Event) -> String {
         Event::VariableDeleted { name } => format!("variable {name} deleted"),
         Event::SettingChanged(setting) => format!("setting {} = {}", setting.name(), setting.value()),
         Event::Workflow(event) => format!("{event:?}"),
+        Event::Lrp(event) => format!("{event:?}"),
     }
 }
 
