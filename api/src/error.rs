@@ -260,6 +260,11 @@ impl ApiError {
                 Rejection::LrpTagMismatch { .. } => (S::PRECONDITION_FAILED, "tag_mismatch"),
                 Rejection::NoSuchIndex { .. } => (S::NOT_FOUND, "no_such_index"),
                 Rejection::StaleInstance { .. } => (S::CONFLICT, "stale_instance"),
+                Rejection::TaskExists { .. } => (S::CONFLICT, "task_exists"),
+                Rejection::NoSuchTask { .. } => (S::NOT_FOUND, "no_such_task"),
+                Rejection::TaskNotDeletable { .. } => (S::CONFLICT, "task_not_complete"),
+                Rejection::TaskOver { .. } => (S::CONFLICT, "task_complete"),
+                Rejection::StaleTask { .. } => (S::CONFLICT, "stale_task"),
             },
             Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
                 ProposeError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),

@@ -24,6 +24,7 @@ use crate::{
     rows::{RowChange, RowSink},
     settings,
     state::State,
+    task,
     time::Timestamp,
     variables, workflow,
 };
@@ -83,6 +84,8 @@ fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
         Command::EndSuspended { request } => {
             workflow::handle::end_suspended(state, at, *request).map(of_workflow)
         }
+        Command::Task(command) => task::handle(state, at, command)
+            .map(|events| (Answer::Done, events.into_iter().map(Event::Task).collect())),
         Command::Lrp(command) => {
             lrp::handle(state, at, command).map(|events| (Answer::Done, of_lrps(events)))
         }
@@ -125,7 +128,8 @@ fn for_requests(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
         | Event::VariableDeleted { .. }
         | Event::SettingChanged(_)
         | Event::Workflow(_)
-        | Event::Lrp(_) => vec![],
+        | Event::Lrp(_)
+        | Event::Task(_) => vec![],
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     ids::{ClusterId, CommandId, DiskId, Incarnation, NodeId, RequestId, VariableName},
     lrp::command::LrpCommand,
     settings::Setting,
+    task::command::TaskCommand,
     time::Timestamp,
     workflow::command::{CreateRequest, FinishTry, StartRetry, StopRequest},
 };
@@ -94,6 +95,8 @@ pub enum Command {
     },
     /// Something about LRPs or cells.
     Lrp(LrpCommand),
+    /// Something about tasks.
+    Task(TaskCommand),
 }
 
 /// What must hold of a variable for a write to happen.
@@ -248,6 +251,7 @@ impl Command {
             | Self::DrainNode { .. }
             | Self::UndrainNode { .. } => false,
             Self::Lrp(command) => command.has_natural_key(),
+            Self::Task(command) => command.has_natural_key(),
         }
     }
 }

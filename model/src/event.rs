@@ -10,6 +10,7 @@ use crate::{
     ids::{Incarnation, NodeId, VariableName},
     lrp::event::LrpEvent,
     settings::Setting,
+    task::TaskEvent,
     workflow::event::WorkflowEvent,
 };
 
@@ -62,4 +63,6 @@ pub enum Event {
     Workflow(WorkflowEvent),
     /// Something happened to LRPs, cells or domains.
     Lrp(LrpEvent),
+    /// Something happened to a task.
+    Task(TaskEvent),
 }

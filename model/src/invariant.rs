@@ -6,7 +6,7 @@ use crate::{
     lrp,
     rows::{RowChange, RowSink},
     state::State,
-    workflow,
+    task, workflow,
 };
 
 /// An invariant that does not hold, and where.
@@ -31,7 +31,8 @@ pub fn check(state: &State) -> Result<(), Violation> {
     })?;
     workflow::check(&state.requests, &state.nodes)
         .map_err(|found| violation("live requests agree with their chains, indexes and owners", found))?;
-    lrp::check(&state.lrps, &state.nodes)
+    task::check(&state.tasks).map_err(|found| violation("tasks agree with their indexes", found))?;
+    lrp::check(state)
         .map_err(|found| violation("records of LRPs agree with what is desired, indexes and cells", found))?;
     check_checksum(state)
 }

@@ -20,7 +20,8 @@
 //!
 //! * What may enter: [`command`]; what comes out: [`reply`], [`rejection`], [`event`], [`rows`].
 //! * What is kept: [`state`], and its parts [`cluster`], [`nodes`], [`session`], [`idempotency`], [`settings`], [`variables`],
-//!   [`workflow`] and [`lrp`], each with its handlers, its `evolve` and its rows in one place.
+//!   [`workflow`], [`lrp`] and [`task`], each with its handlers, its `evolve` and its rows in one place.
+//! * Where what is to run is placed: [`auction`].
 //! * Request specs and their linter: [`spec`]; finished requests, read from rows: [`archive`].
 //! * What must always hold: [`invariant`].
 
@@ -102,6 +103,7 @@ macro_rules! failpoint {
 
 pub mod apply;
 pub mod archive;
+pub mod auction;
 pub mod cluster;
 pub mod command;
 pub mod event;
@@ -122,6 +124,7 @@ pub mod session;
 pub mod settings;
 pub mod spec;
 pub mod state;
+pub mod task;
 pub mod time;
 pub mod variables;
 pub mod workflow;

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{DiskId, Epoch, Incarnation, JobId, NodeId, RequestId, TryNo, VariableName},
-    lrp::{guid::ProcessGuid, tag::ModificationTag},
+    lrp::{
+        guid::{Guid, ProcessGuid},
+        tag::ModificationTag,
+    },
 };
 
 /// Why a command was refused; the same on every node. New variants go at the end.
@@ -219,6 +222,36 @@ pub enum Rejection {
         guid: ProcessGuid,
         /// The index.
         index: u32,
+    },
+    /// A task of this guid exists, in whatever domain.
+    #[error("task {guid} exists already")]
+    TaskExists {
+        /// The guid.
+        guid: Guid,
+    },
+    /// There is no task of this guid.
+    #[error("there is no task {guid}")]
+    NoSuchTask {
+        /// The guid asked for.
+        guid: Guid,
+    },
+    /// The task is not complete, or its callback is being called.
+    #[error("task {guid} is not complete")]
+    TaskNotDeletable {
+        /// The task.
+        guid: Guid,
+    },
+    /// The task is complete already.
+    #[error("task {guid} is complete already")]
+    TaskOver {
+        /// The task.
+        guid: Guid,
+    },
+    /// The task is not what the command takes it for any more: a cell that does it is to stop it.
+    #[error("task {guid} is not in the state that was named")]
+    StaleTask {
+        /// The task.
+        guid: Guid,
     },
 }
 

@@ -57,6 +57,10 @@ pub enum Table {
     Domain = 0x23,
     /// By node id: the cell of its newest life.
     Cell = 0x24,
+    /// By guid: the immutable part of a task.
+    TaskDefinition = 0x28,
+    /// By guid: the rest of a task.
+    Task = 0x29,
     /// By request: a finished one.
     FinishedRequest = 0x80,
     /// By request: the chain of a finished one.
@@ -79,7 +83,7 @@ pub enum Table {
 pub const ARCHIVE_FROM: u8 = 0x80;
 
 impl Table {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 29] = [
         Self::Store,
         Self::Tick,
         Self::Cluster,
@@ -99,6 +103,8 @@ impl Table {
         Self::ActualLrp,
         Self::Domain,
         Self::Cell,
+        Self::TaskDefinition,
+        Self::Task,
         Self::FinishedRequest,
         Self::FinishedChain,
         Self::FinishedJobs,

@@ -9,12 +9,13 @@ use crate::{
     cluster::{self, Cluster},
     event::Event,
     idempotency::IdempotencyKeys,
-    ids::CommandId,
-    lrp::Lrps,
+    ids::{CommandId, Incarnation},
+    lrp::{Lrps, cell::Used},
     nodes::{self, Nodes},
     rows::{self, Key, LoadError, RowSink, Table},
     session::{SessionReply, Sessions},
     settings::Settings,
+    task::Tasks,
     time::Timestamp,
     variables::Variables,
     workflow::LiveRequests,
@@ -43,6 +44,8 @@ pub struct State {
     pub requests: LiveRequests,
     /// What is desired to run for long, what there is of it, cells and domains.
     pub lrps: Lrps,
+    /// What is to be done once.
+    pub tasks: Tasks,
 }
 
 /// The row of what changes with every entry.
@@ -75,6 +78,11 @@ impl State {
         self.checksum
     }
 
+    /// What instances and tasks take of a cell in one life.
+    pub fn used(&self, cell: Incarnation) -> Used {
+        self.lrps.used(cell) + self.tasks.used(cell)
+    }
+
     /// What is known of a command that may have been applied.
     pub fn session_reply(&self, id: &CommandId) -> SessionReply {
         self.sessions.reply(id)
@@ -95,6 +103,7 @@ impl State {
         }
         state.requests.finish_load()?;
         state.lrps.finish_load()?;
+        state.tasks.finish_load()?;
         Ok(state)
     }
 
@@ -120,6 +129,7 @@ impl State {
             Table::LrpDefinition | Table::LrpChangeable | Table::ActualLrp | Table::Domain | Table::Cell => {
                 self.lrps.load_row(key, value)?
             }
+            Table::TaskDefinition | Table::Task => self.tasks.load_row(key, value)?,
             Table::Store
             | Table::FinishedRequest
             | Table::FinishedChain
@@ -154,6 +164,7 @@ impl State {
             Event::SettingChanged(setting) => self.settings.evolve(*setting, sink),
             Event::Workflow(event) => self.requests.evolve(event, sink),
             Event::Lrp(event) => self.lrps.evolve(event, sink),
+            Event::Task(event) => self.tasks.evolve(event, sink),
         }
     }
 
@@ -172,6 +183,7 @@ impl State {
         self.idempotency.dump(sink);
         self.requests.dump(sink);
         self.lrps.dump(sink);
+        self.tasks.dump(sink);
     }
 
     /// The row that is written with every entry.

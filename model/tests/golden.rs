@@ -100,7 +100,8 @@ fn command_after(command: &Command) -> Option<Command> {
         | Command::FinishTry(_)
         | Command::StartRetry(_)
         | Command::StopRequest(_)
-        | Command::Lrp(_) => None,
+        | Command::Lrp(_)
+        | Command::Task(_) => None,
         Command::NodeLost { .. } => Some(Command::TakeOver),
         Command::TakeOver => Some(Command::DrainNode { node: NodeId(300) }),
         Command::DrainNode { .. } => Some(Command::UndrainNode { node: NodeId(300) }),
@@ -172,7 +173,12 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         },
         Rejection::LrpTagMismatch { .. } => Rejection::NoSuchIndex { guid: guid(), index: 300 },
         Rejection::NoSuchIndex { .. } => Rejection::StaleInstance { guid: guid(), index: 300 },
-        Rejection::StaleInstance { .. } => return None,
+        Rejection::StaleInstance { .. } => Rejection::TaskExists { guid: guid() },
+        Rejection::TaskExists { .. } => Rejection::NoSuchTask { guid: guid() },
+        Rejection::NoSuchTask { .. } => Rejection::TaskNotDeletable { guid: guid() },
+        Rejection::TaskNotDeletable { .. } => Rejection::TaskOver { guid: guid() },
+        Rejection::TaskOver { .. } => Rejection::StaleTask { guid: guid() },
+        Rejection::StaleTask { .. } => return None,
     })
 }
 

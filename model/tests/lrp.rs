@@ -16,9 +16,11 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     str::FromStr,
     sync::Arc,
+    time::Duration,
 };
 
 use capstan_model::{
+    auction::{self, Auction, Verdict, plan, work::work},
     command::Command as ModelCommand,
     event::Event,
     ids::{Incarnation, NodeId},
@@ -31,6 +33,12 @@ use capstan_model::{
         event::LrpEvent,
         guid::Guid,
         tag::ModificationTag,
+    },
+    task::{
+        self, Outcome, Task, TaskEvent,
+        command::{DesireTask, TaskCommand},
+        convergence::Step,
+        definition::TaskDefinition,
     },
     time::Timestamp,
 };
@@ -140,6 +148,39 @@ enum Command {
         instance: Instance,
     },
     Converge,
+    /// An auction of what waits; what found no cell before is in it again if that was so many seconds ago.
+    Auction {
+        #[arg(key)]
+        again: Option<u64>,
+    },
+    /// Query: what each cell has to say to an index.
+    Explain(Key),
+    Task {
+        guid: String,
+        #[arg(key)]
+        memory: Option<u32>,
+        #[arg(key)]
+        rootfs: Option<String>,
+        #[arg(key)]
+        callback: Option<String>,
+    },
+    /// A task has ended on the cell that has it.
+    Ended {
+        guid: String,
+        #[arg(key)]
+        result: Option<String>,
+        #[arg(key)]
+        failure: Option<String>,
+        #[arg(key)]
+        by: Option<Life>,
+    },
+    Cancel(String),
+    Delete(String),
+    Resolving(String),
+    Resolved(String),
+    ConvergeTasks,
+    /// Query: all tasks, and the steps of time and lost cells.
+    Tasks,
     /// Query: the steps that convergence lists, and when the next restart is due.
     Steps,
     /// Query: all records, with the one that stands for the index first.
@@ -193,6 +234,8 @@ struct Runner {
     at: Option<u64>,
     /// The number of the last command that needs a session.
     seq: u64,
+    /// How many instances auctions have drawn.
+    drawn: u128,
 }
 
 type Transcript = Result<String, Box<dyn Error>>;
@@ -298,6 +341,36 @@ impl goldenscript::Runner for Runner {
                 let draw = self.draw();
                 Ok(self.lrp(LrpCommand::Converge { draw }))
             }
+            Command::Auction { again } => Ok(self.auction(Duration::from_secs(again.unwrap_or(30)))),
+            Command::Explain(key) => Ok(self.explain(&key.0)),
+            Command::Task { guid, memory, rootfs, callback } => {
+                let definition = TaskDefinition {
+                    domain: "d".into(),
+                    rootfs: rootfs.as_deref().unwrap_or("preloaded:host").into(),
+                    memory_mb: memory.unwrap_or(100),
+                    completion_callback_url: callback.as_deref().unwrap_or("").into(),
+                    ..TaskDefinition::default()
+                };
+                let (guid, definition) = (guid.parse()?, Arc::new(definition));
+                Ok(self.task(TaskCommand::Desire(Arc::new(DesireTask { guid, definition }))))
+            }
+            Command::Ended { guid, result, failure, by } => {
+                let guid: Guid = guid.parse()?;
+                let on = self.replica.state.tasks.get(guid.as_str()).and_then(|task| task.cell());
+                let cell = by.as_ref().map(|life| life.0).or(on).unwrap_or(incarnation(1, 1));
+                let outcome = Outcome {
+                    failed: failure.is_some(),
+                    failure_reason: failure.as_deref().unwrap_or("").into(),
+                    result: result.as_deref().unwrap_or("").into(),
+                };
+                Ok(self.task(TaskCommand::Ended { guid, cell, outcome }))
+            }
+            Command::Cancel(guid) => Ok(self.task(TaskCommand::Cancel { guid: guid.parse()? })),
+            Command::Delete(guid) => Ok(self.task(TaskCommand::Delete { guid: guid.parse()? })),
+            Command::Resolving(guid) => Ok(self.task(TaskCommand::Resolving { guid: guid.parse()? })),
+            Command::Resolved(guid) => Ok(self.task(TaskCommand::Resolved { guid: guid.parse()? })),
+            Command::ConvergeTasks => Ok(self.task(TaskCommand::Converge)),
+            Command::Tasks => Ok(self.tasks()),
             Command::Steps => Ok(self.steps()),
             Command::Show => Ok(self.show()),
             Command::On(life) => Ok(self.on(life.0)),
@@ -332,8 +405,10 @@ impl Runner {
             }
         }
         for event in &applied.events {
-            if let Event::Lrp(event) = event {
-                writeln!(text, "  {}", describe_event(event)).unwrap();
+            match event {
+                Event::Lrp(event) => writeln!(text, "  {}", describe_event(event)).unwrap(),
+                Event::Task(event) => writeln!(text, "  {}", describe_task_event(event)).unwrap(),
+                _ => {}
             }
         }
         text
@@ -341,6 +416,64 @@ impl Runner {
 
     fn lrp(&mut self, command: LrpCommand) -> String {
         self.apply(ModelCommand::Lrp(command))
+    }
+
+    fn task(&mut self, command: TaskCommand) -> String {
+        self.apply(ModelCommand::Task(command))
+    }
+
+    /// Plans and proposes, all in the same second; instances are counted from i100.
+    fn auction(&mut self, again: Duration) -> String {
+        let state = &self.replica.state;
+        let at = self.at.unwrap_or(state.log_time().as_secs());
+        let failed_before = Timestamp(Duration::from_secs(at).saturating_sub(again).as_nanos() as u64);
+        let work = work(state, failed_before, 1_000);
+        let mut auction = Auction::about(state, &work);
+        let outcomes = plan(&mut auction, work);
+        let mut drawn = self.drawn;
+        let commands = auction::commands(outcomes, || {
+            drawn += 1;
+            drawn + 99
+        });
+        self.drawn = drawn;
+        let mut text = String::new();
+        for command in commands {
+            self.at = Some(at);
+            text += &self.apply(command);
+        }
+        if text.is_empty() { "nothing to place\n".to_owned() } else { text }
+    }
+
+    fn explain(&self, key: &ActualKey) -> String {
+        let state = &self.replica.state;
+        let Some(work) = auction::Work::of_index(state, key) else { return "not desired\n".to_owned() };
+        let verdicts = auction::explain(&Auction::about(state, std::slice::from_ref(&work)), &work);
+        let mut text = String::new();
+        for Verdict { life, zone, in_zone, mates, reason } in verdicts {
+            let node = life.node;
+            writeln!(text, "{node} in {zone} ({in_zone} there, {mates} here): {reason:?}").unwrap();
+        }
+        text
+    }
+
+    fn tasks(&self) -> String {
+        let state = &self.replica.state;
+        let mut text = String::new();
+        for task in state.tasks.iter() {
+            writeln!(text, "{}", describe_task(task)).unwrap();
+        }
+        for step in task::convergence::steps(state, state.log_time()) {
+            let (step, task) = match step {
+                Step::Lost(task) => ("lost", task),
+                Step::NotStarted(task) => ("not started", task),
+                Step::Forget(task) => ("forget", task),
+                Step::CallAgain(task) => ("call again", task),
+            };
+            writeln!(text, "{step} {}", task.guid).unwrap();
+        }
+        let callbacks: Vec<&str> = state.tasks.callbacks().map(|task| task.guid.as_str()).collect();
+        writeln!(text, "to call: {callbacks:?}").unwrap();
+        text
     }
 
     /// Another number for each entry.
@@ -494,6 +627,29 @@ fn describe_event(event: &LrpEvent) -> String {
     }
 }
 
+fn describe_task_event(event: &TaskEvent) -> String {
+    match event {
+        TaskEvent::Created(task) => format!("{} created", describe_task(task)),
+        TaskEvent::Changed { after, .. } => describe_task(after),
+        TaskEvent::Removed(task) => format!("{} removed", describe_task(task)),
+    }
+}
+
+fn describe_task(task: &Task) -> String {
+    let on = task.cell().map_or(String::new(), |cell| format!(" on {}.{}", cell.node, cell.boot));
+    let state = match &task.phase {
+        task::Phase::Pending => "PENDING",
+        task::Phase::Running { .. } => "RUNNING",
+        task::Phase::Completed(_) => "COMPLETED",
+        task::Phase::Resolving(_) => "RESOLVING",
+    };
+    let outcome = task.completed().map(|completed| &completed.outcome);
+    let outcome = outcome.map_or(String::new(), |outcome| {
+        format!(", failed {} {:?}, result {:?}", outcome.failed, outcome.failure_reason, outcome.result)
+    });
+    format!("task {} {state}{on}{outcome}, since {} s", task.guid, task.updated_at.as_secs())
+}
+
 fn describe_group(group: &Group) -> String {
     let (first, _) = group.resolved(None).unwrap();
     let mut records: Vec<_> = group.records().collect();
@@ -550,7 +706,11 @@ fn every_script_holds() {
     for path in paths {
         println!("{}", path.display());
         let run = AssertUnwindSafe(|| goldenscript::run(&mut Runner::default(), &path));
-        let holds = matches!(catch_unwind(run), Ok(Ok(())));
+        let result = catch_unwind(run);
+        if let Ok(Err(error)) = &result {
+            println!("{error}");
+        }
+        let holds = matches!(result, Ok(Ok(())));
         let script = path.file_name().unwrap().to_string_lossy().into_owned();
         let numbers = script.strip_prefix("case_").unwrap_or_default().split('_');
         for number in numbers.map_while(|part| part.parse().ok()) {

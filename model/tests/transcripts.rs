@@ -326,6 +326,7 @@ fn describe_event(event: &Event) -> String {
         Event::SettingChanged(setting) => format!("setting {} = {}", setting.name(), setting.value()),
         Event::Workflow(event) => format!("{event:?}"),
         Event::Lrp(event) => format!("{event:?}"),
+        Event::Task(event) => format!("{event:?}"),
     }
 }
 

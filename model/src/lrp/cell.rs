@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lrps, event::LrpEvent};
+use super::{Lrps, actual::Needs, event::LrpEvent};
 use crate::{
     ids::{Incarnation, NodeId},
     nodes::NodeRecord,
@@ -71,6 +71,40 @@ pub struct Announcement {
     pub capacity: Capacity,
     /// What it can start instances from.
     pub rootfs: RootfsProviders,
+}
+
+impl std::ops::Add for Used {
+    type Output = Self;
+
+    fn add(self, more: Self) -> Self {
+        Self {
+            memory_mb: self.memory_mb + more.memory_mb,
+            disk_mb: self.disk_mb + more.disk_mb,
+            containers: self.containers + more.containers,
+        }
+    }
+}
+
+impl Used {
+    /// Takes one container of these needs.
+    pub fn take(&mut self, needs: Needs) {
+        self.memory_mb += u64::from(needs.memory_mb);
+        self.disk_mb += u64::from(needs.disk_mb);
+        self.containers += 1;
+    }
+
+    pub(crate) fn give_back(&mut self, needs: Needs) {
+        self.memory_mb -= u64::from(needs.memory_mb);
+        self.disk_mb -= u64::from(needs.disk_mb);
+        self.containers -= 1;
+    }
+
+    /// Whether a cell has as much.
+    pub fn is_within(&self, capacity: Capacity) -> bool {
+        self.memory_mb <= u64::from(capacity.memory_mb)
+            && self.disk_mb <= u64::from(capacity.disk_mb)
+            && self.containers <= u64::from(capacity.containers)
+    }
 }
 
 impl Cell {

@@ -5,10 +5,11 @@ use super::{
     actual::{Actual, ActualKey, Group, Phase},
     crash,
 };
-use crate::nodes::Nodes;
+use crate::state::State;
 
 /// Checks everything about LRPs and cells; the error says what does not hold.
-pub(crate) fn check(lrps: &Lrps, nodes: &Nodes) -> Result<(), String> {
+pub(crate) fn check(state: &State) -> Result<(), String> {
+    let State { lrps, nodes, .. } = state;
     if lrps.indexes != lrps.rebuild_indexes() {
         return Err("the indexes do not follow from the records".into());
     }
@@ -33,7 +34,7 @@ pub(crate) fn check(lrps: &Lrps, nodes: &Nodes) -> Result<(), String> {
         if cell.evacuating != (node.draining || node.leaving) {
             return Err(format!("cell {id} does not follow its node"));
         }
-        if !lrps.used(cell.incarnation).is_within(cell.capacity) {
+        if !state.used(cell.incarnation).is_within(cell.capacity) {
             return Err(format!("cell {id} is overfilled"));
         }
     }

@@ -5,7 +5,7 @@
 use imbl::{OrdMap, OrdSet};
 
 use super::{
-    actual::{Actual, ActualKey, Needs, Phase, Presence},
+    actual::{Actual, ActualKey, Phase, Presence},
     cell::Used,
     crash,
     guid::Guid,
@@ -31,7 +31,7 @@ impl Indexes {
     pub(super) fn add(&mut self, key: &ActualKey, presence: Presence, actual: &Actual) {
         if let Some(instance) = actual.instance() {
             self.by_cell.insert((instance.cell, key.clone(), presence));
-            self.used.entry(instance.cell).or_default().add(actual.needs);
+            self.used.entry(instance.cell).or_default().take(actual.needs);
         }
         if let Some((set, at)) = self.by_time(actual) {
             set.insert((at, key.clone()));
@@ -42,7 +42,7 @@ impl Indexes {
         if let Some(instance) = actual.instance() {
             self.by_cell.remove(&(instance.cell, key.clone(), presence));
             let used = self.used.get_mut(&instance.cell).expect("what is on a cell was counted");
-            used.remove(actual.needs);
+            used.give_back(actual.needs);
             if used.containers == 0 {
                 self.used.remove(&instance.cell);
             }
@@ -71,20 +71,5 @@ impl Indexes {
             Phase::Crashed => crash::restart_at(actual).map(|at| (&mut self.restarts, at)),
             Phase::Claimed { .. } | Phase::Running { .. } => None,
         }
-    }
-}
-
-impl Used {
-    /// Adds one container.
-    pub fn add(&mut self, needs: Needs) {
-        self.memory_mb += u64::from(needs.memory_mb);
-        self.disk_mb += u64::from(needs.disk_mb);
-        self.containers += 1;
-    }
-
-    fn remove(&mut self, needs: Needs) {
-        self.memory_mb -= u64::from(needs.memory_mb);
-        self.disk_mb -= u64::from(needs.disk_mb);
-        self.containers -= 1;
     }
 }

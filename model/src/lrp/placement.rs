@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::{
     actual::{Actual, ActualKey, Phase, Presence},
-    cell::{Capacity, Used},
     command::{PLACED_MAX, Place},
     draft::Draft,
     handle::Decision,
@@ -25,8 +24,8 @@ pub(super) fn place(state: &State, at: Timestamp, place: &Place) -> Decision {
         let life = placement.instance.cell;
         let available = draft.lrps.cell_of(life).filter(|cell| cell.is_available());
         let fits = available.is_some_and(|cell| {
-            let mut used = draft.lrps.used(life);
-            used.add(actual.needs);
+            let mut used = draft.lrps.used(life) + state.tasks.used(life);
+            used.take(actual.needs);
             used.is_within(cell.capacity)
         });
         if fits {
@@ -48,13 +47,4 @@ pub(super) fn place(state: &State, at: Timestamp, place: &Place) -> Decision {
 fn seen(draft: &Draft, key: &ActualKey, tag: ModificationTag) -> Option<Arc<Actual>> {
     let actual = draft.actual(key, Presence::Ordinary)?;
     (matches!(actual.phase, Phase::Unclaimed { .. }) && actual.tag == tag).then_some(actual)
-}
-
-impl Used {
-    /// Whether a cell has as much.
-    pub fn is_within(&self, capacity: Capacity) -> bool {
-        self.memory_mb <= u64::from(capacity.memory_mb)
-            && self.disk_mb <= u64::from(capacity.disk_mb)
-            && self.containers <= u64::from(capacity.containers)
-    }
 }
