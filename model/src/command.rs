@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    history::EntryEvents,
     ids::{ClusterId, CommandId, DiskId, Incarnation, NodeId, RequestId, VariableName},
     lrp::command::LrpCommand,
     settings::Setting,
@@ -97,6 +98,9 @@ pub enum Command {
     Lrp(LrpCommand),
     /// Something about tasks.
     Task(TaskCommand),
+    /// Removes the oldest public events: at most those of [`crate::history::TRIMMED_MAX`] entries, in their order, as
+    /// [`crate::history::to_trim`] lists them. What is gone already is left out.
+    TrimEvents(Vec<EntryEvents>),
 }
 
 /// What must hold of a variable for a write to happen.
@@ -242,7 +246,8 @@ impl Command {
             | Self::NodeLost { .. }
             | Self::TakeOver
             | Self::NodeLeaving { .. }
-            | Self::EndSuspended { .. } => true,
+            | Self::EndSuspended { .. }
+            | Self::TrimEvents(_) => true,
             Self::PutVariable { .. }
             | Self::DeleteVariable { .. }
             | Self::SetSetting(_)

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::{
     cluster::Cluster,
     command::NodeJoined,
+    history::EntryEvents,
     ids::{Incarnation, NodeId, VariableName},
     lrp::event::LrpEvent,
     settings::Setting,
@@ -65,4 +66,6 @@ pub enum Event {
     Lrp(LrpEvent),
     /// Something happened to a task.
     Task(TaskEvent),
+    /// The public events of these entries, the oldest, are kept no more.
+    HistoryTrimmed(Vec<EntryEvents>),
 }

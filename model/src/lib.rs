@@ -22,7 +22,8 @@
 //! * What is kept: [`state`], and its parts [`cluster`], [`nodes`], [`session`], [`idempotency`], [`settings`], [`variables`],
 //!   [`workflow`], [`lrp`] and [`task`], each with its handlers, its `evolve` and its rows in one place.
 //! * Where what is to run is placed: [`auction`].
-//! * Request specs and their linter: [`spec`]; finished requests, read from rows: [`archive`].
+//! * Request specs and their linter: [`spec`]; finished requests, read from rows: [`archive`]; public events, read from
+//!   rows: [`history`].
 //! * What must always hold: [`invariant`].
 
 /// Whether a bug is planted here, for the simulator to catch; `false` in every other build. For all crates of ours.
@@ -107,6 +108,7 @@ pub mod auction;
 pub mod cluster;
 pub mod command;
 pub mod event;
+pub mod history;
 pub mod idempotency;
 pub mod ids;
 pub mod invariant;

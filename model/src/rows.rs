@@ -37,6 +37,8 @@ pub enum Table {
     Variable = 0x07,
     /// By scope: a remembered reply.
     Idempotency = 0x08,
+    /// One row: which public events are kept, and how many. Written with every entry that has any.
+    History = 0x09,
     /// By request: its mutable part.
     Request = 0x10,
     /// By request: its immutable chain.
@@ -77,13 +79,15 @@ pub enum Table {
     ByUser = 0x92,
     /// Index: state, creation time, request.
     ByState = 0x93,
+    /// By log index, number in the entry: a public event.
+    Event = 0xa0,
 }
 
 /// The first byte of the first archive table; below it are the store's own and the live rows.
 pub const ARCHIVE_FROM: u8 = 0x80;
 
 impl Table {
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 31] = [
         Self::Store,
         Self::Tick,
         Self::Cluster,
@@ -93,6 +97,7 @@ impl Table {
         Self::SessionReplies,
         Self::Variable,
         Self::Idempotency,
+        Self::History,
         Self::Request,
         Self::Chain,
         Self::Job,
@@ -113,6 +118,7 @@ impl Table {
         Self::ByType,
         Self::ByUser,
         Self::ByState,
+        Self::Event,
     ];
 
     /// The table a key belongs to, or `None` for a key of none.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cluster::{self, Cluster},
     event::Event,
+    history::History,
     idempotency::IdempotencyKeys,
     ids::{CommandId, Incarnation},
     lrp::{Lrps, cell::Used},
@@ -46,6 +47,8 @@ pub struct State {
     pub lrps: Lrps,
     /// What is to be done once.
     pub tasks: Tasks,
+    /// Which public events are kept as rows.
+    pub history: History,
 }
 
 /// The row of what changes with every entry.
@@ -116,6 +119,7 @@ impl State {
                 self.term = tick.term;
                 self.variables.load_revision(tick.variable_revision);
             }
+            Table::History => self.history = rows::decode(key, value)?,
             Table::Cluster => self.cluster = Some(rows::decode(key, value)?),
             Table::Setting => self.settings.load_row(key, value)?,
             Table::Node => nodes::load_row(&mut self.nodes, key, value)?,
@@ -127,7 +131,7 @@ impl State {
                 self.requests.load_row(key, value)?;
             }
             Table::LrpDefinition | Table::LrpChangeable | Table::ActualLrp | Table::Domain | Table::Cell => {
-                self.lrps.load_row(key, value)?
+                self.lrps.load_row(key, value)?;
             }
             Table::TaskDefinition | Table::Task => self.tasks.load_row(key, value)?,
             Table::Store
@@ -138,7 +142,8 @@ impl State {
             | Table::ByCreation
             | Table::ByType
             | Table::ByUser
-            | Table::ByState => return Err(LoadError::unknown_key(key)),
+            | Table::ByState
+            | Table::Event => return Err(LoadError::unknown_key(key)),
         }
         Ok(())
     }
@@ -165,6 +170,7 @@ impl State {
             Event::Workflow(event) => self.requests.evolve(event, sink),
             Event::Lrp(event) => self.lrps.evolve(event, sink),
             Event::Task(event) => self.tasks.evolve(event, sink),
+            Event::HistoryTrimmed(entries) => self.history.evolve_trimmed(entries, sink),
         }
     }
 
@@ -184,6 +190,7 @@ impl State {
         self.requests.dump(sink);
         self.lrps.dump(sink);
         self.tasks.dump(sink);
+        History::default().replace_with(&self.history, sink);
     }
 
     /// The row that is written with every entry.

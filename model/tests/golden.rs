@@ -11,6 +11,7 @@ use std::{fmt::Debug, iter::successors, path::Path, sync::Arc};
 
 use capstan_model::{
     command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Settled, Stored},
+    history::EntryEvents,
     ids::{ClusterId, DiskId, Epoch, JobId, NodeId, RequestId, TryNo},
     lrp::tag::ModificationTag,
     rejection::Rejection,
@@ -107,7 +108,10 @@ fn command_after(command: &Command) -> Option<Command> {
         Command::DrainNode { .. } => Some(Command::UndrainNode { node: NodeId(300) }),
         Command::UndrainNode { .. } => Some(Command::NodeLeaving { incarnation: incarnation(1, 2) }),
         Command::NodeLeaving { .. } => Some(Command::EndSuspended { request: RequestId([0xab; 12]) }),
-        Command::EndSuspended { .. } => None,
+        Command::EndSuspended { .. } => {
+            Some(Command::TrimEvents(vec![EntryEvents { index: 300, count: 301 }]))
+        }
+        Command::TrimEvents(_) => None,
     }
 }
 

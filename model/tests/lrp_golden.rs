@@ -39,7 +39,8 @@ fn stored_bytes_of_lrps_are_as_shipped() {
     let lrps = successors(Some(first_lrp()), lrp_after).map(Command::Lrp);
     let tasks = successors(Some(first_task()), task_after).map(Command::Task);
     let mut lines: Vec<String> = lrps.chain(tasks).map(line).collect();
-    for (key, value) in replica().rows.iter().filter(|(key, _)| key[0] >= Table::LrpDefinition as u8) {
+    let is_ours = |table: u8| table >= Table::LrpDefinition as u8 || table == Table::History as u8;
+    for (key, value) in replica().rows.iter().filter(|(key, _)| is_ours(key[0])) {
         lines.push(format!("row {} = {}", hex(key), hex(value)));
     }
     compare("lrps.txt", &(lines.join("\n") + "\n"));
@@ -54,7 +55,8 @@ fn first_lrp() -> LrpCommand {
 
 fn lrp_after(command: &LrpCommand) -> Option<LrpCommand> {
     let (key, instance, draw) = (key(1), instance(7), 300);
-    let if_tag = Some(ModificationTag { epoch: 1 << 127, index: 300 });
+    let tag = ModificationTag { epoch: 1 << 127, index: 300 };
+    let if_tag = Some(tag);
     Some(match command {
         LrpCommand::Desire(_) => LrpCommand::Update(Box::new(UpdateDesired {
             guid: key.guid,
@@ -73,8 +75,8 @@ fn lrp_after(command: &LrpCommand) -> Option<LrpCommand> {
         LrpCommand::AnnounceCell(_) => LrpCommand::CellSilent { incarnation: incarnation(1, 2), term: 300 },
         LrpCommand::CellSilent { .. } => LrpCommand::CellHeard { incarnation: incarnation(1, 2) },
         LrpCommand::CellHeard { .. } => LrpCommand::Place(Box::new(Place {
-            placements: vec![Placement { key: key.clone(), tag: if_tag.unwrap(), instance }],
-            failures: vec![PlacementFailure { key, tag: if_tag.unwrap(), error: "no room".into() }],
+            placements: vec![Placement { key: key.clone(), tag, instance }],
+            failures: vec![PlacementFailure { key, tag, error: "no room".into() }],
         })),
         LrpCommand::Place(_) => LrpCommand::Running { key, instance, net: net() },
         LrpCommand::Running { .. } => {

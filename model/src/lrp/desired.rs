@@ -33,9 +33,9 @@ pub struct Desired {
 
 /// The part of a desired LRP that is written again at each change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ChangeableRow {
-    pub(super) changeable: Changeable,
-    pub(super) tag: ModificationTag,
+pub(crate) struct ChangeableRow {
+    pub(crate) changeable: Changeable,
+    pub(crate) tag: ModificationTag,
 }
 
 impl Desired {
@@ -55,7 +55,7 @@ impl Desired {
         Self { changeable, tag: self.tag.next(), ..self.clone() }
     }
 
-    pub(super) fn row(&self) -> ChangeableRow {
+    pub(crate) fn row(&self) -> ChangeableRow {
         ChangeableRow { changeable: self.changeable.clone(), tag: self.tag }
     }
 }
