@@ -85,7 +85,7 @@ fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
         Command::EndSuspended { request } => {
             workflow::handle::end_suspended(state, at, *request).map(of_workflow)
         }
-        Command::TrimEvents(entries) => done(history::trim(state, entries)),
+        Command::TrimEvents { below } => done(history::trim(state, *below)),
         Command::Task(command) => task::handle(state, at, command)
             .map(|events| (Answer::Done, events.into_iter().map(Event::Task).collect())),
         Command::Lrp(command) => {
@@ -132,7 +132,7 @@ fn for_requests(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
         | Event::Workflow(_)
         | Event::Lrp(_)
         | Event::Task(_)
-        | Event::HistoryTrimmed(_) => vec![],
+        | Event::HistoryTrimmed { .. } => vec![],
     }
 }
 

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    history::EntryEvents,
     ids::{ClusterId, CommandId, DiskId, Incarnation, NodeId, RequestId, VariableName},
     lrp::command::LrpCommand,
     settings::Setting,
@@ -98,9 +97,12 @@ pub enum Command {
     Lrp(LrpCommand),
     /// Something about tasks.
     Task(TaskCommand),
-    /// Removes the oldest public events: at most those of [`crate::history::TRIMMED_MAX`] entries, in their order, as
-    /// [`crate::history::to_trim`] lists them. What is gone already is left out.
-    TrimEvents(Vec<EntryEvents>),
+    /// Removes the oldest public events, at most [`crate::history::TRIMMED_MAX`] of them, as [`crate::history::trim_below`]
+    /// says. What is gone already is left out.
+    TrimEvents {
+        /// The number of the first that stays.
+        below: u64,
+    },
 }
 
 /// What must hold of a variable for a write to happen.
@@ -247,7 +249,7 @@ impl Command {
             | Self::TakeOver
             | Self::NodeLeaving { .. }
             | Self::EndSuspended { .. }
-            | Self::TrimEvents(_) => true,
+            | Self::TrimEvents { .. } => true,
             Self::PutVariable { .. }
             | Self::DeleteVariable { .. }
             | Self::SetSetting(_)

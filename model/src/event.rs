@@ -7,7 +7,6 @@ use bytes::Bytes;
 use crate::{
     cluster::Cluster,
     command::NodeJoined,
-    history::EntryEvents,
     ids::{Incarnation, NodeId, VariableName},
     lrp::event::LrpEvent,
     settings::Setting,
@@ -66,6 +65,9 @@ pub enum Event {
     Lrp(LrpEvent),
     /// Something happened to a task.
     Task(TaskEvent),
-    /// The public events of these entries, the oldest, are kept no more.
-    HistoryTrimmed(Vec<EntryEvents>),
+    /// The oldest public events are kept no more.
+    HistoryTrimmed {
+        /// The number of the first that is.
+        below: u64,
+    },
 }

@@ -255,6 +255,14 @@ pub enum Rejection {
     },
 }
 
+/// Refuses a text that is longer than it may be.
+pub(crate) fn check_size(what: &str, text: &str, bytes_max: usize) -> Result<(), Rejection> {
+    if text.len() <= bytes_max {
+        return Ok(());
+    }
+    Err(Rejection::TooLarge { what: what.to_owned(), bytes: text.len() as u64, bytes_max: bytes_max as u64 })
+}
+
 fn as_revision(current: Option<u64>) -> String {
     current.map_or_else(|| "does not exist".to_owned(), |revision| format!("has revision {revision}"))
 }

@@ -37,7 +37,7 @@ pub enum Table {
     Variable = 0x07,
     /// By scope: a remembered reply.
     Idempotency = 0x08,
-    /// One row: which public events are kept, and how many. Written with every entry that has any.
+    /// One row: which public events are kept. Written with every entry that has any.
     History = 0x09,
     /// By request: its mutable part.
     Request = 0x10,
@@ -79,7 +79,7 @@ pub enum Table {
     ByUser = 0x92,
     /// Index: state, creation time, request.
     ByState = 0x93,
-    /// By log index, number in the entry: a public event.
+    /// By its number: a public event.
     Event = 0xa0,
 }
 

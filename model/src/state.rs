@@ -170,7 +170,7 @@ impl State {
             Event::Workflow(event) => self.requests.evolve(event, sink),
             Event::Lrp(event) => self.lrps.evolve(event, sink),
             Event::Task(event) => self.tasks.evolve(event, sink),
-            Event::HistoryTrimmed(entries) => self.history.evolve_trimmed(entries, sink),
+            Event::HistoryTrimmed { below } => self.history.evolve_trimmed(*below, sink),
         }
     }
 

@@ -11,7 +11,6 @@ use std::{fmt::Debug, iter::successors, path::Path, sync::Arc};
 
 use capstan_model::{
     command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Settled, Stored},
-    history::EntryEvents,
     ids::{ClusterId, DiskId, Epoch, JobId, NodeId, RequestId, TryNo},
     lrp::tag::ModificationTag,
     rejection::Rejection,
@@ -108,10 +107,8 @@ fn command_after(command: &Command) -> Option<Command> {
         Command::DrainNode { .. } => Some(Command::UndrainNode { node: NodeId(300) }),
         Command::UndrainNode { .. } => Some(Command::NodeLeaving { incarnation: incarnation(1, 2) }),
         Command::NodeLeaving { .. } => Some(Command::EndSuspended { request: RequestId([0xab; 12]) }),
-        Command::EndSuspended { .. } => {
-            Some(Command::TrimEvents(vec![EntryEvents { index: 300, count: 301 }]))
-        }
-        Command::TrimEvents(_) => None,
+        Command::EndSuspended { .. } => Some(Command::TrimEvents { below: 300 }),
+        Command::TrimEvents { .. } => None,
     }
 }
 

@@ -11,7 +11,7 @@ use capstan_model::{
     apply::Applied,
     command::Command,
     event::Event,
-    history::{EntryEvents, EventId, events_after, to_trim},
+    history::{EventId, TRIMMED_MAX, events_from, first_after, trim_below},
     lrp::{
         command::{Desire, LrpCommand, UpdateDesired},
         definition::{Changeable, Definition, Update},
@@ -46,15 +46,26 @@ impl World {
         self.replica.apply(self.replica.state.index() + 1, &entry)
     }
 
-    fn recorded(&self, after: Option<EventId>, limit: usize) -> Vec<(EventId, Event)> {
-        let events = events_after(&MemoryRows(&self.replica.rows), after, limit).unwrap();
+    fn rows(&self) -> MemoryRows<'_> {
+        MemoryRows(&self.replica.rows)
+    }
+
+    fn recorded(&self, from: u64, limit: usize) -> Vec<(EventId, Event)> {
+        let events = events_from(&self.rows(), from, limit).unwrap();
         events.into_iter().map(|recorded| (recorded.id, recorded.event)).collect()
     }
 
+    fn first_after(&self, id: EventId) -> Option<u64> {
+        first_after(self.replica.state.history, &self.rows(), id).unwrap()
+    }
+
     /// What the leader would propose at a time.
-    fn to_trim(&self, secs: u64) -> Vec<EntryEvents> {
-        let at = Timestamp(secs * 1_000_000_000);
-        to_trim(&self.replica.state, &MemoryRows(&self.replica.rows), at).unwrap()
+    fn trim_below(&self, secs: u64) -> Option<u64> {
+        trim_below(&self.replica.state, &self.rows(), Timestamp(secs * 1_000_000_000)).unwrap()
+    }
+
+    fn kept(&self) -> std::ops::Range<u64> {
+        self.replica.state.history.first()..self.replica.state.history.next()
     }
 }
 
@@ -95,38 +106,62 @@ fn public_events_are_recorded_as_they_were_and_in_their_order() {
         expected.extend((0..).zip(public).map(|(ordinal, event)| (id(index, ordinal), event)));
     }
     assert_eq!(expected.len(), 7);
-    assert_eq!(world.recorded(None, 100), expected);
-    assert_eq!(world.replica.state.history.count(), 7);
+    assert_eq!(world.recorded(0, 100), expected);
+    assert_eq!(world.kept(), 0..7);
+    assert_eq!(world.recorded(2, 2), expected[2..4]);
+    assert_eq!(world.recorded(7, 100), []);
 
     // A reader goes on behind any of them, also behind one that was never there.
-    assert_eq!(world.recorded(Some(id(2, 1)), 2), expected[2..4]);
-    assert_eq!(world.recorded(Some(id(3, 9)), 100), expected[5..]);
-    assert_eq!(world.recorded(Some(expected[6].0), 100), []);
+    for (number, (id, _)) in (0..).zip(&expected) {
+        assert_eq!(world.first_after(*id), Some(number + 1));
+    }
+    assert_eq!(world.first_after(id(0, 0)), Some(0));
+    assert_eq!(world.first_after(id(2, 99)), Some(5));
+    assert_eq!(world.first_after(id(99, 0)), Some(7));
 }
 
 #[test]
-fn events_leave_when_they_are_old_or_too_many_and_their_floor_is_known() {
+fn events_leave_when_they_are_old_or_too_many_and_nobody_skips_them_unknowingly() {
     let mut world = World::new();
     world.apply(1, vec![desire("a", 1)]);
     world.apply(DAY, vec![desire("b", 2), update("b", 3)]);
     world.apply(2 * DAY, vec![desire("c", 500)]);
-    assert_eq!(world.replica.state.history.count(), 2 + 5 + 501);
-    assert_eq!(world.to_trim(7 * DAY), []);
+    assert_eq!(world.kept(), 0..508);
+    assert_eq!(world.trim_below(7 * DAY), None);
+    assert_eq!(world.trim_below(7 * DAY + 1), Some(2));
+    assert_eq!(world.trim_below(8 * DAY), Some(7));
 
-    let old = world.to_trim(8 * DAY);
-    assert_eq!(old, [EntryEvents { index: 2, count: 2 }, EntryEvents { index: 3, count: 5 }]);
-    world.apply(8 * DAY, vec![Command::TrimEvents(old.clone())]);
-    assert_eq!(world.recorded(None, 1)[0].0, id(4, 0));
-    let history = world.replica.state.history;
-    assert_eq!((history.floor(), history.count()), (4, 501));
+    world.apply(8 * DAY, vec![Command::TrimEvents { below: 7 }]);
+    assert_eq!(world.kept(), 7..508);
+    assert_eq!(world.recorded(0, 1)[0].0, id(4, 0));
+    assert_eq!(world.first_after(id(4, 0)), Some(8));
+    assert_eq!(world.first_after(id(3, 3)), None, "more than that may have been trimmed");
 
-    // Another leader may have seen the same.
-    let again = world.apply(8 * DAY, vec![Command::TrimEvents(old)]);
-    assert_eq!(again.events, []);
-    assert_eq!(world.to_trim(8 * DAY), []);
+    // Another leader may have seen the same, or less.
+    for below in [7, 2] {
+        let again = world.apply(8 * DAY, vec![Command::TrimEvents { below }]);
+        assert_eq!(again.events, []);
+        assert!(again.replies[0].1.is_ok());
+    }
+    let beyond = world.apply(8 * DAY, vec![Command::TrimEvents { below: 509 }]);
+    assert!(beyond.replies[0].1.is_err(), "{:?}", beyond.replies);
+    assert_eq!(world.trim_below(8 * DAY), None);
 
-    // One more than there may be: the oldest entry goes whole.
+    // More than there may be: the oldest go, young as they are.
     world.apply(8 * DAY, vec![Command::SetSetting(Setting::EventsMax(1_000))]);
-    world.apply(8 * DAY, vec![desire("d", 499)]);
-    assert_eq!(world.to_trim(8 * DAY), [EntryEvents { index: 4, count: 501 }]);
+    world.apply(8 * DAY, vec![desire("d", 999)]);
+    assert_eq!(world.kept(), 7..1_508);
+    assert_eq!(world.trim_below(8 * DAY), Some(508));
+}
+
+#[test]
+fn no_command_removes_more_than_its_bound() {
+    let mut world = World::new();
+    world.apply(1, vec![desire("a", 4_999)]);
+    assert_eq!(world.trim_below(9 * DAY), Some(TRIMMED_MAX));
+    world.apply(9 * DAY, vec![Command::TrimEvents { below: TRIMMED_MAX }]);
+    assert_eq!(world.trim_below(9 * DAY), Some(5_000));
+    world.apply(9 * DAY, vec![Command::TrimEvents { below: 5_000 }]);
+    assert_eq!(world.kept(), 5_000..5_000);
+    assert_eq!(world.trim_below(9 * DAY), None);
 }

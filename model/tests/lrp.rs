@@ -135,6 +135,19 @@ enum Command {
         #[arg(key)]
         reason: Option<String>,
     },
+    /// A crash whose reason has so many bytes.
+    CrashedBytes {
+        key: Key,
+        instance: Instance,
+        bytes: usize,
+    },
+    /// An auction's failure whose error has so many bytes.
+    UnplacedBytes {
+        key: Key,
+        bytes: usize,
+    },
+    /// A domain whose name has so many bytes.
+    DomainBytes(usize),
     Stopped {
         key: Key,
         instance: Instance,
@@ -312,10 +325,19 @@ impl goldenscript::Runner for Runner {
             Command::Place { key, life, instance, tag } => {
                 Ok(self.place(&key.0, key_of(instance, life.0), *tag))
             }
-            Command::Unplaced { key, error, tag } => {
-                let (key, tag) = (key.0.clone(), self.tag(&key.0, *tag));
-                let failures = vec![PlacementFailure { key, tag, error: Arc::from(&**error) }];
-                Ok(self.lrp(LrpCommand::Place(Box::new(Place { failures, ..Place::default() }))))
+            Command::Unplaced { key, error, tag } => Ok(self.unplaced(&key.0, error, *tag)),
+            Command::UnplacedBytes { key, bytes } => {
+                let text = self.unplaced(&key.0, &"x".repeat(*bytes), None);
+                Ok(text.replace(&"x".repeat(*bytes), "xxx"))
+            }
+            Command::CrashedBytes { key, instance, bytes } => {
+                let instance = self.instance(&key.0, instance, None);
+                let (key, reason, draw) = (key.0.clone(), "x".repeat(*bytes).into(), self.draw());
+                Ok(self.lrp(LrpCommand::Crashed { key, instance, reason, draw }))
+            }
+            Command::DomainBytes(bytes) => {
+                let domain = "x".repeat(*bytes).into();
+                Ok(self.lrp(LrpCommand::UpsertDomain { domain, ttl_secs: None }))
             }
             Command::Running { key, instance, by, port } => {
                 let instance = self.instance(&key.0, instance, by.as_ref());
@@ -500,6 +522,12 @@ impl Runner {
         let known = known.into_iter().find(|known| known.instance_guid == instance.0);
         let cell = by.map(|life| life.0).or(known.map(|known| known.cell)).unwrap_or(incarnation(1, 1));
         InstanceKey { instance_guid: instance.0, cell }
+    }
+
+    fn unplaced(&mut self, key: &ActualKey, error: &str, tag: Option<u64>) -> String {
+        let (key, tag) = (key.clone(), self.tag(key, tag));
+        let failures = vec![PlacementFailure { key, tag, error: error.into() }];
+        self.lrp(LrpCommand::Place(Box::new(Place { failures, ..Place::default() })))
     }
 
     fn place(&mut self, key: &ActualKey, instance: InstanceKey, tag: Option<u64>) -> String {

@@ -327,7 +327,7 @@ fn describe_event(event: &Event) -> String {
         Event::Workflow(event) => format!("{event:?}"),
         Event::Lrp(event) => format!("{event:?}"),
         Event::Task(event) => format!("{event:?}"),
-        Event::HistoryTrimmed(entries) => format!("events of {} entries trimmed", entries.len()),
+        Event::HistoryTrimmed { below } => format!("events below {below} trimmed"),
     }
 }
 

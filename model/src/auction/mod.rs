@@ -1,6 +1,6 @@
 //! The auction: gives what waits to be placed to cells, in batches, by a pure plan.
 //!
-//! The leader takes an [`Auction`] of State and a batch of [`work`], and proposes what [`plan`] comes to; apply checks it
+//! The leader takes an [`Auction`] of State and a batch of [`mod@work`], and proposes what [`plan()`] comes to; apply checks it
 //! again. The same state and batch give the same plan. What counts, in this order: an even number of instances of an LRP in each
 //! zone, few of them on one cell, an even use of the cells. Nothing is ever moved to make room.
 

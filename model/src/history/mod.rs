@@ -1,9 +1,11 @@
 //! What has happened, for those who were not there: public events as rows, in one order for the whole cluster.
 //!
 //! An event's id is the log index of its entry and its number in it, so that every node gives the same event the same id, and a
-//! reader goes on at any node where it left off at another. Rows are kept as long as the settings say and leave by a command that
-//! names them; what is below [`History::floor`] is gone.
+//! reader goes on at any node where it left off at another. The rows are numbered without gaps, from the first event of the
+//! cluster on: so State knows which there are from two numbers, and removes the oldest without having to be told what
+//! they are.
 
+mod read;
 mod stored;
 mod trim;
 
@@ -13,10 +15,13 @@ use serde::{Deserialize, Serialize};
 
 use self::stored::StoredEvent;
 pub(crate) use self::trim::trim;
-pub use self::trim::{EntryEvents, TRIMMED_MAX, to_trim};
+pub use self::{
+    read::{Recorded, events_from, first_after},
+    trim::{TRIMMED_MAX, trim_below},
+};
 use crate::{
     event::Event,
-    rows::{self, Key, KeyReader, LoadError, RowReader, RowSink, Table},
+    rows::{Key, RowSink, Table},
     time::Timestamp,
 };
 
@@ -29,59 +34,44 @@ pub struct EventId {
     pub ordinal: u32,
 }
 
-/// A public event that was recorded.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Recorded {
-    /// Its name.
-    pub id: EventId,
-    /// Log time of its entry.
-    pub at: Timestamp,
-    /// What happened, as it was.
-    pub event: Event,
-}
-
-/// What State knows of the rows of public events.
+/// Which rows of public events there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
-    floor: u64,
-    count: u64,
+    first: u64,
+    next: u64,
 }
 
-/// The row of a public event.
+/// The row of a public event; the log index is beside it.
 #[derive(Serialize, Deserialize)]
 struct EventRow {
+    ordinal: u32,
     at: Timestamp,
     event: StoredEvent,
 }
 
 impl History {
-    /// Events of entries below this index are kept no more.
-    pub fn floor(&self) -> u64 {
-        self.floor
+    /// The number of the oldest row that is kept; zero if none has left yet.
+    pub fn first(&self) -> u64 {
+        self.first
     }
 
-    /// How many events are kept.
-    pub fn count(&self) -> u64 {
-        self.count
+    /// The number of the next row.
+    pub fn next(&self) -> u64 {
+        self.next
     }
 
     /// Writes the row of an event, if it is a public one.
     pub(crate) fn record(&mut self, at: Timestamp, event: &Event, sink: &mut RowSink) {
         if let Some(event) = StoredEvent::of(event) {
-            let id = EventId { index: sink.index(), ordinal: sink.next_ordinal() };
-            sink.archive(&event_key(id), &EventRow { at, event });
-            self.count += 1;
+            let ordinal = sink.next_ordinal();
+            sink.archive(&event_key(self.next), &EventRow { ordinal, at, event });
+            self.next += 1;
         }
     }
 
-    pub(crate) fn evolve_trimmed(&mut self, entries: &[EntryEvents], sink: &mut RowSink) {
-        for EntryEvents { index, count } in entries {
-            for ordinal in 0..*count {
-                sink.remove_archived(&event_key(EventId { index: *index, ordinal }));
-            }
-            self.count -= u64::from(*count);
-            self.floor = index + 1;
-        }
+    pub(crate) fn evolve_trimmed(&mut self, below: u64, sink: &mut RowSink) {
+        (self.first..below).for_each(|number| sink.remove_archived(&event_key(number)));
+        self.first = below;
     }
 
     /// Writes the row as it is now over this one; before the first event there is none.
@@ -91,29 +81,8 @@ impl History {
     }
 }
 
-/// The first `limit` public events behind this one, in order; from the first that is kept, without one.
-///
-/// # Errors
-/// A row is of no known version.
-pub fn events_after(
-    rows: &dyn RowReader,
-    after: Option<EventId>,
-    limit: usize,
-) -> Result<Vec<Recorded>, LoadError> {
-    let from = after.map_or(Key::new(Table::Event), |id| event_key(id).u8(0));
-    rows.scan(&from, &Key::new(Table::Event).end(), limit).iter().map(|(key, row)| read(key, row)).collect()
-}
-
-fn read(key: &[u8], value: &[u8]) -> Result<Recorded, LoadError> {
-    let mut parts = KeyReader::new(key);
-    let id = EventId { index: parts.u64()?, ordinal: parts.u32()? };
-    parts.end()?;
-    let (_, EventRow { at, event }) = rows::decode_archive(key, value)?;
-    Ok(Recorded { id, at, event: event.into() })
-}
-
-fn event_key(id: EventId) -> Key {
-    Key::new(Table::Event).u64(id.index).u32(id.ordinal)
+fn event_key(number: u64) -> Key {
+    Key::new(Table::Event).u64(number)
 }
 
 /// A text that names no event.

@@ -1,60 +1,42 @@
-//! How public events leave: the leader reads which have been kept for long enough, and a command names them.
+//! How public events leave: the leader looks how old they are, and a command says up to which they go.
 
-use serde::{Deserialize, Serialize};
-
-use super::{EventId, event_key, read};
+use super::read::event;
 use crate::{
     event::Event,
     rejection::Rejection,
-    rows::{Key, LoadError, RowReader, Table},
+    rows::{LoadError, RowReader},
     state::State,
     time::Timestamp,
 };
 
-/// How many entries' events one command removes.
-pub const TRIMMED_MAX: usize = 1_024;
+/// How many events one command removes.
+pub const TRIMMED_MAX: u64 = 4_096;
 
-/// The public events of one entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EntryEvents {
-    /// The entry.
-    pub index: u64,
-    /// How many it has.
-    pub count: u32,
-}
-
-/// The oldest entries whose events have been kept for as long as the settings say, or are more than they say: as many as one
-/// command removes.
+/// The number below which events have been kept for as long as the settings say, or are more than they say, but no more than one
+/// command removes; `None` if there are none.
 ///
 /// # Errors
-/// A row is of no known version.
-pub fn to_trim(state: &State, rows: &dyn RowReader, at: Timestamp) -> Result<Vec<EntryEvents>, LoadError> {
-    let mut too_many = state.history.count().saturating_sub(state.settings.events_max());
-    let mut found = vec![];
-    let mut from = Key::new(Table::Event).u64(state.history.floor());
-    while found.len() < TRIMMED_MAX {
-        let Some((key, row)) = rows.scan(&from, &Key::new(Table::Event).end(), 1).pop() else { break };
-        let first = read(&key, &row)?;
-        if too_many == 0 && at.since(first.at) < state.settings.event_age_max() {
-            break;
-        }
-        let index = first.id.index;
-        from = event_key(EventId { index, ordinal: u32::MAX }).end();
-        let of_entry = rows.scan(&Key::new(Table::Event).u64(index), &from, usize::MAX);
-        let count = u32::try_from(of_entry.len()).expect("events of an entry are counted by a u32");
-        too_many = too_many.saturating_sub(count.into());
-        found.push(EntryEvents { index, count });
+/// A row is missing, or of no known version.
+pub fn trim_below(state: &State, rows: &dyn RowReader, at: Timestamp) -> Result<Option<u64>, LoadError> {
+    let (first, next) = (state.history.first(), state.history.next());
+    let too_many_below = next.saturating_sub(state.settings.events_max()).max(first);
+    // Events are in the order of their times.
+    let (mut low, mut high) = (too_many_below, next.min(first + TRIMMED_MAX));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let is_old = at.since(event(rows, middle)?.at) >= state.settings.event_age_max();
+        if is_old { low = middle + 1 } else { high = middle }
     }
-    Ok(found)
+    let below = low.min(first + TRIMMED_MAX);
+    Ok((below > first).then_some(below))
 }
 
 /// Decides on `TrimEvents`; what is gone already is left out.
-pub(crate) fn trim(state: &State, entries: &[EntryEvents]) -> Result<Vec<Event>, Rejection> {
-    if entries.len() > TRIMMED_MAX {
-        let what = "entries whose events one command removes".to_owned();
-        return Err(Rejection::TooMany { what, count_max: TRIMMED_MAX as u64 });
+pub(crate) fn trim(state: &State, below: u64) -> Result<Vec<Event>, Rejection> {
+    let (first, next) = (state.history.first(), state.history.next());
+    if below > next.min(first + TRIMMED_MAX) {
+        let what = "events that are kept and that one command removes".to_owned();
+        return Err(Rejection::TooMany { what, count_max: TRIMMED_MAX.min(next - first) });
     }
-    let kept: Vec<EntryEvents> =
-        entries.iter().copied().filter(|entry| entry.index >= state.history.floor()).collect();
-    Ok(if kept.is_empty() { vec![] } else { vec![Event::HistoryTrimmed(kept)] })
+    Ok(if below > first { vec![Event::HistoryTrimmed { below }] } else { vec![] })
 }

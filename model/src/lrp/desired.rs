@@ -12,8 +12,7 @@ use super::{
 
 /// How many LRPs may be desired at a time: twice the 200,000 of Diego's own measurements.
 pub const DESIRED_MAX: usize = 400_000;
-/// How many instances of one LRP may be desired. One command creates, or retires, all of them, and must not hold apply up for
-/// longer than some tenths of a second.
+/// How many instances of one LRP may be desired. One command creates, or retires, all of them: some 10 ms of apply's time.
 pub const INSTANCES_MAX: u32 = 5_000;
 /// How many records of instances there may be in all: four times the 250,000 of Diego's own measurements.
 pub const RECORDS_MAX: usize = 1_000_000;

@@ -9,7 +9,10 @@ use std::{sync::Arc, time::Duration};
 use imbl::{OrdMap, OrdSet};
 
 use super::{Lrps, event::LrpEvent};
-use crate::{rejection::Rejection, time::Timestamp};
+use crate::{
+    rejection::{Rejection, check_size},
+    time::Timestamp,
+};
 
 /// How many domains may be fresh at a time.
 pub const DOMAINS_MAX: usize = 10_000;
@@ -87,10 +90,7 @@ pub(super) fn upsert(
     domain: &Arc<str>,
     ttl: Option<Duration>,
 ) -> Result<Vec<LrpEvent>, Rejection> {
-    if domain.len() > DOMAIN_BYTES_MAX {
-        let (bytes, bytes_max) = (domain.len() as u64, DOMAIN_BYTES_MAX as u64);
-        return Err(Rejection::TooLarge { what: "the name of a domain".to_owned(), bytes, bytes_max });
-    }
+    check_size("the name of a domain", domain, DOMAIN_BYTES_MAX)?;
     if lrps.domains.get(domain).is_none() && lrps.domains.len() >= DOMAINS_MAX {
         return Err(Rejection::TooMany { what: "domains".to_owned(), count_max: DOMAINS_MAX as u64 });
     }

@@ -37,4 +37,4 @@ pub(crate) use self::{
     check::check,
     handle::{expire_domains, follow, handle},
 };
-pub use live::Lrps;
+pub use self::{live::Lrps, report::REASON_BYTES_MAX};

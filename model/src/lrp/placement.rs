@@ -9,7 +9,14 @@ use super::{
     handle::Decision,
     tag::ModificationTag,
 };
-use crate::{rejection::Rejection, state::State, time::Timestamp};
+use crate::{
+    rejection::{Rejection, check_size},
+    state::State,
+    time::Timestamp,
+};
+
+/// The longest error of a placement, in bytes; those of an auction have some fifty.
+const ERROR_BYTES_MAX: usize = 1_024;
 
 /// Gives cells what they won, and notes what found none. What is not as the auction saw it, or does not fit any more, is left
 /// out: the next auction sees it.
@@ -17,6 +24,9 @@ pub(super) fn place(state: &State, at: Timestamp, place: &Place) -> Decision {
     if place.placements.len() + place.failures.len() > PLACED_MAX {
         let what = "placements and failures in one command".to_owned();
         return Err(Rejection::TooMany { what, count_max: PLACED_MAX as u64 });
+    }
+    for failure in &place.failures {
+        check_size("the error of a placement", &failure.error, ERROR_BYTES_MAX)?;
     }
     let mut draft = Draft::new(state, at);
     for placement in &place.placements {

@@ -9,7 +9,14 @@ use super::{
     draft::Draft,
     handle::Decision,
 };
-use crate::{rejection::Rejection, state::State, time::Timestamp};
+use crate::{
+    rejection::{Rejection, check_size},
+    state::State,
+    time::Timestamp,
+};
+
+/// The longest reason of a crash, in bytes; whoever reports cuts it.
+pub const REASON_BYTES_MAX: usize = 10_240;
 
 /// The end of an instance.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +54,7 @@ pub(super) fn crashed(state: &State, at: Timestamp, end: End<'_>, reason: &Arc<s
     if presence == Presence::Evacuating || actual.stopping().is_some() {
         return stopped(state, at, end);
     }
+    check_size("the reason of a crash", reason, REASON_BYTES_MAX)?;
     let count = crash::count_after(actual, at);
     let mut draft = Draft::new(state, at);
     draft.change(end.key, |actual| {

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     ids::Incarnation,
     lrp::{command::PLACED_MAX, guid::Guid},
-    rejection::Rejection,
+    rejection::{Rejection, check_size},
     state::State,
     time::Timestamp,
 };
@@ -141,13 +141,6 @@ fn resolved(state: &State, guid: &Guid) -> Decision {
 
 fn find<'a>(state: &'a State, guid: &Guid) -> Result<&'a Arc<Task>, Rejection> {
     state.tasks.get(guid.as_str()).ok_or_else(|| Rejection::NoSuchTask { guid: guid.clone() })
-}
-
-fn check_size(what: &str, text: &str, bytes_max: usize) -> Result<(), Rejection> {
-    if text.len() <= bytes_max {
-        return Ok(());
-    }
-    Err(Rejection::TooLarge { what: what.to_owned(), bytes: text.len() as u64, bytes_max: bytes_max as u64 })
 }
 
 /// Events, and tasks as they leave them.
