@@ -296,7 +296,7 @@ fn healthy(state: &State) -> Vec<(ActualKey, InstanceKey)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(150))]
 
     /// Whatever is planned, drained, placed or refused: as long as an index is desired, its healthy instance goes only by its own end,
     /// with its cell, by its owner's kill, or because another one is healthy. So a drain never leaves an index without one.
