@@ -13,6 +13,7 @@ mod live_rows;
 pub mod command;
 pub mod convergence;
 pub mod definition;
+pub mod validate;
 
 pub(crate) use self::{check::check, handle::handle};
 pub use self::{
