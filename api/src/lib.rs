@@ -20,6 +20,7 @@ mod metrics;
 pub mod ports;
 mod query;
 mod read;
+mod receptor;
 mod route;
 pub mod server;
 mod service;

@@ -6,7 +6,8 @@ use super::definition::TaskDefinition;
 use crate::lrp::{
     action::{Action, EnvVar},
     egress::EgressRule,
-    validate::{Faults, has_scheme, is_guid, is_request_uri},
+    guid::Guid,
+    validate::{Faults, has_scheme, is_request_uri},
 };
 
 /// A new task before it has been looked at. What was not sent is empty, zero or `None`.
@@ -50,13 +51,13 @@ pub struct TaskDraft {
 ///
 /// # Errors
 /// The callback when it is none, or else everything that is wrong with the task.
-pub fn task(draft: TaskDraft) -> Result<(Arc<str>, TaskDefinition), Faults> {
+pub fn task(draft: TaskDraft) -> Result<(Guid, TaskDefinition), Faults> {
     let callback = &*draft.completion_callback_url;
     if !callback.is_empty() && !is_request_uri(callback) {
         return Err(Faults::only(format!("parse {callback}: invalid URI for request")));
     }
     let mut faults = Faults::default();
-    faults.field_unless("task_guid", is_guid(&draft.task_guid));
+    let guid = faults.guid("task_guid", draft.task_guid);
     faults.field_unless("domain", !draft.domain.is_empty());
     faults.field_unless("rootfs", has_scheme(&draft.rootfs));
     faults.required_action(draft.action.as_ref());
@@ -85,7 +86,8 @@ pub fn task(draft: TaskDraft) -> Result<(Arc<str>, TaskDefinition), Faults> {
         annotation: draft.annotation,
         egress_rules: draft.egress_rules,
     };
-    faults.or((draft.task_guid, definition))
+    faults.none()?;
+    Ok((guid.expect("a text that is no guid is a fault"), definition))
 }
 
 #[cfg(test)]
@@ -107,7 +109,7 @@ mod tests {
     #[test]
     fn a_valid_task_keeps_what_was_sent() {
         let (guid, definition) = task(TaskDraft { memory_mb: 7, ..draft() }).unwrap();
-        assert_eq!((&*guid, &*definition.domain, definition.memory_mb), ("t", "d", 7));
+        assert_eq!((guid.as_str(), &*definition.domain, definition.memory_mb), ("t", "d", 7));
     }
 
     #[test]

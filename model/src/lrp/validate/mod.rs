@@ -21,6 +21,7 @@ use super::{
     action::{Action, EnvVar},
     definition::{Changeable, Definition, Update},
     egress::EgressRule,
+    guid::{Guid, ProcessGuid},
 };
 
 pub(crate) use self::url::{has_scheme, is_request_uri};
@@ -41,8 +42,8 @@ pub struct Faults(Vec<String>);
 /// A desired LRP that may be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidDesired {
-    /// Names it: one character or more of `[a-zA-Z0-9_-]`.
-    pub process_guid: Arc<str>,
+    /// Names it.
+    pub process_guid: ProcessGuid,
     /// The part that never changes.
     pub definition: Definition,
     /// The part that its owner may change.
@@ -56,7 +57,7 @@ pub struct ValidDesired {
 pub fn desired(draft: DesiredDraft) -> Result<ValidDesired, Faults> {
     let mut faults = Faults::default();
     faults.field_unless("domain", !draft.domain.is_empty());
-    faults.field_unless("process_guid", is_guid(&draft.process_guid));
+    let process_guid = faults.guid("process_guid", draft.process_guid);
     // Twice when it is empty: upstream has a rule for each.
     faults.field_unless("rootfs", !draft.rootfs.is_empty());
     faults.field_unless("rootfs", has_scheme(&draft.rootfs));
@@ -74,8 +75,9 @@ pub fn desired(draft: DesiredDraft) -> Result<ValidDesired, Faults> {
     let disk_mb = faults.count("disk_mb", draft.disk_mb);
     let start_timeout_secs = faults.unsigned("start_timeout", draft.start_timeout_secs);
     faults.env(&draft.env);
-    let valid = ValidDesired {
-        process_guid: draft.process_guid,
+    faults.none()?;
+    Ok(ValidDesired {
+        process_guid: process_guid.expect("a text that is no guid is a fault"),
         definition: Definition {
             domain: draft.domain,
             rootfs: draft.rootfs,
@@ -95,8 +97,7 @@ pub fn desired(draft: DesiredDraft) -> Result<ValidDesired, Faults> {
             egress_rules: draft.egress_rules,
         },
         changeable: Changeable { instances, routes: compacted(&draft.routes), annotation: draft.annotation },
-    };
-    faults.or(valid)
+    })
 }
 
 /// Checks a change.
@@ -113,12 +114,8 @@ pub fn update(draft: UpdateDraft) -> Result<Update, Faults> {
         faults.routes(routes);
     }
     let routes = draft.routes.as_ref().map(compacted);
-    faults.or(Update { instances, routes, annotation: draft.annotation })
-}
-
-/// Whether a text may name an LRP or a task.
-pub(crate) fn is_guid(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    faults.none()?;
+    Ok(Update { instances, routes, annotation: draft.annotation })
 }
 
 impl Faults {
@@ -127,9 +124,9 @@ impl Faults {
         Self(vec![text])
     }
 
-    /// What was checked, when nothing was found.
-    pub(crate) fn or<T>(self, valid: T) -> Result<T, Self> {
-        if self.0.is_empty() { Ok(valid) } else { Err(self) }
+    /// Ends a check in which faults were found.
+    pub(crate) fn none(self) -> Result<(), Self> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
     }
 
     pub(crate) fn field(&mut self, name: &str) {
@@ -140,6 +137,12 @@ impl Faults {
         if !holds {
             self.field(name);
         }
+    }
+
+    pub(crate) fn guid(&mut self, name: &str, text: Arc<str>) -> Option<Guid> {
+        let guid = text.try_into().ok();
+        self.field_unless(name, guid.is_some());
+        guid
     }
 
     /// A member that holds others is named once, before what is wrong inside.
