@@ -24,7 +24,7 @@ use http::{
 use crate::{
     answer::{self, Answer},
     call::Surface,
-    spin_cycle,
+    receptor, spin_cycle,
 };
 
 /// Why a call was not done as asked.
@@ -187,6 +187,9 @@ pub(crate) enum InputError {
         /// The bound.
         calls_max: usize,
     },
+    /// Something Diego has a word for.
+    #[error(transparent)]
+    Receptor(#[from] receptor::error::Refusal),
 }
 
 /// What an error means to the caller.
@@ -200,6 +203,7 @@ impl ApiError {
     /// The table.
     fn verdict(&self) -> Verdict {
         use StatusCode as S;
+        use receptor::error::Refusal;
         let (status, code) = match self {
             Self::Input(e) => match e {
                 InputError::UnknownRoute => (S::NOT_FOUND, "no_such_route"),
@@ -228,6 +232,16 @@ impl ApiError {
                 InputError::JobRunnerOnly => (S::GONE, "gone"),
                 InputError::Draining => (S::SERVICE_UNAVAILABLE, "draining"),
                 InputError::TooManyCalls { .. } => (S::TOO_MANY_REQUESTS, "too_many_calls"),
+                InputError::Receptor(e) => match e {
+                    Refusal::Json(_) => (S::BAD_REQUEST, "invalid_body"),
+                    Refusal::Lrp(_) => (S::BAD_REQUEST, "invalid_lrp"),
+                    Refusal::Request(_) => (S::BAD_REQUEST, "invalid_request"),
+                    Refusal::NoSuchLrp { .. } => (S::NOT_FOUND, "no_such_lrp"),
+                    Refusal::NothingAtIndex { .. } | Refusal::NoSuchIndex { .. } => {
+                        (S::NOT_FOUND, "no_such_index")
+                    }
+                    Refusal::Unauthorized => (S::UNAUTHORIZED, "unauthorized"),
+                },
             },
             Self::Refused(e) => match e {
                 Rejection::Bug { .. } => (S::INTERNAL_SERVER_ERROR, "bug"),
@@ -300,6 +314,7 @@ impl ApiError {
                 answer::json(verdict.status, &ErrorBody { code: verdict.code.to_owned(), message })
             }
             Surface::SpinCycle => self.spin_cycle_answer(verdict.status, message),
+            Surface::Receptor => receptor::error::answered(self, verdict.status, message),
         };
         let headers = answer.headers_mut();
         match verdict.status {
@@ -357,6 +372,7 @@ impl ApiError {
                 | InputError::NoSuchJobLog { .. }
                 | InputError::NotStartable { .. }
                 | InputError::JobRunnerOnly
+                | InputError::Receptor(_)
                 | InputError::Draining => false,
             },
             Self::Refused(_) | Self::Propose(_) | Self::Create(_) | Self::Read(_) | Self::Archive(_) => false,
@@ -420,7 +436,7 @@ mod tests {
         ];
         for (error, status, retry_after) in cases {
             let shown = error.to_string();
-            for surface in [Surface::Cluster, Surface::SpinCycle] {
+            for surface in [Surface::Cluster, Surface::SpinCycle, Surface::Receptor] {
                 let answer = error.answer(surface);
                 assert_eq!(answer.status().as_u16(), status, "{shown}");
                 assert_eq!(answer.headers().contains_key(RETRY_AFTER), retry_after, "{shown}");

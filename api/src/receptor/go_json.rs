@@ -26,7 +26,7 @@ pub(super) trait Members: Default {
 /// Why a body cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct InvalidJson(String);
+pub(crate) struct InvalidJson(String);
 
 /// How deeply the parts of a body may be nested, so that whoever reads it again needs no more stack than its writer. As deep as
 /// serde_json goes by itself, which does not count what it skips.
