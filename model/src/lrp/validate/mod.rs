@@ -20,6 +20,7 @@ use self::{
 use super::{
     action::{Action, EnvVar},
     definition::{Changeable, Definition, Update},
+    desired::INSTANCES_MAX,
     egress::EgressRule,
     guid::{Guid, ProcessGuid},
 };
@@ -32,7 +33,7 @@ pub const ANNOTATION_BYTES_MAX: usize = 10 * 1024;
 pub const ROUTES_BYTES_MAX: usize = 4 * 1024;
 /// The most that an instance's share of the processors can be.
 pub const CPU_WEIGHT_MAX: u32 = 100;
-/// The largest of the numbers that Diego keeps as signed 32 bits: instances and sizes in MiB.
+/// The largest size in MiB, which Diego keeps as 32 bits with a sign.
 const COUNT_MAX: i64 = i32::MAX as i64;
 
 /// What is wrong with a draft.
@@ -64,7 +65,7 @@ pub fn desired(draft: DesiredDraft) -> Result<ValidDesired, Faults> {
     faults.action("setup", draft.setup.as_ref());
     faults.required_action(draft.action.as_ref());
     faults.action("monitor", draft.monitor.as_ref());
-    let instances = faults.count("instances", draft.instances);
+    let instances = faults.instances(draft.instances);
     let cpu_weight = faults.cpu_weight(draft.cpu_weight);
     faults.annotation(&draft.annotation);
     faults.routes(&draft.routes);
@@ -106,7 +107,7 @@ pub fn desired(draft: DesiredDraft) -> Result<ValidDesired, Faults> {
 /// Everything that is wrong with it.
 pub fn update(draft: UpdateDraft) -> Result<Update, Faults> {
     let mut faults = Faults::default();
-    let instances = draft.instances.map(|instances| faults.count("instances", instances));
+    let instances = draft.instances.map(|instances| faults.instances(instances));
     if let Some(annotation) = &draft.annotation {
         faults.annotation(annotation);
     }
@@ -191,6 +192,13 @@ impl Faults {
     /// As for an LRP, but without saying what is wrong inside.
     pub(crate) fn egress_rule_of_task(&mut self, rule: &EgressRule) {
         self.field_unless("egress_rules", egress::faults(rule).0.is_empty());
+    }
+
+    /// Not more than one LRP may have, either: asking again later would not help.
+    fn instances(&mut self, given: i64) -> u32 {
+        let instances = u32::try_from(given).ok().filter(|instances| *instances <= INSTANCES_MAX);
+        self.field_unless("instances", instances.is_some());
+        instances.unwrap_or_default()
     }
 
     /// A number that upstream keeps in 32 bits with a sign, and that may not be negative.
