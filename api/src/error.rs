@@ -70,6 +70,16 @@ pub(crate) struct CreateError {
     pub(crate) location: String,
 }
 
+impl CreateError {
+    /// Says of a creation that had no reply where to look.
+    pub(crate) fn locate(error: ApiError, location: String) -> ApiError {
+        match error {
+            ApiError::Propose(source) => Self { source, location }.into(),
+            other => other,
+        }
+    }
+}
+
 /// What is wrong with a call in itself, or with the moment it came.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum InputError {
@@ -235,6 +245,8 @@ impl ApiError {
                 InputError::Receptor(e) => match e {
                     Refusal::Json(_) => (S::BAD_REQUEST, "invalid_body"),
                     Refusal::Lrp(_) => (S::BAD_REQUEST, "invalid_lrp"),
+                    Refusal::Task(_) => (S::BAD_REQUEST, "invalid_task"),
+                    Refusal::NoSuchTask { .. } => (S::NOT_FOUND, "no_such_task"),
                     Refusal::Request(_) => (S::BAD_REQUEST, "invalid_request"),
                     Refusal::NoSuchLrp { .. } => (S::NOT_FOUND, "no_such_lrp"),
                     Refusal::NothingAtIndex { .. } | Refusal::NoSuchIndex { .. } => {

@@ -22,6 +22,9 @@ pub(crate) enum Operation {
     WriteLrp,
     ReadLrp,
     ListLrps,
+    WriteTask,
+    ReadTask,
+    ListTasks,
     Local,
     Unknown,
 }
@@ -39,7 +42,7 @@ struct OperationMetrics {
 }
 
 impl Operation {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::PutVariable,
         Self::GetVariable,
         Self::DeleteVariable,
@@ -52,6 +55,9 @@ impl Operation {
         Self::WriteLrp,
         Self::ReadLrp,
         Self::ListLrps,
+        Self::WriteTask,
+        Self::ReadTask,
+        Self::ListTasks,
         Self::Local,
         Self::Unknown,
     ];
@@ -96,6 +102,11 @@ impl Operation {
             Endpoint::ListDesired | Endpoint::ListActual | Endpoint::ListCells | Endpoint::ListDomains => {
                 Self::ListLrps
             }
+            Endpoint::CreateTask | Endpoint::DeleteTask { .. } | Endpoint::CancelTask { .. } => {
+                Self::WriteTask
+            }
+            Endpoint::GetTask { .. } => Self::ReadTask,
+            Endpoint::ListTasks => Self::ListTasks,
             Endpoint::AuthCookie | Endpoint::Version => Self::Local,
         }
     }
@@ -114,6 +125,9 @@ impl Operation {
             Self::WriteLrp => "write_lrp",
             Self::ReadLrp => "read_lrp",
             Self::ListLrps => "list_lrps",
+            Self::WriteTask => "write_task",
+            Self::ReadTask => "read_task",
+            Self::ListTasks => "list_tasks",
             Self::Local => "local",
             Self::Unknown => "unknown",
         }

@@ -1,8 +1,11 @@
 //! `/v1/actual_lrps`: what there is of each LRP, one record an index.
 
-use capstan_model::lrp::{
-    actual::{ActualKey, Group},
-    command::LrpCommand,
+use capstan_model::{
+    command::Command,
+    lrp::{
+        actual::{ActualKey, Group},
+        command::LrpCommand,
+    },
 };
 use http::StatusCode;
 
@@ -56,7 +59,7 @@ pub(crate) async fn kill(
 ) -> Result<Answer, ApiError> {
     let Asked { guid, index, key } = Asked::of(guid, index)?;
     let key = key.ok_or(Refusal::NoSuchIndex { guid, index })?;
-    let command = LrpCommand::Kill { key, draw: draw(&*api.parts.entropy) };
+    let command = Command::Lrp(LrpCommand::Kill { key, draw: draw(&*api.parts.entropy) });
     propose(api, head, body, command, empty(StatusCode::NO_CONTENT)).await
 }
 

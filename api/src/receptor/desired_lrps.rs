@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use capstan_model::lrp::{
-    command::{Desire, LrpCommand, UpdateDesired},
-    definition::Definition,
-    guid::ProcessGuid,
-    validate::{self, ValidDesired},
+use capstan_model::{
+    command::Command,
+    lrp::{
+        command::{Desire, LrpCommand, UpdateDesired},
+        definition::Definition,
+        guid::ProcessGuid,
+        validate::{self, ValidDesired},
+    },
 };
 use http::{HeaderName, HeaderValue, StatusCode, header::ETAG};
 
@@ -26,7 +29,7 @@ const NOT_ENFORCED: HeaderName = HeaderName::from_static("x-capstan-not-enforced
 pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<Answer, ApiError> {
     let draft = go_json::from_body(body)?;
     let ValidDesired { process_guid: guid, definition, changeable } =
-        validate::desired(draft).map_err(Refusal::from)?;
+        validate::desired(draft).map_err(Refusal::Lrp)?;
     let mut created = empty(StatusCode::CREATED);
     if let Some(members) = not_enforced(&definition) {
         created.headers_mut().insert(NOT_ENFORCED, members);
@@ -34,11 +37,9 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     let location = format!("/v1/desired_lrps/{guid}");
     let draw = draw(&*api.parts.entropy);
     let desire = Desire { guid, definition: Arc::new(definition), changeable, draw };
-    let proposed = propose(api, head, body, LrpCommand::Desire(Arc::new(desire)), created).await;
-    proposed.map_err(|error| match error {
-        ApiError::Propose(source) => CreateError { source, location }.into(),
-        other => other,
-    })
+    let command = Command::Lrp(LrpCommand::Desire(Arc::new(desire)));
+    let proposed = propose(api, head, body, command, created).await;
+    proposed.map_err(|error| CreateError::locate(error, location))
 }
 
 /// `GET …?domain=`.
@@ -74,11 +75,12 @@ pub(crate) async fn update(
     guid: &str,
     body: &[u8],
 ) -> Result<Answer, ApiError> {
-    let update = validate::update(go_json::from_body(body)?).map_err(Refusal::from)?;
+    let update = validate::update(go_json::from_body(body)?).map_err(Refusal::Lrp)?;
     let guid = process_guid(guid)?;
     let if_tag = tag::wanted(head.headers)?;
     let update = UpdateDesired { guid, update, draw: draw(&*api.parts.entropy), if_tag };
-    propose(api, head, body, LrpCommand::Update(Box::new(update)), empty(StatusCode::NO_CONTENT)).await
+    let command = Command::Lrp(LrpCommand::Update(Box::new(update)));
+    propose(api, head, body, command, empty(StatusCode::NO_CONTENT)).await
 }
 
 /// `DELETE …/{process_guid}`: its instances are stopped in the background.
@@ -88,7 +90,8 @@ pub(crate) async fn remove(
     guid: &str,
     body: &[u8],
 ) -> Result<Answer, ApiError> {
-    let command = LrpCommand::Remove { guid: process_guid(guid)?, if_tag: tag::wanted(head.headers)? };
+    let (guid, if_tag) = (process_guid(guid)?, tag::wanted(head.headers)?);
+    let command = Command::Lrp(LrpCommand::Remove { guid, if_tag });
     propose(api, head, body, command, empty(StatusCode::NO_CONTENT)).await
 }
 

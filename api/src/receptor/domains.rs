@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use capstan_model::lrp::command::LrpCommand;
+use capstan_model::{command::Command, lrp::command::LrpCommand};
 use http::StatusCode;
 
 use super::{answer, at_index, max_age, propose};
@@ -32,6 +32,6 @@ pub(crate) async fn upsert(
 ) -> Result<Answer, ApiError> {
     let domain = Arc::from(decode_segment(domain)?);
     let ttl_secs = max_age::of(head.headers)?;
-    let command = LrpCommand::UpsertDomain { domain, ttl_secs };
+    let command = Command::Lrp(LrpCommand::UpsertDomain { domain, ttl_secs });
     propose(api, head, body, command, empty(StatusCode::NO_CONTENT)).await
 }

@@ -18,6 +18,9 @@ pub(crate) enum Refusal {
     /// An LRP, or a change of one, breaks the rules.
     #[error(transparent)]
     Lrp(Faults),
+    /// A task breaks the rules.
+    #[error(transparent)]
+    Task(Faults),
     /// A part of the path or a header makes no sense.
     #[error("{0}")]
     Request(String),
@@ -42,6 +45,12 @@ pub(crate) enum Refusal {
         guid: String,
         /// The index asked for.
         index: i64,
+    },
+    /// There is no task of this name.
+    #[error("task with guid '{guid}' not found")]
+    NoSuchTask {
+        /// The name as sent.
+        guid: String,
     },
     /// The credentials are missing or wrong.
     #[error("Unauthorized")]
@@ -87,6 +96,15 @@ fn in_diegos_words(rejection: &Rejection) -> Option<(&'static str, String)> {
             "ActualLRPIndexNotFound",
             format!("process-guid '{guid}' does not exist or has no instance at index {index}"),
         ),
+        Rejection::TaskExists { .. } => ("TaskGuidAlreadyExists", "task already exists".to_owned()),
+        Rejection::NoSuchTask { guid } => ("TaskNotFound", format!("task with guid '{guid}' not found")),
+        Rejection::TaskOver { .. } => {
+            ("UnknownError", "Cannot transition from Completed to Completed".to_owned())
+        }
+        Rejection::TaskNotDeletable { .. } => (
+            "TaskNotDeletable",
+            "This task has not been completed. Please retry when it is completed.".to_owned(),
+        ),
         _ => return None,
     })
 }
@@ -96,17 +114,13 @@ impl Refusal {
         match self {
             Self::Json(_) => "InvalidJSON",
             Self::Lrp(_) => "InvalidLRP",
+            Self::Task(_) => "InvalidTask",
             Self::Request(_) => "InvalidRequest",
             Self::NoSuchLrp { .. } => "DesiredLRPNotFound",
             Self::NothingAtIndex { .. } | Self::NoSuchIndex { .. } => "ActualLRPIndexNotFound",
+            Self::NoSuchTask { .. } => "TaskNotFound",
             Self::Unauthorized => "Unauthorized",
         }
-    }
-}
-
-impl From<Faults> for Refusal {
-    fn from(faults: Faults) -> Self {
-        Self::Lrp(faults)
     }
 }
 

@@ -1,6 +1,6 @@
 //! `/v1`: the HTTP surface of Diego's Receptor of November 2015, byte for byte where its clients look.
 //!
-//! A body is read by `go_json` into a draft (`decode`), checked by [`capstan_model::lrp::validate`], and proposed. What is answered gets
+//! A body is read by `go_json` into a draft (`decode`), checked by `validate` of the model, and proposed. What is answered gets
 //! its form in `shapes`. What differs on purpose: every error of a caller is a 4xx and stores nothing, and any node answers.
 
 pub(crate) mod access;
@@ -11,6 +11,7 @@ pub(crate) mod desired_lrps;
 pub(crate) mod domains;
 pub(crate) mod error;
 pub(crate) mod route;
+pub(crate) mod tasks;
 pub(crate) mod version;
 
 mod decode;
@@ -20,7 +21,7 @@ mod shapes;
 mod tag;
 
 use bytes::Bytes;
-use capstan_model::lrp::command::LrpCommand;
+use capstan_model::command::Command;
 use capstan_raft_store::{handle::ProposeOptions, ports::Entropy};
 use http::HeaderValue;
 
@@ -53,6 +54,11 @@ pub(crate) async fn serve(
         Endpoint::ListCells => cells::list(api, head).await,
         Endpoint::ListDomains => domains::list(api, head).await,
         Endpoint::UpsertDomain { domain } => domains::upsert(api, head, domain, &body).await,
+        Endpoint::CreateTask => tasks::create(api, head, &body).await,
+        Endpoint::ListTasks => tasks::list(api, head).await,
+        Endpoint::GetTask { guid } => tasks::get(api, head, guid).await,
+        Endpoint::DeleteTask { guid } => tasks::delete(api, head, guid, &body).await,
+        Endpoint::CancelTask { guid } => tasks::cancel(api, head, guid, &body).await,
         Endpoint::AuthCookie => Ok(access::cookie(head)),
         Endpoint::Version => Ok(version::version()),
     }
@@ -63,12 +69,12 @@ async fn propose(
     api: &Inner,
     head: &Head<'_>,
     body: &[u8],
-    command: LrpCommand,
+    command: Command,
     done: Answer,
 ) -> Result<Answer, ApiError> {
     let options =
         ProposeOptions { idempotency: headers::idempotency(head, body)?, ..ProposeOptions::client() };
-    let committed = api.parts.cluster.propose(capstan_model::command::Command::Lrp(command), options).await?;
+    let committed = api.parts.cluster.propose(command, options).await?;
     Ok(at_index(
         match committed.reply {
             Ok(_) => done,

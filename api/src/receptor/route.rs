@@ -20,6 +20,11 @@ pub(crate) enum Endpoint<'a> {
     ListCells,
     ListDomains,
     UpsertDomain { domain: &'a str },
+    CreateTask,
+    ListTasks,
+    GetTask { guid: &'a str },
+    DeleteTask { guid: &'a str },
+    CancelTask { guid: &'a str },
     AuthCookie,
     Version,
 }
@@ -48,6 +53,11 @@ pub(crate) fn find<'a>(method: &Method, segments: &[&'a str]) -> Result<Endpoint
         ["cells"] => &[(Method::GET, Endpoint::ListCells)],
         ["domains"] => &[(Method::GET, Endpoint::ListDomains)],
         ["domains", domain] => &[(Method::PUT, Endpoint::UpsertDomain { domain })],
+        ["tasks"] => &[(Method::POST, Endpoint::CreateTask), (Method::GET, Endpoint::ListTasks)],
+        ["tasks", guid] => {
+            &[(Method::GET, Endpoint::GetTask { guid }), (Method::DELETE, Endpoint::DeleteTask { guid })]
+        }
+        ["tasks", guid, "cancel"] => &[(Method::POST, Endpoint::CancelTask { guid })],
         ["auth_cookie"] => &[(Method::POST, Endpoint::AuthCookie)],
         ["version"] => &[(Method::GET, Endpoint::Version)],
         _ => return Err(InputError::UnknownRoute),
@@ -102,6 +112,11 @@ mod tests {
             ("GET", "cells", Endpoint::ListCells),
             ("GET", "domains", Endpoint::ListDomains),
             ("PUT", "domains/d", Endpoint::UpsertDomain { domain: "d" }),
+            ("POST", "tasks", Endpoint::CreateTask),
+            ("GET", "tasks", Endpoint::ListTasks),
+            ("GET", "tasks/t", Endpoint::GetTask { guid: "t" }),
+            ("DELETE", "tasks/t", Endpoint::DeleteTask { guid: "t" }),
+            ("POST", "tasks/t/cancel", Endpoint::CancelTask { guid: "t" }),
             ("POST", "auth_cookie", Endpoint::AuthCookie),
             ("GET", "version", Endpoint::Version),
         ];

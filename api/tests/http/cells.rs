@@ -1,4 +1,4 @@
-//! What a cell and an auction would do, for transcripts about LRPs. An index is written `GUID/INDEX`.
+//! What a cell and an auction would do, for transcripts about LRPs and tasks. An index is written `GUID/INDEX`.
 
 use std::{error::Error, sync::Arc};
 
@@ -8,8 +8,12 @@ use capstan_model::{
         actual::{ActualKey, InstanceKey, NetInfo, PortMapping, Presence},
         cell::{Announcement, Capacity, RootfsProviders},
         command::{LrpCommand, Place, Placement, PlacementFailure},
+        guid::Guid,
     },
-    rejection::Rejection,
+    task::{
+        Outcome,
+        command::{PlaceTasks, TaskCommand, TaskPlacement},
+    },
 };
 use capstan_raft_store::handle::{ClusterHandle, ProposeOptions};
 use goldenscript::Command;
@@ -18,24 +22,24 @@ type Done = Result<(), Box<dyn Error>>;
 
 /// Does what a line of a script says, as the one cell there is or as the auctioneer.
 ///
-/// `announce`: the cell says what it has. `place KEY`: an auction gives it the index. `unplaced KEY ERROR`: an auction finds no cell. `run KEY`, `crash KEY
-/// REASON`, `gone KEY`: the cell reports of its instance.
+/// `announce`: the cell says what it has. `place KEY`: an auction gives it the index. `unplaced KEY ERROR`: an auction finds no cell.
+/// `run KEY`, `crash KEY REASON`, `gone KEY`: the cell reports of its instance. `do GUID`: an auction gives it the task. `done GUID RESULT`,
+/// `failed GUID REASON`: the cell reports of the task.
 pub(crate) async fn act(cluster: &ClusterHandle, command: &Command) -> Done {
     let mut args = command.consume_args();
-    let (first, text) = (args.next_pos(), args.next_pos().unwrap_or_default().to_owned());
+    let (what, text) = (args.next_pos(), args.next_pos().unwrap_or_default());
     args.reject_next()?;
-    let key = first.map(key).transpose()?;
-    let step = match (command.name.as_str(), key) {
-        ("announce", None) => announce(cluster),
-        (name, Some(key)) => about(cluster, name, key, &text)?,
-        (other, None) => return Err(format!("{other} needs an index").into()),
+    let step = match (command.name.as_str(), what) {
+        ("announce", None) => Proposal::Lrp(announce(cluster)),
+        (name @ ("do" | "done" | "failed"), Some(guid)) => {
+            Proposal::Task(about_task(cluster, name, guid.parse()?, text)?)
+        }
+        (name, Some(what)) => Proposal::Lrp(about_index(cluster, name, key(what)?, text)?),
+        (other, None) => return Err(format!("{other} needs to know of what").into()),
     };
-    propose(cluster, step).await.map_err(Into::into)
-}
-
-async fn propose(cluster: &ClusterHandle, command: LrpCommand) -> Result<(), Rejection> {
-    let committed = cluster.propose(Proposal::Lrp(command), ProposeOptions::progress()).await;
-    committed.expect("there is one node, and it leads").reply.map(drop)
+    let committed = cluster.propose(step, ProposeOptions::progress()).await;
+    committed.expect("there is one node, and it leads").reply?;
+    Ok(())
 }
 
 fn key(text: &str) -> Result<ActualKey, Box<dyn Error>> {
@@ -52,7 +56,7 @@ fn announce(cluster: &ClusterHandle) -> LrpCommand {
     }))
 }
 
-fn about(
+fn about_index(
     cluster: &ClusterHandle,
     name: &str,
     key: ActualKey,
@@ -86,4 +90,24 @@ fn about(
         "gone" => LrpCommand::Stopped { key, instance: instance()?, draw },
         other => return Err(format!("unknown command {other}").into()),
     })
+}
+
+fn about_task(
+    cluster: &ClusterHandle,
+    name: &str,
+    guid: Guid,
+    text: &str,
+) -> Result<TaskCommand, Box<dyn Error>> {
+    let cell = cluster.incarnation();
+    let view = cluster.view();
+    let updated_at = view.state().tasks.get(guid.as_str()).ok_or("there is no such task")?.updated_at;
+    let outcome = match name {
+        "do" => {
+            let placements = vec![TaskPlacement { guid, updated_at, cell }];
+            return Ok(TaskCommand::Place(Box::new(PlaceTasks { placements, failures: vec![] })));
+        }
+        "done" => Outcome { result: text.into(), ..Outcome::default() },
+        _ => Outcome { failed: true, failure_reason: text.into(), result: "".into() },
+    };
+    Ok(TaskCommand::Ended { guid, cell, outcome })
 }

@@ -2,7 +2,7 @@
 //!
 //! A line is a call: method, path, `body=` or `bytes=` (so many), and headers as `Name=value`. The output is the status, the
 //! headers in order and the body. Moments are shown as `<time>`. Jobs run when the script says so:
-//! `finish JOB` ends its try, `retry` starts the next of the one that failed; [`cells::act`] says how LRPs come to run.
+//! `finish JOB` ends its try, `retry` starts the next of the one that failed; [`cells::act`] says how LRPs and tasks come to run.
 //! `UPDATE_GOLDENFILES=1` records; read what was recorded.
 
 use std::{error::Error, fmt::Write, path::Path, sync::atomic::Ordering};
@@ -98,6 +98,11 @@ fn domains_and_cells() {
 }
 
 #[test]
+fn tasks() {
+    run("tasks");
+}
+
+#[test]
 fn receptor_routes() {
     run("receptor_routes");
 }
@@ -130,7 +135,7 @@ impl goldenscript::Runner for Script {
                 self.node.draining.store(true, Ordering::Relaxed);
                 Ok(String::new())
             }
-            "announce" | "place" | "unplaced" | "run" | "crash" | "gone" => {
+            "announce" | "place" | "unplaced" | "run" | "crash" | "gone" | "do" | "done" | "failed" => {
                 self.runtime.block_on(cells::act(&self.node.cluster, command))?;
                 Ok(String::new())
             }

@@ -2,7 +2,8 @@
 //!
 //! A task waits, runs, and is complete; then its owner deletes it, or is told by a callback and it goes by itself. A
 //! [`command`] leads to events in `handle`; the events change [`Tasks`]. What time and lost cells do to tasks is listed
-//! by [`convergence`]. The times and texts are Diego's.
+//! by [`convergence`]. The times and texts are Diego's. What owners send is checked by
+//! [`validate`].
 
 mod check;
 mod handle;

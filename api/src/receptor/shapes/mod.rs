@@ -1,6 +1,7 @@
 //! From the model's LRPs and cells to Diego's.
 
 mod action;
+mod task;
 
 use capstan_client::receptor as wire;
 use capstan_model::{
@@ -16,6 +17,7 @@ use capstan_model::{
 };
 use serde_json::value::RawValue;
 
+pub(super) use self::task::task;
 use super::tag;
 
 /// A desired LRP.
