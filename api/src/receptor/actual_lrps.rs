@@ -1,5 +1,6 @@
 //! `/v1/actual_lrps`: what there is of each LRP, one record an index.
 
+use capstan_client::receptor::ActualLrp;
 use capstan_model::{
     command::Command,
     lrp::{
@@ -9,21 +10,26 @@ use capstan_model::{
 };
 use http::StatusCode;
 
-use super::{answer, at_index, draw, error::Refusal, propose, shapes};
+use super::{answer, at_index, draw, error::Refusal, page::Wanted, propose, shapes};
 use crate::{
     answer::{Answer, empty},
     call::{Head, Surface, decode_segment},
     error::ApiError,
-    query, read,
+    read,
     service::Inner,
 };
 
-/// `GET …?domain=`.
+/// `GET …?domain=&after=&limit=`.
 pub(crate) async fn list(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiError> {
-    let domain = query::first(head.query, "domain").filter(|domain| !domain.is_empty());
+    let wanted = Wanted::of(head.query)?;
+    let after = wanted.after.as_deref().map(page_key).transpose()?;
     let view = read::view(&api.parts.cluster, head).await?;
-    let shown = shown(view.state().lrps.groups(), domain.as_deref());
-    Ok(at_index(answer::json(StatusCode::OK, &shown), view.index()))
+    let groups = view.state().lrps.groups_after(after.as_ref());
+    let records = groups.filter_map(|(key, group)| {
+        let (presence, actual) = group.resolved(wanted.domain())?;
+        Some((format!("{}/{}", key.guid, key.index), shapes::actual(key, presence, actual)))
+    });
+    Ok(at_index(wanted.answer(records), view.index()))
 }
 
 /// `GET …/{process_guid}`: of an LRP that does not exist there is nothing.
@@ -31,17 +37,18 @@ pub(crate) async fn of_lrp(api: &Inner, head: &Head<'_>, guid: &str) -> Result<A
     let guid = decode_segment(guid)?.parse().ok();
     let view = read::view(&api.parts.cluster, head).await?;
     let groups = guid.iter().flat_map(|guid| view.state().lrps.groups_of(guid));
-    Ok(at_index(answer::json(StatusCode::OK, &shown(groups, None)), view.index()))
+    let shown: Vec<ActualLrp> = groups.filter_map(|(key, group)| shown(key, group)).collect();
+    Ok(at_index(answer::json(StatusCode::OK, &shown), view.index()))
 }
 
 /// `GET …/{process_guid}/index/{index}`.
 pub(crate) async fn get(api: &Inner, head: &Head<'_>, guid: &str, index: &str) -> Result<Answer, ApiError> {
     let asked = Asked::of(guid, index)?;
     let view = read::view(&api.parts.cluster, head).await?;
-    let found = asked.key.as_ref().and_then(|key| Some((key, view.state().lrps.group(key)?)));
-    let answer = match found.map(|found| shown([found].into_iter(), None)).as_deref() {
-        Some([actual]) => answer::json(StatusCode::OK, actual),
-        _ => {
+    let found = asked.key.as_ref().and_then(|key| shown(key, view.state().lrps.group(key)?));
+    let answer = match found {
+        Some(actual) => answer::json(StatusCode::OK, &actual),
+        None => {
             let nothing = Refusal::NothingAtIndex { guid: asked.guid, index: asked.index };
             ApiError::from(nothing).answer(Surface::Receptor)
         }
@@ -63,16 +70,17 @@ pub(crate) async fn kill(
     propose(api, head, body, command, empty(StatusCode::NO_CONTENT)).await
 }
 
-fn shown<'a>(
-    groups: impl Iterator<Item = (&'a ActualKey, &'a Group)>,
-    domain: Option<&str>,
-) -> Vec<capstan_client::receptor::ActualLrp> {
-    groups
-        .filter_map(|(key, group)| {
-            let (presence, actual) = group.resolved(domain)?;
-            Some(shapes::actual(key, presence, actual))
-        })
-        .collect()
+fn shown(key: &ActualKey, group: &Group) -> Option<ActualLrp> {
+    let (presence, actual) = group.resolved(None)?;
+    Some(shapes::actual(key, presence, actual))
+}
+
+/// The index behind which a page begins, as the page before named it.
+fn page_key(text: &str) -> Result<ActualKey, Refusal> {
+    let key = text
+        .split_once('/')
+        .and_then(|(guid, index)| Some(ActualKey::new(&guid.parse().ok()?, index.parse().ok()?)));
+    key.ok_or_else(|| Refusal::Request("after must be a guid, a slash and an index".to_owned()))
 }
 
 /// One index, as a path names it.

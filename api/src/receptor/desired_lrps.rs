@@ -6,34 +6,36 @@ use capstan_model::{
     command::Command,
     lrp::{
         command::{Desire, LrpCommand, UpdateDesired},
-        definition::Definition,
         guid::ProcessGuid,
         validate::{self, ValidDesired},
     },
 };
-use http::{HeaderName, HeaderValue, StatusCode, header::ETAG};
+use http::{StatusCode, header::ETAG};
 
-use super::{answer, at_index, draw, error::Refusal, go_json, propose, shapes, tag};
+use super::{
+    answer, at_index, draw,
+    enforcement::{self, Asked},
+    error::Refusal,
+    go_json,
+    page::Wanted,
+    propose, shapes, tag,
+};
 use crate::{
     answer::{Answer, empty},
     call::{Head, Surface, decode_segment},
     error::{ApiError, CreateError},
-    query, read,
+    read,
     service::Inner,
 };
-
-/// `X-Capstan-Not-Enforced`: which members of a new LRP are kept and shown, but not enforced by cells that run host processes.
-const NOT_ENFORCED: HeaderName = HeaderName::from_static("x-capstan-not-enforced");
 
 /// `POST …`.
 pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<Answer, ApiError> {
     let draft = go_json::from_body(body)?;
     let ValidDesired { process_guid: guid, definition, changeable } =
         validate::desired(draft).map_err(Refusal::Lrp)?;
-    let mut created = empty(StatusCode::CREATED);
-    if let Some(members) = not_enforced(&definition) {
-        created.headers_mut().insert(NOT_ENFORCED, members);
-    }
+    let (disk_mb, privileged) = (definition.disk_mb, definition.privileged);
+    let asked = Asked { disk_mb, egress_rules: &definition.egress_rules, privileged };
+    let created = enforcement::told(empty(StatusCode::CREATED), &asked);
     let location = format!("/v1/desired_lrps/{guid}");
     let draw = draw(&*api.parts.entropy);
     let desire = Desire { guid, definition: Arc::new(definition), changeable, draw };
@@ -42,15 +44,14 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     proposed.map_err(|error| CreateError::locate(error, location))
 }
 
-/// `GET …?domain=`.
+/// `GET …?domain=&after=&limit=`.
 pub(crate) async fn list(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiError> {
-    let domain = query::first(head.query, "domain").filter(|domain| !domain.is_empty());
+    let wanted = Wanted::of(head.query)?;
     let view = read::view(&api.parts.cluster, head).await?;
-    let all = view.state().lrps.all_desired();
-    let wanted =
-        all.filter(|desired| domain.as_deref().is_none_or(|domain| *desired.definition.domain == *domain));
-    let shown: Vec<_> = wanted.map(|desired| shapes::desired(desired)).collect();
-    Ok(at_index(answer::json(StatusCode::OK, &shown), view.index()))
+    let all = view.state().lrps.desired_after(wanted.after.as_deref());
+    let of_domain = all.filter(|desired| wanted.includes(&desired.definition.domain));
+    let page = wanted.answer(of_domain.map(|desired| (desired.guid.to_string(), shapes::desired(desired))));
+    Ok(at_index(page, view.index()))
 }
 
 /// `GET …/{process_guid}`.
@@ -103,15 +104,4 @@ fn process_guid(segment: &str) -> Result<ProcessGuid, ApiError> {
 
 fn no_such_lrp(guid: &str) -> Refusal {
     Refusal::NoSuchLrp { guid: guid.to_owned() }
-}
-
-fn not_enforced(definition: &Definition) -> Option<HeaderValue> {
-    let members = [
-        ("disk_mb", definition.disk_mb > 0),
-        ("egress_rules", !definition.egress_rules.is_empty()),
-        ("privileged", definition.privileged),
-    ];
-    let asked: Vec<&str> = members.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| name).collect();
-    let text = asked.join(", ");
-    (!text.is_empty()).then(|| HeaderValue::try_from(text).expect("names of members are legal in a header"))
 }

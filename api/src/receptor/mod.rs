@@ -15,8 +15,10 @@ pub(crate) mod tasks;
 pub(crate) mod version;
 
 mod decode;
+mod enforcement;
 mod go_json;
 mod max_age;
+mod page;
 mod shapes;
 mod tag;
 

@@ -12,7 +12,12 @@ use capstan_model::{
 };
 use http::StatusCode;
 
-use super::{answer, at_index, error::Refusal, go_json, propose, shapes};
+use super::{
+    answer, at_index,
+    enforcement::{self, Asked},
+    error::Refusal,
+    go_json, propose, shapes,
+};
 use crate::{
     answer::{Answer, empty},
     call::{Head, Surface, decode_segment},
@@ -26,9 +31,12 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     let draft = go_json::from_body(body)?;
     let (guid, definition) = validate::task(draft).map_err(Refusal::Task)?;
     let location = format!("/v1/tasks/{guid}");
+    let (disk_mb, privileged) = (definition.disk_mb, definition.privileged);
+    let asked = Asked { disk_mb, egress_rules: &definition.egress_rules, privileged };
+    let created = enforcement::told(empty(StatusCode::CREATED), &asked);
     let desire = DesireTask { guid, definition: Arc::new(definition) };
     let command = Command::Task(TaskCommand::Desire(Arc::new(desire)));
-    let proposed = propose(api, head, body, command, empty(StatusCode::CREATED)).await;
+    let proposed = propose(api, head, body, command, created).await;
     proposed.map_err(|error| CreateError::locate(error, location))
 }
 

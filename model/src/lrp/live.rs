@@ -56,6 +56,12 @@ impl Lrps {
         self.desired.values()
     }
 
+    /// All that are desired behind this guid, by guid; all of them, if there is none. It need not be a legal one.
+    pub fn desired_after(&self, after: Option<&str>) -> impl Iterator<Item = &Arc<Desired>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.desired.range::<_, str>((from, Bound::Unbounded)).map(|(_, desired)| desired)
+    }
+
     /// The records of one index.
     pub fn group(&self, key: &ActualKey) -> Option<&Group> {
         self.actual.get(key)
