@@ -16,7 +16,7 @@ pub use self::basic::Credentials;
 pub(crate) use self::basic::cookie;
 
 /// What a call under `/v1` must bring, and what its answer allows browsers.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
     /// The one name and password that are accepted; without them everybody is.
     pub credentials: Option<Credentials>,
