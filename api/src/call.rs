@@ -23,15 +23,24 @@ pub(crate) struct Head<'a> {
 pub(crate) enum Surface {
     /// `/api` and `/version`: Spin Cycle's.
     SpinCycle,
+    /// `/v1`: Diego's Receptor's.
+    Receptor,
     /// Everything else.
     Cluster,
 }
 
 impl Surface {
     pub(crate) fn of(path: &str) -> Self {
-        let under_api =
-            path.strip_prefix("/api").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if under_api || path == "/version" { Self::SpinCycle } else { Self::Cluster }
+        let under = |prefix: &str| {
+            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if under("/api") || path == "/version" {
+            Self::SpinCycle
+        } else if under("/v1") {
+            Self::Receptor
+        } else {
+            Self::Cluster
+        }
     }
 }
 
@@ -60,7 +69,10 @@ mod tests {
         for path in ["/api", "/api/", "/api/v1/nope", "/version"] {
             assert_eq!(Surface::of(path), Surface::SpinCycle, "{path}");
         }
-        for path in ["/", "/apix", "/cluster/v1/variables", "/version/", "/v1/tasks", "*"] {
+        for path in ["/v1", "/v1/", "/v1/nope", "/v1/version"] {
+            assert_eq!(Surface::of(path), Surface::Receptor, "{path}");
+        }
+        for path in ["/", "/apix", "/cluster/v1/variables", "/version/", "//v1/cells", "/v1x", "*"] {
             assert_eq!(Surface::of(path), Surface::Cluster, "{path}");
         }
     }

@@ -24,7 +24,7 @@ use http::{
 use crate::{
     answer::{self, Answer},
     call::Surface,
-    spin_cycle,
+    receptor, spin_cycle,
 };
 
 /// Why a call was not done as asked.
@@ -68,6 +68,16 @@ pub(crate) struct CreateError {
     pub(crate) source: ProposeError,
     /// The path of what would have been made.
     pub(crate) location: String,
+}
+
+impl CreateError {
+    /// Says of a creation that had no reply where to look.
+    pub(crate) fn locate(error: ApiError, location: String) -> ApiError {
+        match error {
+            ApiError::Propose(source) => Self { source, location }.into(),
+            other => other,
+        }
+    }
 }
 
 /// What is wrong with a call in itself, or with the moment it came.
@@ -187,6 +197,9 @@ pub(crate) enum InputError {
         /// The bound.
         calls_max: usize,
     },
+    /// Something Diego has a word for.
+    #[error(transparent)]
+    Receptor(#[from] receptor::error::Refusal),
 }
 
 /// What an error means to the caller.
@@ -200,6 +213,7 @@ impl ApiError {
     /// The table.
     fn verdict(&self) -> Verdict {
         use StatusCode as S;
+        use receptor::error::Refusal;
         let (status, code) = match self {
             Self::Input(e) => match e {
                 InputError::UnknownRoute => (S::NOT_FOUND, "no_such_route"),
@@ -228,6 +242,18 @@ impl ApiError {
                 InputError::JobRunnerOnly => (S::GONE, "gone"),
                 InputError::Draining => (S::SERVICE_UNAVAILABLE, "draining"),
                 InputError::TooManyCalls { .. } => (S::TOO_MANY_REQUESTS, "too_many_calls"),
+                InputError::Receptor(e) => match e {
+                    Refusal::Json(_) => (S::BAD_REQUEST, "invalid_body"),
+                    Refusal::Lrp(_) => (S::BAD_REQUEST, "invalid_lrp"),
+                    Refusal::Task(_) => (S::BAD_REQUEST, "invalid_task"),
+                    Refusal::NoSuchTask { .. } => (S::NOT_FOUND, "no_such_task"),
+                    Refusal::Request(_) => (S::BAD_REQUEST, "invalid_request"),
+                    Refusal::NoSuchLrp { .. } => (S::NOT_FOUND, "no_such_lrp"),
+                    Refusal::NothingAtIndex { .. } | Refusal::NoSuchIndex { .. } => {
+                        (S::NOT_FOUND, "no_such_index")
+                    }
+                    Refusal::Unauthorized => (S::UNAUTHORIZED, "unauthorized"),
+                },
             },
             Self::Refused(e) => match e {
                 Rejection::Bug { .. } => (S::INTERNAL_SERVER_ERROR, "bug"),
@@ -255,6 +281,16 @@ impl ApiError {
                 Rejection::NoSuchNode { .. } => (S::NOT_FOUND, "no_such_node"),
                 Rejection::OtherTerm { .. } => (S::CONFLICT, "other_term"),
                 Rejection::MayWait { .. } => (S::CONFLICT, "may_wait"),
+                Rejection::LrpExists { .. } => (S::CONFLICT, "lrp_exists"),
+                Rejection::NoSuchLrp { .. } => (S::NOT_FOUND, "no_such_lrp"),
+                Rejection::LrpTagMismatch { .. } => (S::PRECONDITION_FAILED, "tag_mismatch"),
+                Rejection::NoSuchIndex { .. } => (S::NOT_FOUND, "no_such_index"),
+                Rejection::StaleInstance { .. } => (S::CONFLICT, "stale_instance"),
+                Rejection::TaskExists { .. } => (S::CONFLICT, "task_exists"),
+                Rejection::NoSuchTask { .. } => (S::NOT_FOUND, "no_such_task"),
+                Rejection::TaskNotDeletable { .. } => (S::CONFLICT, "task_not_complete"),
+                Rejection::TaskOver { .. } => (S::CONFLICT, "task_complete"),
+                Rejection::StaleTask { .. } => (S::CONFLICT, "stale_task"),
             },
             Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
                 ProposeError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),
@@ -290,6 +326,7 @@ impl ApiError {
                 answer::json(verdict.status, &ErrorBody { code: verdict.code.to_owned(), message })
             }
             Surface::SpinCycle => self.spin_cycle_answer(verdict.status, message),
+            Surface::Receptor => receptor::error::answered(self, verdict.status, message),
         };
         let headers = answer.headers_mut();
         match verdict.status {
@@ -347,6 +384,7 @@ impl ApiError {
                 | InputError::NoSuchJobLog { .. }
                 | InputError::NotStartable { .. }
                 | InputError::JobRunnerOnly
+                | InputError::Receptor(_)
                 | InputError::Draining => false,
             },
             Self::Refused(_) | Self::Propose(_) | Self::Create(_) | Self::Read(_) | Self::Archive(_) => false,
@@ -410,7 +448,7 @@ mod tests {
         ];
         for (error, status, retry_after) in cases {
             let shown = error.to_string();
-            for surface in [Surface::Cluster, Surface::SpinCycle] {
+            for surface in [Surface::Cluster, Surface::SpinCycle, Surface::Receptor] {
                 let answer = error.answer(surface);
                 assert_eq!(answer.status().as_u16(), status, "{shown}");
                 assert_eq!(answer.headers().contains_key(RETRY_AFTER), retry_after, "{shown}");

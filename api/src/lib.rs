@@ -3,7 +3,8 @@
 //! * [`Api`] is the surface of one node. [`Api::call`] serves one call, so the simulator needs no sockets; [`server::serve`]
 //!   serves connections.
 //! * A call goes through `service` (bounds, route, body), then to one file per group of operations: `cluster/` for
-//!   `/cluster/v1` and what operators look at, `spin_cycle/` for `/api/v1`. Each prefix keeps its own shapes, also for errors.
+//!   `/cluster/v1` and what operators look at, `spin_cycle/` for `/api/v1`, `receptor/` for `/v1`. Each prefix keeps its own
+//!   shapes, also for errors.
 //! * `error` is the table: whatever goes wrong becomes a status and a body there and nowhere else.
 //! * [`ports`] are the traits through which the node gives it specs, job types and its health.
 //!
@@ -14,15 +15,18 @@ mod answer;
 mod call;
 mod cluster;
 mod error;
+mod go_escape;
 mod headers;
 mod limits;
 mod metrics;
 pub mod ports;
 mod query;
 mod read;
+mod receptor;
 mod route;
 pub mod server;
 mod service;
 mod spin_cycle;
 
+pub use receptor::access::{Access, Credentials};
 pub use service::{Api, Parts};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use metrics::{Counter, Histogram, counter, histogram};
 
-use crate::route::Endpoint;
+use crate::{receptor, route::Endpoint};
 
 /// Operations as metrics label them. Few, so that a call costs an index into an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,12 @@ pub(crate) enum Operation {
     ReadRequest,
     ListRequests,
     ManageNode,
+    WriteLrp,
+    ReadLrp,
+    ListLrps,
+    WriteTask,
+    ReadTask,
+    ListTasks,
     Local,
     Unknown,
 }
@@ -36,7 +42,7 @@ struct OperationMetrics {
 }
 
 impl Operation {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 17] = [
         Self::PutVariable,
         Self::GetVariable,
         Self::DeleteVariable,
@@ -46,6 +52,12 @@ impl Operation {
         Self::ReadRequest,
         Self::ListRequests,
         Self::ManageNode,
+        Self::WriteLrp,
+        Self::ReadLrp,
+        Self::ListLrps,
+        Self::WriteTask,
+        Self::ReadTask,
+        Self::ListTasks,
         Self::Local,
         Self::Unknown,
     ];
@@ -72,6 +84,30 @@ impl Operation {
             | Endpoint::Version
             | Endpoint::RequestList
             | Endpoint::JobRunnerOnly => Self::Local,
+            Endpoint::Receptor(endpoint) => Self::of_receptor(endpoint),
+        }
+    }
+
+    fn of_receptor(endpoint: &receptor::route::Endpoint<'_>) -> Self {
+        use receptor::route::Endpoint;
+        match endpoint {
+            Endpoint::CreateDesired
+            | Endpoint::UpdateDesired { .. }
+            | Endpoint::RemoveDesired { .. }
+            | Endpoint::KillActual { .. }
+            | Endpoint::UpsertDomain { .. } => Self::WriteLrp,
+            Endpoint::GetDesired { .. } | Endpoint::ListActualOf { .. } | Endpoint::GetActual { .. } => {
+                Self::ReadLrp
+            }
+            Endpoint::ListDesired | Endpoint::ListActual | Endpoint::ListCells | Endpoint::ListDomains => {
+                Self::ListLrps
+            }
+            Endpoint::CreateTask | Endpoint::DeleteTask { .. } | Endpoint::CancelTask { .. } => {
+                Self::WriteTask
+            }
+            Endpoint::GetTask { .. } => Self::ReadTask,
+            Endpoint::ListTasks => Self::ListTasks,
+            Endpoint::AuthCookie | Endpoint::Version => Self::Local,
         }
     }
 
@@ -86,6 +122,12 @@ impl Operation {
             Self::ReadRequest => "read_request",
             Self::ListRequests => "list_requests",
             Self::ManageNode => "manage_node",
+            Self::WriteLrp => "write_lrp",
+            Self::ReadLrp => "read_lrp",
+            Self::ListLrps => "list_lrps",
+            Self::WriteTask => "write_task",
+            Self::ReadTask => "read_task",
+            Self::ListTasks => "list_tasks",
             Self::Local => "local",
             Self::Unknown => "unknown",
         }

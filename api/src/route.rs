@@ -6,7 +6,7 @@
 use capstan_model::variables::VALUE_BYTES_MAX;
 use http::{HeaderValue, Method};
 
-use crate::error::InputError;
+use crate::{error::InputError, receptor};
 
 /// Everything that can be asked for. Names and ids are as sent, not decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +56,11 @@ pub(crate) enum Endpoint<'a> {
     Running,
     /// What only a separate Job Runner had a use for.
     JobRunnerOnly,
+    /// Something of Diego's.
+    Receptor(receptor::route::Endpoint<'a>),
 }
 
-/// The largest body of a new request, in bytes.
+/// The largest body of a new request or LRP, in bytes.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 
 impl Endpoint<'_> {
@@ -66,7 +68,8 @@ impl Endpoint<'_> {
     pub(crate) fn body_bytes_max(&self) -> Option<usize> {
         match self {
             Self::PutVariable { .. } => Some(VALUE_BYTES_MAX),
-            Self::CreateRequest => Some(REQUEST_BYTES_MAX),
+            // The Go client sends a body with every call, and keeps the connection only if it is read.
+            Self::CreateRequest | Self::Receptor(_) => Some(REQUEST_BYTES_MAX),
             _ => None,
         }
     }
@@ -94,6 +97,7 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Result<Endpoint<'a>, I
     match &segments[..count] {
         ["cluster", "v1", rest @ ..] => cluster(method, rest),
         ["api", "v1", rest @ ..] => spin_cycle(method, rest),
+        ["v1", rest @ ..] => receptor::route::find(method, rest).map(Endpoint::Receptor),
         ["version"] => strictly(method, &[(Method::GET, Endpoint::Version)]),
         ["health"] => one_of(method, &[(Method::GET, Endpoint::Health)]),
         ["ready"] => one_of(method, &[(Method::GET, Endpoint::Ready)]),

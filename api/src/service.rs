@@ -25,6 +25,7 @@ use crate::{
     limits::{self, InFlight},
     metrics::{CallMetrics, Operation},
     ports::{JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
+    receptor::{self, access::Access},
     route::{self, Endpoint},
     spin_cycle,
 };
@@ -63,14 +64,21 @@ pub struct Api {
 
 pub(crate) struct Inner {
     pub(crate) parts: Parts,
+    access: Access,
     calls: InFlight,
     metrics: CallMetrics,
 }
 
 impl Api {
-    /// Makes the surface. The recorder of the process's metrics must have been installed before.
+    /// Makes the surface, open to everybody. The recorder of the process's metrics must have been installed before.
     pub fn new(parts: Parts) -> Self {
-        let inner = Inner { parts, calls: InFlight::new(CALLS_MAX), metrics: CallMetrics::new() };
+        Self::guarded(parts, Access::default())
+    }
+
+    /// As [`Api::new`], with a guard on what is under `/v1`.
+    pub fn guarded(parts: Parts, access: Access) -> Self {
+        let calls = InFlight::new(CALLS_MAX);
+        let inner = Inner { parts, access, calls, metrics: CallMetrics::new() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -116,11 +124,15 @@ impl Inner {
         let surface = Surface::of(head.path);
         let found = limits::check_uri(head).and_then(|()| route::find(head.method, head.path));
         let operation = found.as_ref().map_or(Operation::Unknown, Operation::of);
-        let outcome = match found {
-            Ok(endpoint) => self.serve_endpoint(endpoint, head, body).await,
-            Err(e) => Err(e.into()),
+        let outcome = match (self.turned_away(surface, head, found.is_ok()), found) {
+            (Some(answer), _) => Ok(answer),
+            (None, Ok(endpoint)) => self.serve_endpoint(endpoint, head, body).await,
+            (None, Err(e)) => Err(e.into()),
         };
         let mut answer = outcome.unwrap_or_else(|e| e.answer(surface));
+        if surface == Surface::Receptor {
+            self.access.share(head, &mut answer);
+        }
         let index = || HeaderValue::from(self.parts.cluster.view().index());
         answer.headers_mut().entry(headers::INDEX).or_insert_with(index);
         if surface == Surface::SpinCycle {
@@ -130,6 +142,19 @@ impl Inner {
         }
         self.metrics.record(operation, answer.status(), started.elapsed());
         answer
+    }
+
+    /// The answer to a call that no handler sees: a browser's question what it may send, or one without credentials. Paths that lead
+    /// nowhere need none.
+    fn turned_away(&self, surface: Surface, head: &Head<'_>, leads_somewhere: bool) -> Option<Answer> {
+        if surface != Surface::Receptor {
+            return None;
+        }
+        if let Some(answer) = self.access.preflight(head) {
+            return Some(answer);
+        }
+        let checked = if leads_somewhere { self.access.check(head) } else { Ok(()) };
+        checked.err().map(Access::refused)
     }
 
     async fn serve_endpoint<S, B, E>(
@@ -185,6 +210,7 @@ impl Inner {
             Endpoint::StartRequest { id } => spin_cycle::requests::start(self, head, id).await,
             Endpoint::Running => spin_cycle::running::running(self, head).await,
             Endpoint::RequestList => Ok(spin_cycle::request_list::list(self, head)),
+            Endpoint::Receptor(endpoint) => receptor::serve(self, endpoint, head, body).await,
             Endpoint::JobRunnerOnly => Err(crate::error::InputError::JobRunnerOnly.into()),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! * [`cluster`]: the shapes under `/cluster/v1` (variables, status, error bodies).
 //! * [`spin_cycle`]: the shapes under `/api/v1`, byte for byte those of Spin Cycle 2.1.1.
+//! * [`receptor`]: the shapes under `/v1`, byte for byte those of Diego's Receptor.
 //! * [`Client`]: calls any node of the cluster, fails over between them, and says of every call that did not
 //!   succeed whether something may have happened ([`CallError`]).
 //!
@@ -10,6 +11,7 @@
 
 pub mod cluster;
 mod http;
+pub mod receptor;
 pub mod spin_cycle;
 
 pub use http::{

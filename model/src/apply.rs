@@ -17,13 +17,15 @@ use crate::{
     cluster,
     command::{Command, Entry, Idempotency, Sealed, Settled, Stored},
     event::Event,
+    history,
     ids::CommandId,
-    nodes,
+    lrp, nodes,
     rejection::Rejection,
     reply::{Answer, Reply},
     rows::{RowChange, RowSink},
     settings,
     state::State,
+    task,
     time::Timestamp,
     variables, workflow,
 };
@@ -83,6 +85,12 @@ fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
         Command::EndSuspended { request } => {
             workflow::handle::end_suspended(state, at, *request).map(of_workflow)
         }
+        Command::TrimEvents { below } => done(history::trim(state, *below)),
+        Command::Task(command) => task::handle(state, at, command)
+            .map(|events| (Answer::Done, events.into_iter().map(Event::Task).collect())),
+        Command::Lrp(command) => {
+            lrp::handle(state, at, command).map(|events| (Answer::Done, of_lrps(events)))
+        }
     }
 }
 
@@ -94,8 +102,18 @@ fn of_workflow((answer, events): (Answer, Vec<workflow::event::WorkflowEvent>)) 
     (answer, events.into_iter().map(Event::Workflow).collect())
 }
 
+fn of_lrps(events: Vec<lrp::event::LrpEvent>) -> Vec<Event> {
+    events.into_iter().map(Event::Lrp).collect()
+}
+
 /// What an event has as its consequence elsewhere; `state` is as the event left it.
 fn consequences(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
+    let mut events = for_requests(state, at, event);
+    events.extend(of_lrps(lrp::follow(state, event)));
+    events
+}
+
+fn for_requests(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
     match event {
         Event::NodeJoined(_)
         | Event::NodeLost { .. }
@@ -111,7 +129,10 @@ fn consequences(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
         | Event::VariablePut { .. }
         | Event::VariableDeleted { .. }
         | Event::SettingChanged(_)
-        | Event::Workflow(_) => vec![],
+        | Event::Workflow(_)
+        | Event::Lrp(_)
+        | Event::Task(_)
+        | Event::HistoryTrimmed { .. } => vec![],
     }
 }
 
@@ -158,13 +179,14 @@ where
 
     fn entry(mut self, entry: &Entry, containment: Containment) -> Applied {
         let Entry::V1 { time, settled, commands } = entry;
-        let tick = self.state.tick();
+        let (tick, history) = (self.state.tick(), self.state.history);
         self.state.index = self.index;
         // Leaders' clocks differ; time stands still until the new one's has caught up.
         self.state.log_time = self.state.log_time.max(*time);
         self.housekeep(settled);
         let replies = commands.iter().map(|sealed| (sealed.id, self.sealed(sealed, containment))).collect();
         self.state.sessions.close_entry(self.index, &mut self.sink);
+        history.replace_with(&self.state.history, &mut self.sink);
         tick.replace_with(&self.state.tick(), &mut self.sink);
         let (rows, checksum) = self.sink.finish();
         self.state.checksum = self.state.checksum.wrapping_add(checksum);
@@ -178,6 +200,9 @@ where
         }
         let window = self.state.settings.idempotency_window();
         self.state.idempotency.expire(self.state.log_time, window, &mut self.sink);
+        for event in of_lrps(lrp::expire_domains(self.state, self.state.log_time)) {
+            self.happen(event);
+        }
     }
 
     fn sealed(&mut self, sealed: &Sealed, containment: Containment) -> Reply {
@@ -233,13 +258,23 @@ where
         for event in events {
             self.state.evolve(&event, &mut self.sink);
             let consequences = consequences(self.state, at, &event);
-            self.events.push(event);
+            self.tell(event);
             for event in consequences {
-                self.state.evolve(&event, &mut self.sink);
-                self.events.push(event);
+                self.happen(event);
             }
         }
         Ok(answer)
+    }
+
+    fn happen(&mut self, event: Event) {
+        self.state.evolve(&event, &mut self.sink);
+        self.tell(event);
+    }
+
+    /// Records an event that has changed State.
+    fn tell(&mut self, event: Event) {
+        self.state.history.record(self.state.log_time, &event, &mut self.sink);
+        self.events.push(event);
     }
 }
 

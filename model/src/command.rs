@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::{ClusterId, CommandId, DiskId, Incarnation, NodeId, RequestId, VariableName},
+    lrp::command::LrpCommand,
     settings::Setting,
+    task::command::TaskCommand,
     time::Timestamp,
     workflow::command::{CreateRequest, FinishTry, StartRetry, StopRequest},
 };
@@ -90,6 +92,16 @@ pub enum Command {
     EndSuspended {
         /// Which.
         request: RequestId,
+    },
+    /// Something about LRPs or cells.
+    Lrp(LrpCommand),
+    /// Something about tasks.
+    Task(TaskCommand),
+    /// Removes the oldest public events, at most [`crate::history::TRIMMED_MAX`] of them, as [`crate::history::trim_below`]
+    /// says. What is gone already is left out.
+    TrimEvents {
+        /// The number of the first that stays.
+        below: u64,
     },
 }
 
@@ -236,7 +248,8 @@ impl Command {
             | Self::NodeLost { .. }
             | Self::TakeOver
             | Self::NodeLeaving { .. }
-            | Self::EndSuspended { .. } => true,
+            | Self::EndSuspended { .. }
+            | Self::TrimEvents { .. } => true,
             Self::PutVariable { .. }
             | Self::DeleteVariable { .. }
             | Self::SetSetting(_)
@@ -244,6 +257,8 @@ impl Command {
             | Self::StopRequest(_)
             | Self::DrainNode { .. }
             | Self::UndrainNode { .. } => false,
+            Self::Lrp(command) => command.has_natural_key(),
+            Self::Task(command) => command.has_natural_key(),
         }
     }
 }

@@ -8,7 +8,9 @@ use crate::{
     cluster::Cluster,
     command::NodeJoined,
     ids::{Incarnation, NodeId, VariableName},
+    lrp::event::LrpEvent,
     settings::Setting,
+    task::TaskEvent,
     workflow::event::WorkflowEvent,
 };
 
@@ -59,4 +61,13 @@ pub enum Event {
     SettingChanged(Setting),
     /// Something happened to a request.
     Workflow(WorkflowEvent),
+    /// Something happened to LRPs, cells or domains.
+    Lrp(LrpEvent),
+    /// Something happened to a task.
+    Task(TaskEvent),
+    /// The oldest public events are kept no more.
+    HistoryTrimmed {
+        /// The number of the first that is.
+        below: u64,
+    },
 }

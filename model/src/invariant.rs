@@ -3,9 +3,10 @@
 //! Slow on purpose: everything is counted again, and every row encoded again.
 
 use crate::{
+    lrp,
     rows::{RowChange, RowSink},
     state::State,
-    workflow,
+    task, workflow,
 };
 
 /// An invariant that does not hold, and where.
@@ -30,6 +31,9 @@ pub fn check(state: &State) -> Result<(), Violation> {
     })?;
     workflow::check(&state.requests, &state.nodes)
         .map_err(|found| violation("live requests agree with their chains, indexes and owners", found))?;
+    task::check(&state.tasks).map_err(|found| violation("tasks agree with their indexes", found))?;
+    lrp::check(state)
+        .map_err(|found| violation("records of LRPs agree with what is desired, indexes and cells", found))?;
     check_checksum(state)
 }
 

@@ -19,9 +19,11 @@
 //! # Where to find what
 //!
 //! * What may enter: [`command`]; what comes out: [`reply`], [`rejection`], [`event`], [`rows`].
-//! * What is kept: [`state`], and its parts [`cluster`], [`nodes`], [`session`], [`idempotency`], [`settings`], [`variables`] and
-//!   [`workflow`], each with its handlers, its `evolve` and its rows in one place.
-//! * Request specs and their linter: [`spec`]; finished requests, read from rows: [`archive`].
+//! * What is kept: [`state`], and its parts [`cluster`], [`nodes`], [`session`], [`idempotency`], [`settings`], [`variables`],
+//!   [`workflow`], [`lrp`] and [`task`], each with its handlers, its `evolve` and its rows in one place.
+//! * Where what is to run is placed: [`auction`].
+//! * Request specs and their linter: [`spec`]; finished requests, read from rows: [`archive`]; public events, read from
+//!   rows: [`history`].
 //! * What must always hold: [`invariant`].
 
 /// Whether a bug is planted here, for the simulator to catch; `false` in every other build. For all crates of ours.
@@ -102,9 +104,11 @@ macro_rules! failpoint {
 
 pub mod apply;
 pub mod archive;
+pub mod auction;
 pub mod cluster;
 pub mod command;
 pub mod event;
+pub mod history;
 pub mod idempotency;
 pub mod ids;
 pub mod invariant;
@@ -122,6 +126,7 @@ pub mod session;
 pub mod settings;
 pub mod spec;
 pub mod state;
+pub mod task;
 pub mod time;
 pub mod variables;
 pub mod workflow;

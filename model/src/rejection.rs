@@ -2,7 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{DiskId, Epoch, Incarnation, JobId, NodeId, RequestId, TryNo, VariableName};
+use crate::{
+    ids::{DiskId, Epoch, Incarnation, JobId, NodeId, RequestId, TryNo, VariableName},
+    lrp::{
+        guid::{Guid, ProcessGuid},
+        tag::ModificationTag,
+    },
+};
 
 /// Why a command was refused; the same on every node. New variants go at the end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -181,6 +187,80 @@ pub enum Rejection {
         /// The term of the entry.
         now: u64,
     },
+    /// An LRP of this guid is desired, in whatever domain.
+    #[error("LRP {guid} is desired already")]
+    LrpExists {
+        /// The guid.
+        guid: ProcessGuid,
+    },
+    /// No LRP of this guid is desired.
+    #[error("no LRP {guid} is desired")]
+    NoSuchLrp {
+        /// The guid.
+        guid: ProcessGuid,
+    },
+    /// The desired LRP was changed since.
+    #[error("LRP {guid} is at change {} of {:032x}", current.index, current.epoch)]
+    LrpTagMismatch {
+        /// The LRP.
+        guid: ProcessGuid,
+        /// Its tag.
+        current: ModificationTag,
+    },
+    /// There is no instance at this index.
+    #[error("LRP {guid} does not exist or has no instance at index {index}")]
+    NoSuchIndex {
+        /// The LRP.
+        guid: ProcessGuid,
+        /// The index asked for.
+        index: u32,
+    },
+    /// The instance is not the one of its index any more: its cell is to stop it.
+    #[error("that instance of LRP {guid} at index {index} is not the current one")]
+    StaleInstance {
+        /// The LRP.
+        guid: ProcessGuid,
+        /// The index.
+        index: u32,
+    },
+    /// A task of this guid exists, in whatever domain.
+    #[error("task {guid} exists already")]
+    TaskExists {
+        /// The guid.
+        guid: Guid,
+    },
+    /// There is no task of this guid.
+    #[error("there is no task {guid}")]
+    NoSuchTask {
+        /// The guid asked for.
+        guid: Guid,
+    },
+    /// The task is not complete, or its callback is being called.
+    #[error("task {guid} is not complete")]
+    TaskNotDeletable {
+        /// The task.
+        guid: Guid,
+    },
+    /// The task is complete already.
+    #[error("task {guid} is complete already")]
+    TaskOver {
+        /// The task.
+        guid: Guid,
+    },
+    /// The task is not what the command takes it for any more: a cell that does it is to stop it.
+    #[error("task {guid} is not in the state that was named")]
+    StaleTask {
+        /// The task.
+        guid: Guid,
+    },
+}
+
+/// Refuses a text that is longer than it may be.
+pub(crate) fn check_size(what: &str, text: &str, bytes_max: usize) -> Result<(), Rejection> {
+    if text.len() <= bytes_max {
+        return Ok(());
+    }
+    Err(Rejection::TooLarge { what: what.to_owned(), bytes: text.len() as u64, bytes_max: bytes_max as u64 })
 }
 
 fn as_revision(current: Option<u64>) -> String {

@@ -37,6 +37,8 @@ pub enum Table {
     Variable = 0x07,
     /// By scope: a remembered reply.
     Idempotency = 0x08,
+    /// One row: which public events are kept. Written with every entry that has any.
+    History = 0x09,
     /// By request: its mutable part.
     Request = 0x10,
     /// By request: its immutable chain.
@@ -47,6 +49,20 @@ pub enum Table {
     Sequence = 0x13,
     /// By request, place in its chain: expansions of which some may start.
     Parallel = 0x14,
+    /// By guid: the immutable part of a desired LRP.
+    LrpDefinition = 0x20,
+    /// By guid: the part of a desired LRP that its owner may change, and its tag.
+    LrpChangeable = 0x21,
+    /// By guid, index, presence: a record of an index.
+    ActualLrp = 0x22,
+    /// By name: until when a domain is fresh.
+    Domain = 0x23,
+    /// By node id: the cell of its newest life.
+    Cell = 0x24,
+    /// By guid: the immutable part of a task.
+    TaskDefinition = 0x28,
+    /// By guid: the rest of a task.
+    Task = 0x29,
     /// By request: a finished one.
     FinishedRequest = 0x80,
     /// By request: the chain of a finished one.
@@ -63,13 +79,15 @@ pub enum Table {
     ByUser = 0x92,
     /// Index: state, creation time, request.
     ByState = 0x93,
+    /// By its number: a public event.
+    Event = 0xa0,
 }
 
 /// The first byte of the first archive table; below it are the store's own and the live rows.
 pub const ARCHIVE_FROM: u8 = 0x80;
 
 impl Table {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 31] = [
         Self::Store,
         Self::Tick,
         Self::Cluster,
@@ -79,11 +97,19 @@ impl Table {
         Self::SessionReplies,
         Self::Variable,
         Self::Idempotency,
+        Self::History,
         Self::Request,
         Self::Chain,
         Self::Job,
         Self::Sequence,
         Self::Parallel,
+        Self::LrpDefinition,
+        Self::LrpChangeable,
+        Self::ActualLrp,
+        Self::Domain,
+        Self::Cell,
+        Self::TaskDefinition,
+        Self::Task,
         Self::FinishedRequest,
         Self::FinishedChain,
         Self::FinishedJobs,
@@ -92,6 +118,7 @@ impl Table {
         Self::ByType,
         Self::ByUser,
         Self::ByState,
+        Self::Event,
     ];
 
     /// The table a key belongs to, or `None` for a key of none.

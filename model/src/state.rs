@@ -8,12 +8,15 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cluster::{self, Cluster},
     event::Event,
+    history::History,
     idempotency::IdempotencyKeys,
-    ids::CommandId,
+    ids::{CommandId, Incarnation},
+    lrp::{Lrps, cell::Used},
     nodes::{self, Nodes},
     rows::{self, Key, LoadError, RowSink, Table},
     session::{SessionReply, Sessions},
     settings::Settings,
+    task::Tasks,
     time::Timestamp,
     variables::Variables,
     workflow::LiveRequests,
@@ -40,6 +43,12 @@ pub struct State {
     pub variables: Variables,
     /// Unfinished requests.
     pub requests: LiveRequests,
+    /// What is desired to run for long, what there is of it, cells and domains.
+    pub lrps: Lrps,
+    /// What is to be done once.
+    pub tasks: Tasks,
+    /// Which public events are kept as rows.
+    pub history: History,
 }
 
 /// The row of what changes with every entry.
@@ -72,6 +81,11 @@ impl State {
         self.checksum
     }
 
+    /// What instances and tasks take of a cell in one life.
+    pub fn used(&self, cell: Incarnation) -> Used {
+        self.lrps.used(cell) + self.tasks.used(cell)
+    }
+
     /// What is known of a command that may have been applied.
     pub fn session_reply(&self, id: &CommandId) -> SessionReply {
         self.sessions.reply(id)
@@ -91,6 +105,8 @@ impl State {
             }
         }
         state.requests.finish_load()?;
+        state.lrps.finish_load()?;
+        state.tasks.finish_load()?;
         Ok(state)
     }
 
@@ -103,6 +119,7 @@ impl State {
                 self.term = tick.term;
                 self.variables.load_revision(tick.variable_revision);
             }
+            Table::History => self.history = rows::decode(key, value)?,
             Table::Cluster => self.cluster = Some(rows::decode(key, value)?),
             Table::Setting => self.settings.load_row(key, value)?,
             Table::Node => nodes::load_row(&mut self.nodes, key, value)?,
@@ -113,6 +130,10 @@ impl State {
             Table::Request | Table::Chain | Table::Job | Table::Sequence | Table::Parallel => {
                 self.requests.load_row(key, value)?;
             }
+            Table::LrpDefinition | Table::LrpChangeable | Table::ActualLrp | Table::Domain | Table::Cell => {
+                self.lrps.load_row(key, value)?;
+            }
+            Table::TaskDefinition | Table::Task => self.tasks.load_row(key, value)?,
             Table::Store
             | Table::FinishedRequest
             | Table::FinishedChain
@@ -121,7 +142,8 @@ impl State {
             | Table::ByCreation
             | Table::ByType
             | Table::ByUser
-            | Table::ByState => return Err(LoadError::unknown_key(key)),
+            | Table::ByState
+            | Table::Event => return Err(LoadError::unknown_key(key)),
         }
         Ok(())
     }
@@ -146,6 +168,9 @@ impl State {
             Event::VariableDeleted { name } => self.variables.evolve_deleted(name, sink),
             Event::SettingChanged(setting) => self.settings.evolve(*setting, sink),
             Event::Workflow(event) => self.requests.evolve(event, sink),
+            Event::Lrp(event) => self.lrps.evolve(event, sink),
+            Event::Task(event) => self.tasks.evolve(event, sink),
+            Event::HistoryTrimmed { below } => self.history.evolve_trimmed(*below, sink),
         }
     }
 
@@ -163,6 +188,9 @@ impl State {
         self.variables.dump(sink);
         self.idempotency.dump(sink);
         self.requests.dump(sink);
+        self.lrps.dump(sink);
+        self.tasks.dump(sink);
+        History::default().replace_with(&self.history, sink);
     }
 
     /// The row that is written with every entry.

@@ -12,6 +12,7 @@ use std::{fmt::Debug, iter::successors, path::Path, sync::Arc};
 use capstan_model::{
     command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Settled, Stored},
     ids::{ClusterId, DiskId, Epoch, JobId, NodeId, RequestId, TryNo},
+    lrp::tag::ModificationTag,
     rejection::Rejection,
     reply::Answer,
     settings::{ReadConsistency, Setting},
@@ -78,8 +79,8 @@ fn first_command() -> Command {
     Command::FoundCluster { cluster: ClusterId(0xc1) }
 }
 
-// Each `…_after` names the variant that follows; a new variant does not compile until it is in the file. The commands,
-// answers and refusals of requests are in workflow's own golden file.
+// Each `…_after` names the variant that follows; a new variant does not compile until it is in the file. The commands
+// of requests and LRPs are in golden files of their own.
 
 fn command_after(command: &Command) -> Option<Command> {
     let name = "a.name".parse().unwrap();
@@ -98,13 +99,16 @@ fn command_after(command: &Command) -> Option<Command> {
         Command::CreateRequest(_)
         | Command::FinishTry(_)
         | Command::StartRetry(_)
-        | Command::StopRequest(_) => None,
+        | Command::StopRequest(_)
+        | Command::Lrp(_)
+        | Command::Task(_) => None,
         Command::NodeLost { .. } => Some(Command::TakeOver),
         Command::TakeOver => Some(Command::DrainNode { node: NodeId(300) }),
         Command::DrainNode { .. } => Some(Command::UndrainNode { node: NodeId(300) }),
         Command::UndrainNode { .. } => Some(Command::NodeLeaving { incarnation: incarnation(1, 2) }),
         Command::NodeLeaving { .. } => Some(Command::EndSuspended { request: RequestId([0xab; 12]) }),
-        Command::EndSuspended { .. } => None,
+        Command::EndSuspended { .. } => Some(Command::TrimEvents { below: 300 }),
+        Command::TrimEvents { .. } => None,
     }
 }
 
@@ -131,6 +135,7 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
     let incarnation = incarnation(1, 2);
     let (request, job) = (RequestId([0xab; 12]), JobId(*b"a0B1"));
     let text = || "text".to_owned();
+    let guid = || "a-guid".parse().unwrap();
     Some(match rejection {
         Rejection::Bug { .. } => Rejection::Undecodable { message: text() },
         Rejection::Undecodable { .. } => Rejection::SessionOver { incarnation },
@@ -161,7 +166,20 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         Rejection::NotOwner { .. } => Rejection::NoSuchNode { node: NodeId(300) },
         Rejection::NoSuchNode { .. } => Rejection::MayWait { request },
         Rejection::MayWait { .. } => Rejection::OtherTerm { given: 300, now: 301 },
-        Rejection::OtherTerm { .. } => return None,
+        Rejection::OtherTerm { .. } => Rejection::LrpExists { guid: guid() },
+        Rejection::LrpExists { .. } => Rejection::NoSuchLrp { guid: guid() },
+        Rejection::NoSuchLrp { .. } => Rejection::LrpTagMismatch {
+            guid: guid(),
+            current: ModificationTag { epoch: 1 << 127, index: 300 },
+        },
+        Rejection::LrpTagMismatch { .. } => Rejection::NoSuchIndex { guid: guid(), index: 300 },
+        Rejection::NoSuchIndex { .. } => Rejection::StaleInstance { guid: guid(), index: 300 },
+        Rejection::StaleInstance { .. } => Rejection::TaskExists { guid: guid() },
+        Rejection::TaskExists { .. } => Rejection::NoSuchTask { guid: guid() },
+        Rejection::NoSuchTask { .. } => Rejection::TaskNotDeletable { guid: guid() },
+        Rejection::TaskNotDeletable { .. } => Rejection::TaskOver { guid: guid() },
+        Rejection::TaskOver { .. } => Rejection::StaleTask { guid: guid() },
+        Rejection::StaleTask { .. } => return None,
     })
 }
 

@@ -325,6 +325,9 @@ fn describe_event(event: &Event) -> String {
         Event::VariableDeleted { name } => format!("variable {name} deleted"),
         Event::SettingChanged(setting) => format!("setting {} = {}", setting.name(), setting.value()),
         Event::Workflow(event) => format!("{event:?}"),
+        Event::Lrp(event) => format!("{event:?}"),
+        Event::Task(event) => format!("{event:?}"),
+        Event::HistoryTrimmed { below } => format!("events below {below} trimmed"),
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::{path::Path, time::Duration};
 
+use capstan_api::{Access, Credentials};
 use capstan_model::ids::NodeId;
 use capstan_node::config::{Config, LogFormat, ServerArgs};
 use clap::Parser;
@@ -61,6 +62,28 @@ log = { format = "json", level = "warn,capstan_node=debug" }
     assert_eq!(config.peers().into_iter().collect::<Vec<_>>(), [(NodeId(2), "127.0.0.1:9742".to_owned())]);
     assert_eq!((config.timing.lease, config.timing.snapshot_bytes), (Duration::from_secs(4), 1 << 20));
     assert_eq!((config.slots, config.log.format), (3, LogFormat::Json));
+}
+
+#[test]
+fn credentials_are_a_name_and_a_password() {
+    let with = |section: &str| with_voters(&format!("{NODE}\nreceptor = {{ {section} }}"));
+    let config = load(&with(r#"username = "u", password = "a:b", cors = true"#), &[]).unwrap();
+    let credentials = Credentials { username: "u".to_owned(), password: "a:b".to_owned() };
+    assert_eq!(config.receptor, Access { credentials: Some(credentials), cors: true });
+    assert!(!format!("{config:?}").contains("a:b"), "a password is not shown");
+    assert_eq!(load(&with_voters(NODE), &[]).unwrap().receptor, Access::default());
+    let flags = ["--receptor-password", "p"];
+    assert!(load(&with(r#"username = "u""#), &flags).unwrap().receptor.credentials.is_some());
+    let cases = [
+        (r#"username = "u""#, "receptor.password is missing"),
+        (r#"password = "p""#, "receptor.username is missing"),
+        (r#"username = "a:b", password = "p""#, "receptor.username = \"a:b\""),
+        (r#"username = "", password = "p""#, "receptor.username = \"\""),
+    ];
+    for (section, expected) in cases {
+        let told = load(&with(section), &[]).unwrap_err();
+        assert!(told.starts_with(expected), "{section}: {told}");
+    }
 }
 
 #[test]

@@ -86,6 +86,33 @@ async fn a_connection_serves_one_call_after_the_other() {
 }
 
 #[tokio::test]
+async fn a_body_that_nobody_needs_costs_no_connection() {
+    // The Go client of Diego sends `null` with every call.
+    let node = Listening::start(Options::default()).await;
+    let mut stream = node.connect().await;
+    for (line, status) in [
+        ("GET /v1/domains", "200 OK"),
+        ("DELETE /v1/desired_lrps/none", "404 Not Found"),
+        ("PUT /v1/domains/apps", "204 No Content"),
+        ("GET /v1/domains", "200 OK"),
+    ] {
+        let head = format!(
+            "{line} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(b"null").await.unwrap();
+        let answer = read_until(&mut stream, "\r\n\r\n").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}\r\n")), "{line}: {answer}");
+        match answer.lines().find_map(|line| line.strip_prefix("Content-Length: ")) {
+            Some(bytes) => {
+                stream.read_exact(&mut vec![0; bytes.parse().unwrap()]).await.unwrap();
+            }
+            None => assert!(!answer.contains("Content-Type: "), "{answer}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_body_without_announced_length_is_bounded() {
     let node = Listening::start(Options::default()).await;
     let head = "PUT /cluster/v1/variables/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";

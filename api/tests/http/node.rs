@@ -9,7 +9,7 @@ use std::{
 };
 
 use capstan_api::{
-    Api, Parts,
+    Access, Api, Parts,
     ports::{JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
 };
 use capstan_model::{
@@ -45,6 +45,11 @@ pub(crate) struct TestNode {
 impl TestNode {
     /// Starts the node and waits until it serves.
     pub(crate) async fn start() -> Self {
+        Self::guarded(Access::default()).await
+    }
+
+    /// As [`TestNode::start`], with a guard on what is under `/v1`.
+    pub(crate) async fn guarded(access: Access) -> Self {
         let data = tempfile::tempdir().unwrap();
         let facts = NodeFacts {
             peer_address: "127.0.0.1:8741".into(),
@@ -69,7 +74,7 @@ impl TestNode {
         handle.begin_reports();
         join(&handle, facts).await;
         let draining = Arc::new(AtomicBool::new(false));
-        let api = Api::new(Parts {
+        let parts = Parts {
             cluster: handle.clone(),
             workflows: Arc::new(TestSpecs(Arc::new(specs()))),
             job_types: Arc::new(TestTypes),
@@ -78,7 +83,8 @@ impl TestNode {
             metrics: Arc::new(OneMetric),
             clock: Arc::new(StoppedClock),
             entropy: Arc::new(Counted::default()),
-        });
+        };
+        let api = Api::guarded(parts, access);
         Self { api, cluster: handle, draining, _data: data }
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! A line is a call: method, path, `body=` or `bytes=` (so many), and headers as `Name=value`. The output is the status, the
 //! headers in order and the body. Moments are shown as `<time>`. Jobs run when the script says so:
-//! `finish JOB` ends its try, `retry` starts the next of the one that failed. `UPDATE_GOLDENFILES=1` records; read what was recorded.
+//! `finish JOB` ends its try, `retry` starts the next of the one that failed; [`cells::act`] says how LRPs and tasks come to run.
+//! `UPDATE_GOLDENFILES=1` records; read what was recorded.
 
 use std::{error::Error, fmt::Write, path::Path, sync::atomic::Ordering};
 
 use bytes::Bytes;
+use capstan_api::{Access, Credentials};
 use capstan_model::{
     command::Command as Proposal,
     rejection::Rejection,
@@ -22,7 +24,7 @@ use goldenscript::{Command, Context};
 use http::{HeaderMap, Request, Response};
 use tokio::runtime::Runtime;
 
-use crate::node::TestNode;
+use crate::{cells, node::TestNode};
 
 /// Runs one script against one node.
 struct Script {
@@ -75,9 +77,49 @@ fn node_state() {
     run("node_state");
 }
 
+#[test]
+fn desired_lrps() {
+    run("desired_lrps");
+}
+
+#[test]
+fn refused_lrps() {
+    run("refused_lrps");
+}
+
+#[test]
+fn actual_lrps() {
+    run("actual_lrps");
+}
+
+#[test]
+fn domains_and_cells() {
+    run("domains_and_cells");
+}
+
+#[test]
+fn tasks() {
+    run("tasks");
+}
+
+#[test]
+fn receptor_routes() {
+    run("receptor_routes");
+}
+
+#[test]
+fn receptor_access() {
+    let credentials = Credentials { username: "u".to_owned(), password: "p".to_owned() };
+    run_guarded("receptor_access", Access { credentials: Some(credentials), cors: true });
+}
+
 fn run(script: &str) {
+    run_guarded(script, Access::default());
+}
+
+fn run_guarded(script: &str, access: Access) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let node = runtime.block_on(TestNode::start());
+    let node = runtime.block_on(TestNode::guarded(access));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http").join(script).with_extension("txt");
     goldenscript::run(&mut Script { runtime, node }, path).unwrap();
 }
@@ -91,6 +133,10 @@ impl goldenscript::Runner for Script {
             "retry" => self.retry(),
             "drain" => {
                 self.node.draining.store(true, Ordering::Relaxed);
+                Ok(String::new())
+            }
+            "announce" | "place" | "unplaced" | "run" | "crash" | "gone" | "do" | "done" | "failed" => {
+                self.runtime.block_on(cells::act(&self.node.cluster, command))?;
                 Ok(String::new())
             }
             method if method.bytes().all(|b| b.is_ascii_uppercase()) => self.call(method, command),

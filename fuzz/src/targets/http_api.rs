@@ -78,6 +78,15 @@ fn seeds() -> Vec<Seed> {
     let post = |body: &str| format!("POST /api/v1/requests\n{json}\n\n{body}");
     let create = post(r#"{"type":"sleeper","args":{"ms":"5","note":null}}"#);
     let expanded = post(r#"{"type":"expanded","args":{"l":["a","b"]}}"#);
+    let desire = "POST /v1/desired_lrps\n\n".to_owned()
+        + r#"{"process_guid":"p","domain":"d","rootfs":"preloaded:x","instances":1,"env":[{"name":"A","value":"<"}],
+"setup":{"serial":{"actions":[{"download":{"from":"f","to":"t","user":"u"}},{"try":{"action":{"upload":{"from":"f","to":"t","user":"u"}}}}]}},
+"action":{"run":{"path":"p","args":["a"],"user":"u","resource_limits":{"nofile":1}},"parallel":{"actions":[null]}},
+"monitor":{"timeout":{"action":{"emit_progress":{"action":{"run":{"path":"p","user":"u"}}}},"timeout":1}},
+"start_timeout":1,"disk_mb":1,"memory_mb":1,"cpu_weight":100,"privileged":true,"ports":[1,65535],"routes":{"r":{"a": [1e5]}},
+"egress_rules":[{"protocol":"tcp","destinations":["1.1.1.1-2.2.2.2","::/0"],"port_range":{"start":1,"end":2}},{"protocol":"icmp","destinations":["::1"],"icmp_info":{"type":-1,"code":0}}]}"#;
+    let task = "POST /v1/tasks\n\n".to_owned()
+        + r#"{"TASK_GUID":"t","domain":"d","rootfs":"docker:///x","action":{"run":{"path":"p","user":"u"}},"completion_callback_url":"/cb"}"#;
     let calls = |name, calls: &[&str]| Seed::new(name, calls.join("\0"));
     vec![
         calls(
@@ -118,6 +127,32 @@ fn seeds() -> Vec<Seed> {
                 "GET /api/v1/requests?state=PENDING&state=RUNNING&user=&args=ms%3D5&since=2020-01-02T03:04:05Z&until=2030-01-01T00:00:00.5Z",
                 "GET /api/v1/requests?limit=1&offset=1",
                 "GET /api/v1/request-list",
+            ],
+        ),
+        calls(
+            "lrps",
+            &[
+                &desire,
+                "GET /v1/desired_lrps/p",
+                "PUT /v1/desired_lrps/p\nIf-Match: *\n\n{\"instances\":2,\"routes\":{\"r\":[ 1 ]},\"annotation\":null}",
+                "GET /v1/desired_lrps?domain=d&limit=1&after=a",
+                "GET /v1/actual_lrps?limit=1&after=p/0",
+                "GET /v1/actual_lrps/p/index/+1",
+                "DELETE /v1/actual_lrps/p/index/0\n\nnull",
+                "DELETE /v1/desired_lrps/p",
+            ],
+        ),
+        calls(
+            "tasks",
+            &[
+                &task,
+                "GET /v1/tasks/t",
+                "GET /v1/tasks?domain=d",
+                "POST /v1/tasks/t/cancel",
+                "DELETE /v1/tasks/t",
+                "PUT /v1/domains/d\nCache-Control: max-age=60",
+                "GET /v1/domains",
+                "POST /v1/auth_cookie\nAuthorization: Basic dTpw",
             ],
         ),
         calls(

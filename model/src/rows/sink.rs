@@ -16,6 +16,8 @@ pub struct RowSink {
     changes: Vec<Change>,
     /// To be added to the checksum, modulo 2^128.
     checksum: u128,
+    /// How many public events the entry has so far.
+    ordinals: u32,
     /// Buffers for what is being encoded: a row that panics in this leaves `bytes` whole, and the sink can go back.
     old: Vec<u8>,
     new: Vec<u8>,
@@ -35,17 +37,24 @@ pub(crate) struct Mark {
     bytes: usize,
     changes: usize,
     checksum: u128,
+    ordinals: u32,
 }
 
 impl RowSink {
     /// An empty sink for the entry at `index`.
     pub fn new(index: u64) -> Self {
-        Self { index, bytes: vec![], changes: vec![], checksum: 0, old: vec![], new: vec![] }
+        Self { index, bytes: vec![], changes: vec![], checksum: 0, ordinals: 0, old: vec![], new: vec![] }
     }
 
     /// The index of the entry being applied.
     pub fn index(&self) -> u64 {
         self.index
+    }
+
+    /// Counts one more public event of the entry, and says which it is.
+    pub(crate) fn next_ordinal(&mut self) -> u32 {
+        self.ordinals += 1;
+        self.ordinals - 1
     }
 
     /// Changes one live row from what it was to what it is; `None` is no row. The sink adds the version.
@@ -91,7 +100,12 @@ impl RowSink {
     }
 
     pub(crate) fn mark(&self) -> Mark {
-        Mark { bytes: self.bytes.len(), changes: self.changes.len(), checksum: self.checksum }
+        Mark {
+            bytes: self.bytes.len(),
+            changes: self.changes.len(),
+            checksum: self.checksum,
+            ordinals: self.ordinals,
+        }
     }
 
     /// Forgets everything since the mark.
@@ -99,6 +113,7 @@ impl RowSink {
         self.bytes.truncate(mark.bytes);
         self.changes.truncate(mark.changes);
         self.checksum = mark.checksum;
+        self.ordinals = mark.ordinals;
     }
 
     /// The changes, and what to add to the checksum. The changes share one buffer.

@@ -6,12 +6,13 @@ use std::{
     thread,
 };
 
+use capstan_api::{Access, Credentials};
 use capstan_model::ids::NodeId;
 use capstan_raft_store::timing::Timing;
 
 use super::{
     Config, LogConfig, SLOTS_PER_CORE, VOTERS_MAX, Voter,
-    file::{Settings, TimingSettings, VoterSettings},
+    file::{ReceptorSettings, Settings, TimingSettings, VoterSettings},
 };
 
 /// Turns settings into a configuration, or says everything that is wrong with them.
@@ -38,6 +39,7 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
     {
         problems.push(format!("http.listen and peer.listen are both {http}: they need an address each"));
     }
+    let receptor = receptor(settings.receptor, &mut problems);
     let dial = dial(settings.peer.dial, node, &voters, peer_listen, &mut problems);
     let timing = timing(settings.timing);
     if let Err(error) = timing.check() {
@@ -74,6 +76,7 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
         node,
         data,
         http_listen,
+        receptor,
         peer_listen,
         voters,
         dial,
@@ -142,6 +145,27 @@ fn node(given: Option<u64>, voters: &[Voter], problems: &mut Vec<String>) -> Opt
         ));
     }
     Some(id)
+}
+
+fn receptor(given: ReceptorSettings, problems: &mut Vec<String>) -> Access {
+    let credentials = match (given.username, given.password) {
+        (None, None) => None,
+        (Some(username), _) if username.is_empty() || username.contains(':') => {
+            problems.push(format!("receptor.username = {username:?}: it is not empty and has no colon"));
+            None
+        }
+        (Some(username), Some(password)) => Some(Credentials { username, password: password.reveal() }),
+        (Some(_), None) => {
+            problems
+                .push("receptor.password is missing: receptor.username alone keeps nobody out".to_owned());
+            None
+        }
+        (None, Some(_)) => {
+            problems.push("receptor.username is missing: who brings receptor.password?".to_owned());
+            None
+        }
+    };
+    Access { credentials, cors: given.cors.unwrap_or(false) }
 }
 
 /// The address to listen on: as given, or the node's own address among the voters.

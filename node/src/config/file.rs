@@ -11,6 +11,8 @@ use std::{
 use bytesize::ByteSize;
 use serde::Deserialize;
 
+use super::secret::Secret;
+
 /// The settings as given; nothing is checked between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -19,6 +21,8 @@ pub struct Settings {
     pub node: NodeSettings,
     /// Its HTTP API.
     pub http: HttpSettings,
+    /// Who may use the part of the API that is Diego's.
+    pub receptor: ReceptorSettings,
     /// Its place among its peers.
     pub peer: PeerSettings,
     /// The cluster's voters.
@@ -51,6 +55,18 @@ pub struct NodeSettings {
 pub struct HttpSettings {
     /// Address and port to listen on; the voter's own `http` when not set.
     pub listen: Option<SocketAddr>,
+}
+
+/// The part of the HTTP API that is Diego's, under `/v1`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReceptorSettings {
+    /// The name that callers must bring; everybody may call when not set.
+    pub username: Option<String>,
+    /// The password that goes with it.
+    pub password: Option<Secret>,
+    /// Whether pages of other origins may call.
+    pub cors: Option<bool>,
 }
 
 /// The node's place among its peers.

@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
-use super::file::{LogFormat, Settings, TimingSettings, VoterSettings};
+use super::{
+    file::{LogFormat, Settings, TimingSettings, VoterSettings},
+    secret::Secret,
+};
 
 /// The arguments of `capstan server`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -32,6 +35,15 @@ pub struct ServerArgs {
     /// Where the HTTP API listens [default: the voter's own http]
     #[arg(long, env = "CAPSTAN_HTTP_LISTEN", value_name = "IP:PORT")]
     pub http_listen: Option<SocketAddr>,
+    /// The name callers of /v1 must bring; everybody may call when not set
+    #[arg(long, env = "CAPSTAN_RECEPTOR_USERNAME", value_name = "NAME")]
+    pub receptor_username: Option<String>,
+    /// The password callers of /v1 must bring; safer in the file or the environment, where others do not see it
+    #[arg(long, env = "CAPSTAN_RECEPTOR_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    pub receptor_password: Option<Secret>,
+    /// Whether pages of other origins may call /v1 [default: false]
+    #[arg(long, env = "CAPSTAN_RECEPTOR_CORS", value_name = "BOOL")]
+    pub receptor_cors: Option<bool>,
     /// Where peers are listened to [default: the voter's own peer]
     #[arg(long, env = "CAPSTAN_PEER_LISTEN", value_name = "IP:PORT")]
     pub peer_listen: Option<SocketAddr>,
@@ -108,6 +120,9 @@ impl ServerArgs {
         over(&mut settings.node.data, self.node_data);
         over(&mut settings.node.worker_threads, self.node_worker_threads);
         over(&mut settings.http.listen, self.http_listen);
+        over(&mut settings.receptor.username, self.receptor_username);
+        over(&mut settings.receptor.password, self.receptor_password);
+        over(&mut settings.receptor.cors, self.receptor_cors);
         over(&mut settings.peer.listen, self.peer_listen);
         settings.peer.dial.extend(self.peer_dial.into_iter().map(|dial| (dial.id, dial.address)));
         if !self.voter.is_empty() {

@@ -10,15 +10,18 @@
 mod check;
 mod file;
 mod flags;
+mod secret;
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
+use capstan_api::Access;
 use capstan_model::ids::NodeId;
 use capstan_raft_store::timing::Timing;
 
 pub use self::{
     file::{FileError, LogFormat, Settings},
     flags::ServerArgs,
+    secret::Secret,
 };
 
 /// The exit code of a program whose configuration is wrong (EX_CONFIG of sysexits.h).
@@ -39,6 +42,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where its HTTP API listens.
     pub http_listen: SocketAddr,
+    /// Who may use the part of the API that is Diego's.
+    pub receptor: Access,
     /// Where it listens to its peers.
     pub peer_listen: SocketAddr,
     /// The voters of the cluster, itself among them, in order of their ids.

@@ -267,7 +267,7 @@ impl Preparation {
         let mut actors = ActorThread::start(tools).map_err(system("start the actors' thread"))?;
 
         let health = Arc::new(Health::new(specs.clone()));
-        let api = Api::new(capstan_api::Parts {
+        let parts = capstan_api::Parts {
             cluster: handle.clone(),
             workflows: Arc::new(specs.clone()),
             job_types: Arc::new(job_types),
@@ -276,7 +276,8 @@ impl Preparation {
             metrics: Arc::clone(&metrics) as _,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
-        });
+        };
+        let api = Api::guarded(parts, config.receptor);
         let (stop_http, http_stopped) = watch::channel(false);
         let http_options = HttpOptions { drain_max: HTTP_DRAIN, ..HttpOptions::default() };
         let http = tokio::spawn(capstan_api::server::serve(http, api, http_options, http_stopped));
