@@ -2,7 +2,7 @@
 //!
 //! * [`life`]: from the first process to the last, and what is observed on the way; [`monitor`]: its health.
 //! * [`steps`]: the tree of actions, a file for each kind.
-//! * [`driver`]: what the machine must do for all that.
+//! * [`driver`]: what the machine must do for all that; [`host`] does it with processes.
 //! * [`environment`], [`ports`], [`output`]: what a process is given, and where what it writes goes.
 //!
 //! Nothing here knows the replicated state: whoever starts a life says what to run, and hears what became of it.
@@ -10,6 +10,7 @@
 pub mod driver;
 pub mod environment;
 pub mod go_duration;
+pub mod host;
 pub mod life;
 pub mod monitor;
 pub mod output;

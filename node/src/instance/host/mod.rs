@@ -1,0 +1,375 @@
+//! The driver of a real cell: processes of this machine, started by the guardian.
+//!
+//! An instance has a folder of its own and shares everything else with the machine. What it writes goes to files through the
+//! guardian; archives and files are moved by processes of this program (`transfer.rs`), which end with the instance.
+
+mod downloads;
+mod transfer;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use capstan_model::lrp::action::{Download, Upload};
+use futures::future::{BoxFuture, FutureExt};
+use nix::unistd::geteuid;
+use tokio::{sync::Semaphore, task::spawn_blocking};
+
+pub use self::transfer::{ARGUMENT as TRANSFER_ARGUMENT, main as main_transfer};
+use super::{
+    driver::{
+        Driver, Fetched, Keep, OpenError, Process, ProcessEnd, ProcessNo, Running, Signal, Stream,
+        UploadError,
+    },
+    environment::Environment,
+    ports::PortLease,
+};
+use crate::{
+    executor::{
+        instances::InstanceHost,
+        outcome::{Context, start_failure_text},
+    },
+    guardian::{
+        instance_spec::{
+            Destination, InstanceEnd, InstanceId, InstanceProcess, InstanceSignal, InstanceSpec, Output,
+            Resources, Said,
+        },
+        protocol::{End, StartFailure, StartStep},
+    },
+};
+
+/// The most archives that are fetched at once on a cell.
+const FETCHES_MAX: usize = 5;
+/// The most files that are sent at once from a cell.
+const UPLOADS_MAX: usize = 5;
+
+/// What the instances of one cell share.
+#[derive(Debug)]
+pub struct HostCell {
+    host: InstanceHost,
+    folders: Folders,
+    may_be_root: bool,
+    fetches: Semaphore,
+    uploads: Semaphore,
+}
+
+/// Where a cell keeps what is its instances'. All are absolute, and on one file system.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    /// A folder for each instance. Other users must be able to reach it, where instances run as other users.
+    pub instances: PathBuf,
+    /// A folder for the output of each index of each LRP.
+    pub outputs: PathBuf,
+    /// Fetched archives.
+    pub downloads: PathBuf,
+}
+
+/// One instance on this machine.
+#[derive(Debug)]
+pub struct HostDriver {
+    cell: Arc<HostCell>,
+    id: InstanceId,
+    output: PathBuf,
+    environment: Environment,
+    resources: Resources,
+    /// Given back when the instance is forgotten.
+    _ports: PortLease,
+    numbers: AtomicU32,
+}
+
+/// Which instance to drive.
+#[derive(Debug)]
+pub struct Instance {
+    /// Names it.
+    pub id: InstanceId,
+    /// The name of its output below [`Folders::outputs`]; see [`output_name`].
+    pub output: PathBuf,
+    /// What its processes find in their environment.
+    pub environment: Environment,
+    /// What it may use.
+    pub resources: Resources,
+    /// The host ports it holds.
+    pub ports: PortLease,
+}
+
+impl HostCell {
+    /// A cell that keeps things in `folders`. Its instances run as root only if they `may_be_root`; where this process is not
+    /// root itself, all of them run as itself.
+    pub fn new(host: InstanceHost, folders: Folders, may_be_root: bool) -> Self {
+        Self {
+            host,
+            folders,
+            may_be_root,
+            fetches: Semaphore::new(FETCHES_MAX),
+            uploads: Semaphore::new(UPLOADS_MAX),
+        }
+    }
+
+    /// As whom a process runs that is to run as `user`; `None` is as this process itself.
+    fn user(&self, user: &str) -> Result<Option<String>, String> {
+        match user {
+            _ if !geteuid().is_root() => Ok(None),
+            "root" | "0" if !self.may_be_root => {
+                Err("running as root is not allowed on this cell".to_owned())
+            }
+            user => Ok(Some(user.to_owned())),
+        }
+    }
+}
+
+impl Folders {
+    fn make(&self) -> io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt;
+        for folder in [&self.instances, &self.outputs, &self.downloads] {
+            // Whoever knows a name may go there; only the node may list.
+            fs::DirBuilder::new().recursive(true).mode(0o711).create(folder)?;
+        }
+        Ok(())
+    }
+}
+
+impl HostDriver {
+    /// Drives one instance.
+    pub fn new(cell: Arc<HostCell>, instance: Instance) -> Self {
+        let Instance { id, output, environment, resources, ports } = instance;
+        let output = cell.folders.outputs.join(output);
+        Self { cell, id, output, environment, resources, _ports: ports, numbers: AtomicU32::new(1) }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.cell.folders.instances.join(self.id.to_string())
+    }
+
+    fn spec(&self, program: &str, args: Vec<String>, user: Option<String>, output: Output) -> InstanceSpec {
+        InstanceSpec {
+            process: InstanceProcess {
+                instance: self.id,
+                number: self.numbers.fetch_add(1, Ordering::Relaxed),
+            },
+            program: program.to_owned(),
+            args,
+            env: Vec::new(),
+            folder: self.folder(),
+            directory: None,
+            user,
+            open_files: None,
+            resources: self.resources,
+            output,
+        }
+    }
+
+    async fn start(&self, process: Process) -> Result<Running, String> {
+        let user = self.cell.user(&process.user)?;
+        let output = match &process.keep {
+            Keep::Held => Output::Held,
+            Keep::Output(source) => Output::Files(self.destination(source)),
+        };
+        let args = process.args.iter().map(ToString::to_string).collect();
+        let spec = InstanceSpec {
+            env: self.environment.of_process(&process.env),
+            directory: (!process.dir.is_empty()).then(|| PathBuf::from(&*process.dir)),
+            open_files: process.open_files,
+            ..self.spec(&process.path, args, user, output)
+        };
+        let number = ProcessNo(spec.process.number);
+        let end = self.cell.host.start(spec).await.map_err(|refused| refused.to_string())?;
+        let end = async move { end.await.map_or_else(|_| lost(), |end| ended(end, &process)) };
+        Ok(Running { process: number, end: end.boxed() })
+    }
+
+    /// Runs a process of the cell's own in the instance; it is killed when the future is dropped.
+    async fn run(&self, program: &str, args: &[&str], user: Option<String>) -> Result<(i32, String), String> {
+        let args = args.iter().map(ToString::to_string).collect();
+        let spec = self.spec(program, args, user, Output::Held);
+        let process = spec.process;
+        let end = self.cell.host.start(spec).await.map_err(|refused| refused.to_string())?;
+        let mut kill = KillOnDrop { host: &self.cell.host, process: Some(process) };
+        let end = end.await;
+        kill.process = None;
+        let own = Process {
+            path: program.into(),
+            args: Vec::new(),
+            dir: "".into(),
+            env: Vec::new(),
+            user: "".into(),
+            open_files: None,
+            keep: Keep::Held,
+        };
+        match end.map_or_else(|_| lost(), |end| ended(end, &own)) {
+            ProcessEnd::Failed(reason) => Err(reason),
+            ProcessEnd::Exited { status, held, .. } => {
+                Ok((status, String::from_utf8_lossy(&held).trim_end().to_owned()))
+            }
+        }
+    }
+
+    fn destination(&self, source: &str) -> Destination {
+        Destination { folder: self.output.clone(), source: source.to_owned() }
+    }
+
+    async fn fetch(&self, download: &Download) -> Result<Fetched, String> {
+        let _permit = self.cell.fetches.acquire().await.expect("the semaphore is never closed");
+        let folder = &self.cell.folders.downloads;
+        let archive = downloads::path(folder, &download.cache_key, self.id);
+        let part = downloads::part(folder, self.id, self.numbers.load(Ordering::Relaxed));
+        let (archive_arg, part_arg) = (archive.to_string_lossy(), part.to_string_lossy());
+        let args = [transfer::ARGUMENT, "fetch", &download.from, &archive_arg, &part_arg];
+        let (status, said) = self.run("/proc/self/exe", &args, None).await?;
+        if status != 0 {
+            tracing::info!(instance = %self.id, reason = said, "a download failed");
+            return Err(said);
+        }
+        let folder = folder.clone();
+        let looked_up = archive.clone();
+        let bytes = spawn_blocking(move || {
+            downloads::trim(&folder, downloads::BYTES_MAX, &looked_up)?;
+            io::Result::Ok(fs::metadata(&looked_up)?.len())
+        });
+        let bytes = bytes.await.map_err(io::Error::other).flatten().map_err(|error| error.to_string())?;
+        Ok(Fetched { archive, bytes })
+    }
+
+    async fn unpack(&self, fetched: Fetched, download: &Download) -> Result<(), String> {
+        const SCRIPT: &str = "mkdir -p -- \"$2\" && case $(head -c 2 -- \"$1\") in \
+             PK) exec unzip -q -o \"$1\" -d \"$2\";; *) exec tar -xzf \"$1\" -C \"$2\";; esac";
+        let user = self.cell.user(&download.user)?;
+        let archive = fetched.archive.to_string_lossy();
+        let args = ["-c", SCRIPT, "sh", &archive, &download.to];
+        let (status, said) = self.run("/bin/sh", &args, user).await?;
+        if status != 0 {
+            tracing::info!(instance = %self.id, reason = said, "an archive cannot be unpacked");
+            return Err(said);
+        }
+        Ok(())
+    }
+
+    async fn upload(&self, upload: &Upload) -> Result<u64, UploadError> {
+        let _permit = self.cell.uploads.acquire().await.expect("the semaphore is never closed");
+        let user = self.cell.user(&upload.user).map_err(UploadError::Call)?;
+        let args = [transfer::ARGUMENT, "send", &upload.from, &upload.to];
+        let (status, said) = self.run("/proc/self/exe", &args, user).await.map_err(UploadError::Call)?;
+        match status {
+            0 => said.parse().map_err(|_| UploadError::Call(said)),
+            transfer::UNREADABLE => Err(UploadError::Establish),
+            transfer::NO_FILE => Err(UploadError::NoFile),
+            _ => Err(UploadError::Call(said)),
+        }
+    }
+}
+
+impl Driver for HostDriver {
+    fn open(&self) -> BoxFuture<'_, Result<(), OpenError>> {
+        let folders = self.cell.folders.clone();
+        async move {
+            if self.cell.host.is_gone() {
+                return Err(OpenError::Refused("the guardian is gone".to_owned()));
+            }
+            let made = spawn_blocking(move || folders.make()).await.map_err(io::Error::other).flatten();
+            made.map_err(|error| OpenError::Failed(format!("making its folders: {error}")))
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        async move {
+            if self.cell.host.end(self.id).await.is_err() {
+                // The guardian is gone, and everything with it; the next life removes the folder.
+                return;
+            }
+            let (folder, downloads, id) = (self.folder(), self.cell.folders.downloads.clone(), self.id);
+            let removed = spawn_blocking(move || {
+                downloads::remove_of(&downloads, id)?;
+                remove_folder(&folder)
+            });
+            if let Err(error) = removed.await.map_err(io::Error::other).flatten() {
+                tracing::warn!(instance = %self.id, %error, "the files of an instance cannot be removed");
+            }
+        }
+        .boxed()
+    }
+
+    fn start(&self, process: Process) -> BoxFuture<'_, Result<Running, String>> {
+        self.start(process).boxed()
+    }
+
+    fn signal(&self, process: ProcessNo, signal: Signal) {
+        let signal = match signal {
+            Signal::Terminate => InstanceSignal::Terminate,
+            Signal::Kill => InstanceSignal::Kill,
+        };
+        self.cell.host.signal(InstanceProcess { instance: self.id, number: process.0 }, signal);
+    }
+
+    fn fetch<'a>(&'a self, download: &'a Download) -> BoxFuture<'a, Result<Fetched, String>> {
+        self.fetch(download).boxed()
+    }
+
+    fn unpack<'a>(&'a self, fetched: Fetched, download: &'a Download) -> BoxFuture<'a, Result<(), String>> {
+        self.unpack(fetched, download).boxed()
+    }
+
+    fn upload<'a>(&'a self, upload: &'a Upload) -> BoxFuture<'a, Result<u64, UploadError>> {
+        self.upload(upload).boxed()
+    }
+
+    fn say(&self, source: &str, stream: Stream, text: &str) {
+        self.cell.host.say(Said { to: self.destination(source), stream, text: text.to_owned() });
+    }
+}
+
+/// Kills a process, unless it has ended before.
+struct KillOnDrop<'a> {
+    host: &'a InstanceHost,
+    process: Option<InstanceProcess>,
+}
+
+impl Drop for KillOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(process) = self.process {
+            self.host.signal(process, InstanceSignal::Kill);
+        }
+    }
+}
+
+/// The folder of the output of one index, below [`Folders::outputs`]. A guid too long for a file's name is told by its hash.
+pub fn output_name(process_guid: &str, index: u32) -> PathBuf {
+    const NAME_BYTES_MAX: usize = 200;
+    let name = match process_guid {
+        guid if guid.len() <= NAME_BYTES_MAX => guid.to_owned(),
+        guid => format!("{:032x}", xxhash_rust::xxh3::xxh3_128(guid.as_bytes())),
+    };
+    Path::new(&name).join(index.to_string())
+}
+
+fn lost() -> ProcessEnd {
+    ProcessEnd::Failed("the guardian is gone".to_owned())
+}
+
+fn ended(end: InstanceEnd, process: &Process) -> ProcessEnd {
+    let status = match end.end {
+        End::Exited(status) => status,
+        End::Signalled(number) => 128 + number,
+        End::NotStarted(failure) => return ProcessEnd::Failed(failure_text(failure, process)),
+    };
+    ProcessEnd::Exited { status, out_of_memory: end.out_of_memory, held: end.held.bytes }
+}
+
+fn failure_text(failure: StartFailure, process: &Process) -> String {
+    if failure.step == StartStep::User && failure.errno == nix::errno::Errno::ENOENT as i32 {
+        return format!("unable to find user {}", process.user);
+    }
+    let context = Context { node: Default::default(), program: &process.path, directory: &process.dir };
+    start_failure_text(&context, failure)
+}
+
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
