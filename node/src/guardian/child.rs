@@ -171,7 +171,7 @@ impl Child {
             && self.exit.is_none()
         {
             // Known before their parents die, after which only their environment tells whose they are.
-            let descendants = processes::descendants([self.pid], &processes::all().unwrap_or_default());
+            let descendants = processes::descendants(self.pid, &processes::all().unwrap_or_default());
             self.kill(cut);
             processes::kill_all(&descendants);
             self.claimed.extend(descendants);

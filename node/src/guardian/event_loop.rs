@@ -314,7 +314,9 @@ impl Guardian {
         }
         let families = self.instances.families(&processes::all()?);
         let is_dead = |pid: &Pid| processes::look(*pid).is_none_or(|process| process.zombie);
-        Ok(orphans.iter().all(|orphan| families.contains(orphan) || is_dead(orphan)))
+        Ok(orphans
+            .iter()
+            .all(|orphan| is_dead(orphan) || families.values().any(|family| family.contains(orphan))))
     }
 
     /// Kills every process now; [`Guardian::sweep`] looks for what is left until nothing is. A weightier reason
@@ -387,10 +389,10 @@ impl Guardian {
         purge.next_sweep = now.after(SWEEP_EVERY);
         let spares_instances = purge.reason == Reason::LeaseOver;
         let all = processes::all()?;
-        let mut condemned = processes::descendants([Pid::this()], &all);
+        let mut condemned = processes::descendants(Pid::this(), &all);
         if spares_instances {
             let families = self.instances.families(&all);
-            condemned.retain(|pid| !families.contains(pid));
+            condemned.retain(|pid| !families.values().any(|family| family.contains(pid)));
         }
         processes::kill_all(&condemned);
         Ok(())

@@ -27,7 +27,7 @@ use super::{
     household::Household,
     instance_spec::{InstanceEnd, InstanceSignal, InstanceSpec, Output},
     output::Tail,
-    processes::{self, Process},
+    processes,
     protocol::{End, QuestionId},
     recorder::{Feed, Recorder},
     stream::{Sink, Stream},
@@ -224,25 +224,16 @@ impl Instance {
         Ok(ends)
     }
 
-    /// Its living processes among all of the machine, of which only those below the guardian count: those in its sessions,
-    /// its group or its name, and everything below them. Whoever bears another name is another's.
-    pub(crate) fn family(&self, name: &str, all: &[Process]) -> BTreeSet<Pid> {
-        let claimed = self.ending.iter().flat_map(|ending| &ending.claimed);
+    /// The processes that are certainly its own; some may have ended.
+    pub(crate) fn known(&self) -> impl Iterator<Item = Pid> {
+        let claimed = self.ending.iter().flat_map(|ending| &ending.claimed).copied();
         let members = self.cgroup.as_ref().map(Cgroup::members).unwrap_or_default();
-        let known: BTreeSet<Pid> = claimed.copied().chain(members).chain(self.mains()).collect();
-        let below: BTreeSet<Pid> = processes::descendants([Pid::this()], all).into_iter().collect();
-        let belongs = |process: &&Process| {
-            known.contains(&process.pid)
-                || match processes::variable(process.pid, environment::INSTANCE) {
-                    Some(value) => value == name,
-                    None => self.sessions.contains(&process.session),
-                }
-        };
-        let candidates = all.iter().filter(|process| below.contains(&process.pid));
-        let roots: BTreeSet<Pid> = candidates.filter(belongs).map(|process| process.pid).collect();
-        let mut family = roots.clone();
-        family.extend(processes::descendants(roots, all));
-        family
+        self.mains().chain(claimed).chain(members)
+    }
+
+    /// The sessions of its processes; some may have ended.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = Pid> {
+        self.sessions.iter().copied()
     }
 
     /// The processes that the guardian started for it.
@@ -260,11 +251,10 @@ impl Instance {
         self.ending.is_some()
     }
 
-    /// Kills what is there, if it is to end; whether nothing is left. What was killed now is gone at a later call.
-    pub(crate) fn sweep(&mut self, name: &str, all: &[Process]) -> bool {
-        let family = self.family(name, all);
+    /// Kills its living processes, if it is to end; whether nothing is left. What was killed now is gone at a later call.
+    pub(crate) fn sweep(&mut self, family: &BTreeSet<Pid>) -> bool {
         let Some(ending) = &mut self.ending else { return false };
-        ending.claimed.extend(&family);
+        ending.claimed.extend(family);
         processes::kill_all(&family.iter().copied().collect::<Vec<_>>());
         family.is_empty() && self.processes.is_empty()
     }

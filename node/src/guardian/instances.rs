@@ -18,6 +18,7 @@ use super::{
     household::Household,
     instance::{Instance, Slot},
     instance_spec::{InstanceEnd, InstanceId, InstanceProcess, InstanceSignal, InstanceSpec, Said},
+    kinship::{Families, Kinship},
     output::Captured,
     processes::{self, Process},
     protocol::{End, QuestionId, Stage, StartAnswer, StartFailure, StartStep, ToNode},
@@ -152,11 +153,13 @@ impl Instances {
             return Ok(Vec::new());
         }
         self.next_sweep = now.after(SWEEP_EVERY);
-        let all = processes::all()?;
-        let ending = self.all.iter_mut().filter(|(_, instance)| instance.is_ending());
-        let gone: Vec<InstanceId> = ending
-            .filter_map(|(id, instance)| instance.sweep(&id.to_string(), &all).then_some(*id))
-            .collect();
+        let families = self.families(&processes::all()?);
+        let (mut gone, nobody) = (Vec::new(), BTreeSet::new());
+        for (id, instance) in self.all.iter_mut().filter(|(_, instance)| instance.is_ending()) {
+            if instance.sweep(families.get(id).unwrap_or(&nobody)) {
+                gone.push(*id);
+            }
+        }
         let mut answers = Vec::new();
         for id in gone {
             let instance = self.all.remove(&id).expect("it was just found");
@@ -175,9 +178,13 @@ impl Instances {
         self.all.values().flat_map(Instance::mains).collect()
     }
 
-    /// Everything of every instance.
-    pub(crate) fn families(&self, all: &[Process]) -> BTreeSet<Pid> {
-        self.all.iter().flat_map(|(id, instance)| instance.family(&id.to_string(), all)).collect()
+    /// The living processes of every instance, among all of the machine.
+    pub(crate) fn families(&self, all: &[Process]) -> Families {
+        let mut kinship = Kinship::default();
+        for (id, instance) in &self.all {
+            kinship.add(*id, instance.known(), instance.sessions());
+        }
+        kinship.families(Pid::this(), all)
     }
 
     /// A process has begun a session of its own. Whatever had one of this number before has ended: numbers are not given

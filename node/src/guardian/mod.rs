@@ -30,6 +30,7 @@ mod instance;
 pub mod instance_spec;
 mod instances;
 mod key;
+mod kinship;
 mod launch;
 pub mod lease;
 mod leftovers;

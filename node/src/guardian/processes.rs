@@ -61,14 +61,14 @@ pub(crate) fn own_children() -> io::Result<Vec<Pid>> {
     }
 }
 
-/// The living descendants of `ancestors`, these not included unless one is below another.
-pub(crate) fn descendants(ancestors: impl IntoIterator<Item = Pid>, processes: &[Process]) -> Vec<Pid> {
+/// The living descendants of `ancestor`, itself not included.
+pub(crate) fn descendants(ancestor: Pid, processes: &[Process]) -> Vec<Pid> {
     let mut children: BTreeMap<Pid, Vec<&Process>> = BTreeMap::new();
     for process in processes {
         children.entry(process.parent).or_default().push(process);
     }
     let mut found = Vec::new();
-    let mut ancestors: Vec<Pid> = ancestors.into_iter().collect();
+    let mut ancestors = vec![ancestor];
     while let Some(parent) = ancestors.pop() {
         for child in children.remove(&parent).unwrap_or_default() {
             ancestors.push(child.pid);
@@ -143,8 +143,8 @@ mod tests {
         };
         let processes =
             [process(1, 0, false), process(2, 1, true), process(3, 2, false), process(4, 0, false)];
-        assert_eq!(descendants([Pid::from_raw(1)], &processes), [Pid::from_raw(3)]);
-        assert_eq!(descendants([Pid::from_raw(0)], &processes).len(), 3);
+        assert_eq!(descendants(Pid::from_raw(1), &processes), [Pid::from_raw(3)]);
+        assert_eq!(descendants(Pid::from_raw(0), &processes).len(), 3);
     }
 
     #[test]

@@ -11,11 +11,14 @@ use crate::guardian::instance_spec::InstanceId;
 /// How much is kept, in bytes.
 pub(super) const BYTES_MAX: u64 = 10 * 1024 * 1024 * 1024;
 
+/// What the names of archives with a cache key begin with.
+const CACHED: &str = "cache-";
+
 /// Where an archive is kept: under its cache key, or as the instance's own, which is removed with it.
 pub(super) fn path(folder: &Path, cache_key: &str, instance: InstanceId) -> PathBuf {
     match cache_key {
         "" => folder.join(instance.to_string()),
-        key => folder.join(format!("cache-{:032x}", xxhash_rust::xxh3::xxh3_128(key.as_bytes()))),
+        key => folder.join(format!("{CACHED}{:032x}", xxhash_rust::xxh3::xxh3_128(key.as_bytes()))),
     }
 }
 
@@ -32,9 +35,22 @@ pub(super) fn validators(archive: &Path) -> PathBuf {
 /// Removes what is an instance's own.
 pub(super) fn remove_of(folder: &Path, instance: InstanceId) -> io::Result<()> {
     let prefix = instance.to_string();
-    for entry in fs::read_dir(folder)? {
+    remove_files(folder, |name| name.starts_with(&prefix))
+}
+
+/// Removes what is any instance's own.
+pub(super) fn remove_uncached(folder: &Path) -> io::Result<()> {
+    remove_files(folder, |name| !name.starts_with(CACHED))
+}
+
+fn remove_files(folder: &Path, is_one: impl Fn(&str) -> bool) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+        if is_one(&entry.file_name().to_string_lossy()) {
             fs::remove_file(entry.path())?;
         }
     }
@@ -47,7 +63,7 @@ pub(super) fn trim(folder: &Path, bytes_max: u64, spared: &Path) -> io::Result<(
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let is_archive =
-            entry.file_name().to_string_lossy().starts_with("cache-") && entry.path().extension().is_none();
+            entry.file_name().to_string_lossy().starts_with(CACHED) && entry.path().extension().is_none();
         if is_archive {
             let metadata = entry.metadata()?;
             archives.push((metadata.modified()?, metadata.len(), entry.path()));
@@ -101,5 +117,8 @@ mod tests {
         }
         remove_of(folder.path(), INSTANCE).unwrap();
         assert_eq!([&own, &cached, &part, &other].map(|file| file.exists()), [false, true, false, true]);
+        remove_uncached(folder.path()).unwrap();
+        assert_eq!([&cached, &other].map(|file| file.exists()), [true, false]);
+        remove_uncached(&folder.path().join("missing")).unwrap();
     }
 }

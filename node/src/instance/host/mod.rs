@@ -13,6 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use capstan_model::lrp::action::{Download, Upload};
@@ -27,6 +28,7 @@ use super::{
         UploadError,
     },
     environment::Environment,
+    output,
     ports::PortLease,
 };
 use crate::{
@@ -123,6 +125,17 @@ impl HostCell {
 }
 
 impl Folders {
+    /// Removes what instances of earlier lives left, of which nothing may run any more. Cached archives and output stay,
+    /// the latter unless nobody has written to it for `output_age_max`. Blocks.
+    ///
+    /// # Errors
+    /// Something cannot be removed.
+    pub fn clear_leftovers(&self, output_age_max: Duration) -> io::Result<()> {
+        remove_folder(&self.instances)?;
+        downloads::remove_uncached(&self.downloads)?;
+        output::remove_old(&self.outputs, output_age_max)
+    }
+
     fn make(&self) -> io::Result<()> {
         use std::os::unix::fs::DirBuilderExt;
         for folder in [&self.instances, &self.outputs, &self.downloads] {

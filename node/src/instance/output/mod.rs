@@ -13,7 +13,7 @@ pub use self::{
     lines::{LINE_BYTES_MAX, Lines},
     reader::{Cursor, Query, read, read_from},
     record::Record,
-    segments::Bounds,
+    segments::{Bounds, remove_old},
     writer::Writer,
 };
 

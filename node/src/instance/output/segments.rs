@@ -62,3 +62,56 @@ pub(super) fn trim(folder: &Path, bounds: &Bounds, now: SystemTime) -> io::Resul
     }
     Ok(())
 }
+
+/// Removes the outputs below `root`, a folder for each index in one for each LRP, to which nobody has written for `age_max`.
+/// Blocks; a root that is missing holds none.
+///
+/// # Errors
+/// Something cannot be looked at or removed.
+pub fn remove_old(root: &Path, age_max: Duration) -> io::Result<()> {
+    let now = SystemTime::now();
+    for lrp in folders(root)? {
+        for index in folders(&lrp)? {
+            let last_file = list(&index)?.last().map(|number| path(&index, *number));
+            let written = fs::metadata(last_file.as_ref().unwrap_or(&index))?.modified()?;
+            if now.duration_since(written).is_ok_and(|age| age > age_max) {
+                fs::remove_dir_all(&index)?;
+            }
+        }
+        if folders(&lrp)?.is_empty() {
+            fs::remove_dir(&lrp)?;
+        }
+    }
+    Ok(())
+}
+
+fn folders(root: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(root) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_nobody_writes_to_are_removed() {
+        let root = tempfile::tempdir().unwrap();
+        for output in ["a/0", "a/1", "b/0"] {
+            fs::create_dir_all(root.path().join(output)).unwrap();
+            fs::write(path(&root.path().join(output), 1), "").unwrap();
+        }
+        let long_ago = SystemTime::now() - Duration::from_secs(1_000);
+        for output in ["a/0", "b/0"] {
+            let file = fs::File::options().append(true).open(path(&root.path().join(output), 1)).unwrap();
+            file.set_modified(long_ago).unwrap();
+        }
+        remove_old(root.path(), Duration::from_secs(500)).unwrap();
+        let left = ["a/0", "a/1", "b"].map(|output| root.path().join(output).exists());
+        assert_eq!(left, [false, true, false]);
+        remove_old(&root.path().join("missing"), Duration::ZERO).unwrap();
+    }
+}
