@@ -5,6 +5,7 @@
 
 use std::{
     cell::OnceCell,
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -112,17 +113,38 @@ impl Place {
     }
 }
 
+/// What the groups of the node with this directory mark are called: no other node of the machine uses it.
+pub(crate) fn name_of(directory_mark: &OsStr) -> String {
+    format!("capstan-{:016x}", xxhash_rust::xxh3::xxh3_64(directory_mark.as_encoded_bytes()))
+}
+
+/// The processes in groups that an earlier life left under `name`.
+pub(crate) fn left_members(name: &str) -> Vec<Pid> {
+    bases_there(name)
+        .iter()
+        .flat_map(|base| folders_in(base))
+        .flat_map(|folder| members_of(&folder))
+        .collect()
+}
+
+/// Removes the groups that an earlier life left under `name`, and in which nobody is.
+pub(crate) fn remove_left(name: &str) {
+    for base in bases_there(name) {
+        remove_empty(&base);
+        // One that is not yet empty is found again.
+        let _ = fs::remove_dir(base);
+    }
+}
+
 impl Cgroup {
     /// The files to which a process writes `0` to be in the group, before it becomes another user.
     pub(crate) fn doors(&self) -> Vec<PathBuf> {
         self.folders.iter().map(|folder| folder.join("cgroup.procs")).collect()
     }
 
-    /// The processes in it, those that wait to be reaped excepted.
+    /// The processes in it.
     pub(crate) fn members(&self) -> Vec<Pid> {
-        let list =
-            self.folders.first().and_then(|folder| fs::read_to_string(folder.join("cgroup.procs")).ok());
-        list.unwrap_or_default().lines().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
+        self.folders.first().map(|folder| members_of(folder)).unwrap_or_default()
     }
 
     /// Whether the machine has ended processes in it for want of memory.
@@ -190,6 +212,7 @@ fn v1_base(own: &str, controller: &str, name: &str) -> io::Result<PathBuf> {
 /// Groups with processes of their own cannot hand on controllers, except the root: the node and its guardian move to a
 /// group beside those of the instances, if they are alone in theirs.
 fn v2_base(own: &Path, name: &str) -> io::Result<PathBuf> {
+    let own = v2_group(own, name);
     let group = Path::new(MOUNT).join(own);
     if !own.as_os_str().is_empty() {
         let members = fs::read_to_string(group.join("cgroup.procs"))?;
@@ -197,7 +220,7 @@ fn v2_base(own: &Path, name: &str) -> io::Result<PathBuf> {
         if !members.lines().all(|pid| household.iter().any(|own| own == pid)) {
             return Err(io::Error::other("others are in the group of this node"));
         }
-        let beside = group.join(format!("{name}-node"));
+        let beside = group.join(beside(name));
         fs::create_dir_all(&beside)?;
         for pid in members.lines() {
             fs::write(beside.join("cgroup.procs"), pid)?;
@@ -211,11 +234,41 @@ fn v2_base(own: &Path, name: &str) -> io::Result<PathBuf> {
     Ok(base)
 }
 
+/// The group that holds those of a node, whose own group in version 2 may be the one beside them.
+fn v2_group<'a>(own: &'a Path, name: &str) -> &'a Path {
+    if own.ends_with(beside(name)) { own.parent().unwrap_or(own) } else { own }
+}
+
+/// The group of version 2 of a node itself.
+fn beside(name: &str) -> String {
+    format!("{name}-node")
+}
+
+/// The folders that hold the groups of a node, as far as there are any.
+fn bases_there(name: &str) -> Vec<PathBuf> {
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let v1 = ["memory", "cpu"].map(|controller| {
+        Some(Path::new(MOUNT).join(controller).join(own_group(&own, controller).ok()?).join(name))
+    });
+    let v2 = own_group(&own, "").ok().map(|own| Path::new(MOUNT).join(v2_group(&own, name)).join(name));
+    v1.into_iter().chain([v2]).flatten().filter(|base| base.is_dir()).collect()
+}
+
+fn folders_in(base: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(base).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.is_dir()).collect()
+}
+
+fn members_of(folder: &Path) -> Vec<Pid> {
+    let list = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    list.lines().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
+}
+
 /// Removes the groups below `base` in which nobody is.
 fn remove_empty(base: &Path) {
-    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        // Files are no folders, and groups with members are not removed.
-        let _ = fs::remove_dir(entry.path());
+    for folder in folders_in(base) {
+        // Those with members are not removed.
+        let _ = fs::remove_dir(folder);
     }
 }
 
@@ -233,6 +286,14 @@ mod tests {
             own_group("0::/system.slice/capstan.service\n", "").unwrap(),
             Path::new("system.slice/capstan.service")
         );
+    }
+
+    #[test]
+    fn a_node_that_has_moved_finds_its_group_again() {
+        let group = Path::new("system.slice/capstan.service");
+        assert_eq!(v2_group(group, "capstan-7"), group);
+        assert_eq!(v2_group(&group.join("capstan-7-node"), "capstan-7"), group);
+        assert_eq!(v2_group(Path::new("capstan-8-node"), "capstan-7"), Path::new("capstan-8-node"));
     }
 
     #[test]

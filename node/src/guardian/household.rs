@@ -36,9 +36,4 @@ impl Household {
             open_files: getrlimit(Resource::RLIMIT_NOFILE)?,
         })
     }
-
-    /// What the control groups of this node are called: no other node of this machine uses it.
-    pub(crate) fn group_name(&self) -> String {
-        format!("capstan-{:016x}", xxhash_rust::xxh3::xxh3_64(self.directory_mark.as_encoded_bytes()))
-    }
 }

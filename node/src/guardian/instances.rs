@@ -11,7 +11,7 @@ use capstan_model::ids::Incarnation;
 use nix::unistd::Pid;
 
 use super::{
-    cgroup::Cgroups,
+    cgroup::{self, Cgroups},
     child,
     clock::BootTime,
     complain,
@@ -46,7 +46,7 @@ impl Instances {
         Ok(Self {
             all: BTreeMap::new(),
             recorder: Recorder::start()?,
-            cgroups: Cgroups::new(household.group_name()),
+            cgroups: Cgroups::new(cgroup::name_of(&household.directory_mark)),
             next_sweep: BootTime(0),
         })
     }
