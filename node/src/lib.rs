@@ -2,7 +2,8 @@
 //!
 //! `main` parses and calls in here. What belongs to business rules is in `capstan-model`; nothing here decides it.
 //!
-//! * [`guardian`]: the process that starts all others; [`executor`]: how actors ask it; [`jobs`]: what a job can be.
+//! * [`guardian`]: the process that starts all others; [`executor`]: how actors ask it; [`jobs`]: what a job can be;
+//!   [`instance`]: what runs an instance of a long-running process.
 //! * [`actors`]: what acts on the replicated state; [`leadership`]: those that only the leader runs.
 //! * [`peer_net`]: the connections between nodes. [`clock`], [`entropy`]: the machine's clocks and random bits.
 //! * [`server`]: one node made of all that, with [`config`], [`specs_dir`] and [`telemetry`]; [`dev`]: several on one machine.
@@ -14,6 +15,7 @@ pub mod dev;
 pub mod entropy;
 pub mod executor;
 pub mod guardian;
+pub mod instance;
 pub mod jobs;
 pub mod leadership;
 pub mod leave;

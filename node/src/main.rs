@@ -8,6 +8,7 @@ use std::{
 use capstan_node::{
     config::{Config, EXIT_CONFIG, ServerArgs},
     dev, guardian,
+    instance::host,
     jobs::http_request,
     lost,
     server::{self, End, Supervision},
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Some("__guardian") => return guardian::main_guardian(args),
         Some("__exec") => return guardian::exec::main(args),
         Some(http_request::ARGUMENT) => return http_request::call::main(),
+        Some(host::TRANSFER_ARGUMENT) => return host::main_transfer(),
         _ => {}
     }
     match Cli::parse().command {

@@ -10,12 +10,17 @@ use capstan_node::guardian::{
     BootTime, ProcessKey, TryKey,
     exec::read_failure,
     frame::{self, FrameError, Inbox},
+    instance_spec::{
+        Destination, InstanceEnd, InstanceId, InstanceProcess, InstanceSignal, InstanceSpec, Output,
+        Resources, Said,
+    },
     output::Captured,
     protocol::{
         Cut, End, EndReport, Limits, PROTOCOL_VERSION, Stage, StartAnswer, StartFailure, StartSpec,
         StartStep, ToGuardian, ToNode,
     },
 };
+use capstan_node::instance::driver::Stream;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::messages::LIFE;
@@ -100,6 +105,7 @@ fn seeds() -> Vec<Seed> {
         stdout: captured(),
         stderr: captured(),
     };
+    let process = InstanceProcess { instance: InstanceId(7), number: 2 };
     let asked = [
         ToGuardian::Begin { id: 1, incarnation: LIFE },
         ToGuardian::Start { id: 2, spec },
@@ -107,6 +113,10 @@ fn seeds() -> Vec<Seed> {
         ToGuardian::Forget { key: ProcessKey::Call(300) },
         ToGuardian::List { id: 3 },
         ToGuardian::ValidUntil(BootTime(4)),
+        ToGuardian::StartInInstance { id: 5, spec: instance_spec(process) },
+        ToGuardian::SignalInInstance { process, signal: InstanceSignal::Terminate },
+        ToGuardian::EndInstance { id: 6, instance: process.instance },
+        ToGuardian::Say(Said { to: destination(), stream: Stream::Stderr, text: "one\n".to_owned() }),
     ];
     let told = [
         ToNode::Begun { id: 1 },
@@ -115,6 +125,11 @@ fn seeds() -> Vec<Seed> {
         ToNode::Ended { key, report: report(End::Exited(3), None) },
         ToNode::Ended { key, report: report(End::Signalled(9), Some(Cut::LeaseOver)) },
         ToNode::Ended { key, report: report(End::NotStarted(failure), None) },
+        ToNode::EndedInInstance {
+            process,
+            end: InstanceEnd { end: End::Exited(137), out_of_memory: true, held: captured() },
+        },
+        ToNode::InstanceGone { id: 6 },
     ];
     let payload = postcard::to_stdvec(&told[1]).expect("messages are serialisable");
     let failure = postcard::to_stdvec(&failure).expect("failures are serialisable");
@@ -124,6 +139,25 @@ fn seeds() -> Vec<Seed> {
         Seed::new("payload", [&[2][..], &payload].concat()),
         Seed::new("start-failure", [&[3][..], &failure].concat()),
     ]
+}
+
+fn instance_spec(process: InstanceProcess) -> InstanceSpec {
+    InstanceSpec {
+        process,
+        program: "sh".to_owned(),
+        args: vec!["-c".to_owned(), "true".to_owned()],
+        env: vec![("A".to_owned(), "b".to_owned())],
+        folder: "/data/instances/7".into(),
+        directory: Some("app".into()),
+        user: Some("vcap".to_owned()),
+        open_files: Some(100),
+        resources: Resources { memory_bytes: 300, cpu_weight: 50 },
+        output: Output::Files(destination()),
+    }
+}
+
+fn destination() -> Destination {
+    Destination { folder: "/data/output/app/0".into(), source: "APP".to_owned() }
 }
 
 /// A stream of messages behind its mode.

@@ -29,11 +29,12 @@ use tokio::{
 
 use super::{
     BootTime, ExecEvent, Executor, ExecutorGone, Outcome, ProcessKey, Registered, Standing, StartRefused,
-    StartSpec, Started, outcome::Context, result_file,
+    StartSpec, Started, instances::InstanceHost, outcome::Context, result_file,
 };
 use crate::guardian::{
     Guardian,
     frame::{self, FRAME_BYTES_MAX, FrameError, Inbox},
+    instance_spec::{InstanceEnd, InstanceProcess},
     kill_marked,
     protocol::{EndReport, QuestionId, Stage, StartAnswer, ToGuardian, ToNode},
     scratch,
@@ -52,7 +53,7 @@ pub struct HostExecutor {
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     data: PathBuf,
     numbers: AtomicU64,
     /// Encoded frames on their way to the guardian. Unbounded: it always reads, and callers wait for their answers.
@@ -63,14 +64,15 @@ struct Shared {
 
 /// What is waited for, and what has ended.
 #[derive(Debug, Default)]
-struct Known {
-    gone: bool,
+pub(super) struct Known {
+    pub(super) gone: bool,
     node: NodeId,
     answers: BTreeMap<QuestionId, oneshot::Sender<Answer>>,
     calls: BTreeMap<ProcessKey, oneshot::Sender<Arc<Outcome>>>,
     /// What the texts of an outcome need, of every process that has not ended.
     started: BTreeMap<ProcessKey, Origin>,
     ended: BTreeMap<ProcessKey, Arc<Outcome>>,
+    pub(super) instance_ends: BTreeMap<InstanceProcess, oneshot::Sender<InstanceEnd>>,
 }
 
 #[derive(Debug)]
@@ -80,10 +82,11 @@ struct Origin {
 }
 
 #[derive(Debug)]
-enum Answer {
+pub(super) enum Answer {
     Begun,
     Start(StartAnswer),
     Register(Vec<(ProcessKey, Stage)>),
+    InstanceGone,
 }
 
 impl HostExecutor {
@@ -106,6 +109,11 @@ impl HostExecutor {
         tokio::spawn(write_frames(writer, frames));
         tokio::spawn(Arc::clone(&shared).read_messages(reader));
         Ok(Self { shared, guardian: Mutex::new(Some(process)) })
+    }
+
+    /// What runs instances.
+    pub fn instances(&self) -> InstanceHost {
+        InstanceHost(Arc::clone(&self.shared))
     }
 
     /// Closes the socket, whereupon the guardian kills every process, and waits until it has exited. `None` when it
@@ -221,13 +229,16 @@ impl Shared {
     }
 
     /// Asks and waits for the answer.
-    async fn ask(&self, question: impl FnOnce(QuestionId) -> ToGuardian) -> Result<Answer, ExecutorGone> {
+    pub(super) async fn ask(
+        &self,
+        question: impl FnOnce(QuestionId) -> ToGuardian,
+    ) -> Result<Answer, ExecutorGone> {
         let id = self.draw();
         let frame = encode(&question(id)).expect("only the description of a process can be too large");
         self.await_answer(id, frame).await
     }
 
-    async fn await_answer(&self, id: QuestionId, frame: Vec<u8>) -> Result<Answer, ExecutorGone> {
+    pub(super) async fn await_answer(&self, id: QuestionId, frame: Vec<u8>) -> Result<Answer, ExecutorGone> {
         let (sender, receiver) = oneshot::channel();
         {
             let mut known = self.known();
@@ -241,7 +252,7 @@ impl Shared {
     }
 
     /// Sends what needs no answer; a guardian that is gone needs to be told nothing.
-    fn tell(&self, message: &ToGuardian) {
+    pub(super) fn tell(&self, message: &ToGuardian) {
         self.send(encode(message).expect("only the description of a process can be too large"));
     }
 
@@ -257,11 +268,11 @@ impl Shared {
         self.outgoing.lock().expect("no holder panics").take();
     }
 
-    fn draw(&self) -> u64 {
+    pub(super) fn draw(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+    pub(super) fn known(&self) -> std::sync::MutexGuard<'_, Known> {
         self.known.lock().expect("no holder panics")
     }
 
@@ -295,6 +306,13 @@ impl Shared {
                 ToNode::Start { id, answer } => self.answer(id, Answer::Start(answer)),
                 ToNode::Register { id, entries } => self.answer(id, Answer::Register(entries)),
                 ToNode::Ended { key, report } => self.note_end(key, report).await,
+                ToNode::EndedInInstance { process, end } => {
+                    if let Some(waiting) = self.known().instance_ends.remove(&process) {
+                        // Whoever waited may have given up.
+                        let _ = waiting.send(end);
+                    }
+                }
+                ToNode::InstanceGone { id } => self.answer(id, Answer::InstanceGone),
             }
         }
         Ok(())
@@ -311,6 +329,7 @@ impl Shared {
     fn drop_earlier_life(&self) {
         let mut known = self.known();
         known.calls.clear();
+        known.instance_ends.clear();
         let keys: Vec<_> = known.started.keys().chain(known.ended.keys()).copied().collect();
         known.started.clear();
         known.ended.clear();
@@ -376,6 +395,7 @@ impl Shared {
             known.gone = true;
             known.answers.clear();
             known.calls.clear();
+            known.instance_ends.clear();
         }
         // No receiver is fine: every question is answered with the same.
         let _ = self.events.send(ExecEvent::Gone);
@@ -428,7 +448,7 @@ async fn write_frames(mut writer: OwnedWriteHalf, mut frames: mpsc::UnboundedRec
     }
 }
 
-fn encode(message: &ToGuardian) -> Result<Vec<u8>, StartRefused> {
+pub(super) fn encode(message: &ToGuardian) -> Result<Vec<u8>, StartRefused> {
     let mut frame = Vec::new();
     match frame::encode(message, &mut frame) {
         Ok(()) => Ok(frame),

@@ -5,6 +5,7 @@
 //! whoever asked: a lost event or a restarted actor looks at [`Executor::register`] and misses nothing.
 
 pub mod host;
+pub mod instances;
 pub mod lease;
 pub mod outcome;
 pub mod result_file;

@@ -181,7 +181,8 @@ fn exit_of(context: &Context<'_>, end: End) -> (i64, String) {
     }
 }
 
-fn start_failure_text(context: &Context<'_>, failure: StartFailure) -> String {
+/// Why a process never ran, in the same words.
+pub(crate) fn start_failure_text(context: &Context<'_>, failure: StartFailure) -> String {
     let Context { program, directory, .. } = context;
     let reason = errno_text(failure.errno);
     match failure.step {
@@ -192,6 +193,8 @@ fn start_failure_text(context: &Context<'_>, failure: StartFailure) -> String {
         StartStep::Directory => format!("chdir {directory}: {reason}"),
         StartStep::Scratch => format!("making the scratch directory of {program}: {reason}"),
         StartStep::Setup => format!("preparing to run {program}: {reason}"),
+        StartStep::User => format!("becoming the user to run {program}: {reason}"),
+        StartStep::Limits => format!("limiting {program}: {reason}"),
     }
 }
 

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     ffi::OsString,
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::process::{CommandExt, ExitStatusExt},
@@ -16,7 +16,7 @@ use std::{
 use capstan_model::{ids::Incarnation, time::Timestamp};
 use nix::{
     errno::Errno,
-    fcntl::{FcntlArg, FdFlag, OFlag, fcntl},
+    fcntl::{FcntlArg, FdFlag, fcntl},
     poll::PollFlags,
     sys::{
         signal::{Signal, kill, killpg},
@@ -34,12 +34,11 @@ use super::{
     processes,
     protocol::{Cut, End, EndReport, StartFailure, StartSpec, StartStep},
     scratch,
+    stream::{Stream, unblocked},
 };
 
 /// How long after a process's end its output is waited for, when something that cannot be found holds the pipes.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
-/// The most bytes read from one stream before the others have their turn.
-const READ_TURN_BYTES: usize = 256 * 1024;
 
 /// A started process, until nothing of it is left.
 #[derive(Debug)]
@@ -47,9 +46,9 @@ pub(crate) struct Child {
     process: std::process::Child,
     pid: Pid,
     stdin: Option<Feed>,
-    stdout: Stream,
-    stderr: Stream,
-    failures: Stream,
+    stdout: Stream<Tail>,
+    stderr: Stream<Tail>,
+    failures: Stream<Tail>,
     started_at: Timestamp,
     cut: Option<Cut>,
     kill_at: Option<(BootTime, Cut)>,
@@ -75,13 +74,6 @@ struct Feed {
     written: usize,
 }
 
-/// A pipe that is read to its end.
-#[derive(Debug, Default)]
-struct Stream {
-    pipe: Option<File>,
-    tail: Tail,
-}
-
 /// The process itself is gone; what it left may not be.
 #[derive(Debug)]
 struct Exit {
@@ -104,8 +96,8 @@ impl Child {
         let mut process = command.spawn()?;
         drop(failures_end);
         let stdin = process.stdin.take().map(OwnedFd::from);
-        let stdout = Stream::new(process.stdout.take().expect("stdout is piped").into());
-        let stderr = Stream::new(process.stderr.take().expect("stderr is piped").into());
+        let stdout = tail_of(process.stdout.take().expect("stdout is piped"));
+        let stderr = tail_of(process.stderr.take().expect("stderr is piped"));
         let pid = i32::try_from(process.id()).expect("process ids are positive");
         Ok(Self {
             pid: Pid::from_raw(pid),
@@ -113,7 +105,7 @@ impl Child {
             stdin: stdin.map(|pipe| Feed { pipe: unblocked(pipe), bytes: spec.stdin, written: 0 }),
             stdout,
             stderr,
-            failures: Stream::new(failures.into()),
+            failures: tail_of(failures),
             started_at: clock::wall(),
             cut: None,
             kill_at: spec.deadline.map(|wait| (BootTime::now().after(wait), Cut::DeadlineOver)),
@@ -132,9 +124,8 @@ impl Child {
         let stdin = self.stdin.as_ref().map(|feed| (Pipe::Stdin, feed.pipe.as_fd(), PollFlags::POLLOUT));
         let streams =
             [(Pipe::Stdout, &self.stdout), (Pipe::Stderr, &self.stderr), (Pipe::Failures, &self.failures)];
-        let open = streams
-            .into_iter()
-            .filter_map(|(pipe, stream)| Some((pipe, stream.pipe.as_ref()?.as_fd(), PollFlags::POLLIN)));
+        let open =
+            streams.into_iter().filter_map(|(pipe, stream)| Some((pipe, stream.pipe()?, PollFlags::POLLIN)));
         stdin.into_iter().chain(open)
     }
 
@@ -233,7 +224,7 @@ impl Child {
 
     /// Whether all it wrote is read.
     pub(crate) fn is_drained(&self) -> bool {
-        [&self.stdout, &self.stderr, &self.failures].iter().all(|stream| stream.pipe.is_none())
+        [&self.stdout, &self.stderr, &self.failures].iter().all(|stream| !stream.is_open())
     }
 
     /// Whether it ended so long ago that what it left is no longer waited for.
@@ -244,21 +235,24 @@ impl Child {
     /// Sums up a process that has ended; `None` while it runs.
     pub(crate) fn into_report(self) -> Option<EndReport> {
         let Exit { status, seen_at, .. } = self.exit?;
-        let end =
-            match (exec::read_failure(&self.failures.tail.finish().bytes), status.code(), status.signal()) {
-                (Some(failure), ..) => End::NotStarted(failure),
-                (None, Some(code), _) => End::Exited(code),
-                (None, None, signal) => {
-                    End::Signalled(signal.expect("a process without exit code was ended by a signal"))
-                }
-            };
+        let end = match (
+            exec::read_failure(&self.failures.into_sink().finish().bytes),
+            status.code(),
+            status.signal(),
+        ) {
+            (Some(failure), ..) => End::NotStarted(failure),
+            (None, Some(code), _) => End::Exited(code),
+            (None, None, signal) => {
+                End::Signalled(signal.expect("a process without exit code was ended by a signal"))
+            }
+        };
         Some(EndReport {
             end,
             cut: self.cut,
             started_at: self.started_at,
             finished_at: seen_at,
-            stdout: self.stdout.tail.finish(),
-            stderr: self.stderr.tail.finish(),
+            stdout: self.stdout.into_sink().finish(),
+            stderr: self.stderr.into_sink().finish(),
         })
     }
 
@@ -274,15 +268,19 @@ impl Child {
 /// The report for a process that could not even be made.
 pub(crate) fn unmade(error: &io::Error) -> EndReport {
     let now = clock::wall();
-    let errno = error.raw_os_error().unwrap_or(Errno::EINVAL as i32);
     EndReport {
-        end: End::NotStarted(StartFailure { step: StartStep::Spawn, errno }),
+        end: End::NotStarted(StartFailure { step: StartStep::Spawn, errno: errno_of(error) }),
         cut: None,
         started_at: now,
         finished_at: now,
         stdout: Captured::default(),
         stderr: Captured::default(),
     }
+}
+
+/// The number of an operating system's error.
+pub(crate) fn errno_of(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(Errno::EINVAL as i32)
 }
 
 fn command(household: &Household, incarnation: &Incarnation, spec: &StartSpec, failures: i32) -> Command {
@@ -292,6 +290,8 @@ fn command(household: &Household, incarnation: &Incarnation, spec: &StartSpec, f
         open_files: spec.limits.open_files.map_or(household.open_files, |most| (most, most)),
         scratch: scratch::folder(&household.data, &spec.key).into(),
         directory: spec.directory.clone().unwrap_or_default().into(),
+        user: OsString::new(),
+        doors: Vec::new(),
         program: [&spec.program].into_iter().chain(&spec.args).map(OsString::from).collect(),
     };
     let mut command = Command::new("/proc/self/exe");
@@ -308,16 +308,15 @@ fn command(household: &Household, incarnation: &Incarnation, spec: &StartSpec, f
     command
 }
 
+fn tail_of(pipe: impl Into<OwnedFd>) -> Stream<Tail> {
+    Stream::new(pipe.into(), Tail::default())
+}
+
 /// Whether `pid`, a child, has ended and waits to be reaped.
-fn has_ended(pid: Pid) -> bool {
+pub(crate) fn has_ended(pid: Pid) -> bool {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     // An error is an end too: nix has no name for the real-time signals that may have caused it.
     !matches!(waitid(Id::Pid(pid), flags), Ok(WaitStatus::StillAlive))
-}
-
-fn unblocked(pipe: OwnedFd) -> File {
-    fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("an open pipe can be made non-blocking");
-    File::from(pipe)
 }
 
 impl Feed {
@@ -329,36 +328,6 @@ impl Feed {
                 self.written == self.bytes.len()
             }
             Err(error) => !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
-        }
-    }
-}
-
-impl Stream {
-    fn new(pipe: OwnedFd) -> Self {
-        Self { pipe: Some(unblocked(pipe)), tail: Tail::default() }
-    }
-
-    /// Reads what is there, at most [`READ_TURN_BYTES`]; closes the pipe at its end.
-    fn read(&mut self, buffer: &mut [u8]) {
-        let Some(pipe) = &mut self.pipe else { return };
-        let mut turn = 0;
-        while turn < READ_TURN_BYTES {
-            match pipe.read(buffer) {
-                Ok(0) => {
-                    self.pipe = None;
-                    return;
-                }
-                Ok(count) => {
-                    self.tail.push(&buffer[..count]);
-                    turn += count;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => {
-                    self.pipe = None;
-                    return;
-                }
-            }
         }
     }
 }

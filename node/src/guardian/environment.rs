@@ -7,10 +7,14 @@ use std::{ffi::OsString, fs, io, os::unix::fs::MetadataExt, path::Path};
 
 use capstan_model::ids::Incarnation;
 
-use super::{household::Household, key::ProcessKey, protocol::StartSpec, scratch};
+use super::{
+    household::Household, instance_spec::InstanceSpec, key::ProcessKey, protocol::StartSpec, scratch,
+};
 
 /// The key of a process.
 pub(crate) const KEY: &str = "CAPSTAN_KEY";
+/// The instance a process belongs to.
+pub(crate) const INSTANCE: &str = "CAPSTAN_INSTANCE";
 /// The data directory of the node it belongs to, as [`directory_mark`] writes it.
 pub(crate) const DIRECTORY: &str = "CAPSTAN_NODE_DIR";
 /// The process id of the node whose guardian a process is; its children do not have it.
@@ -64,5 +68,21 @@ pub(crate) fn of_process(
         set("CAPSTAN_TRY", key.try_no.to_string().into());
         set("CAPSTAN_EPOCH", key.epoch.to_string().into());
     }
+    variables
+}
+
+/// The variables of a process of an instance beside the usual ones, in order of precedence: later ones win.
+pub(crate) fn of_instance(
+    household: &Household,
+    incarnation: &Incarnation,
+    spec: &InstanceSpec,
+) -> Vec<(OsString, OsString)> {
+    let mut variables: Vec<(OsString, OsString)> = vec![("HOME".into(), spec.folder.clone().into())];
+    variables.extend(spec.user.iter().map(|user| ("USER".into(), user.into())));
+    variables.extend(spec.env.iter().map(|(name, value)| (name.into(), value.into())));
+    let mut set = |name: &str, value: OsString| variables.push((name.into(), value));
+    set(INSTANCE, spec.process.instance.to_string().into());
+    set(DIRECTORY, household.directory_mark.clone());
+    set("CAPSTAN_NODE_ID", incarnation.node.to_string().into());
     variables
 }

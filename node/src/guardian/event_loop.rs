@@ -19,6 +19,9 @@ use super::{
     child::{self, Child, Pipe},
     clock::BootTime,
     household::Household,
+    instance::Slot,
+    instance_spec::{InstanceId, InstanceSpec},
+    instances::Instances,
     key::ProcessKey,
     lease::Lease,
     link::Link,
@@ -43,6 +46,7 @@ pub(crate) struct Guardian {
     signals: SignalFd,
     timer: TimerFd,
     register: Register<Child>,
+    instances: Instances,
     lease: Lease,
     incarnation: Option<Incarnation>,
     purge: Option<Purge>,
@@ -73,15 +77,17 @@ enum Source {
     ChildEnded,
     Clock,
     Pipe(ProcessKey, Pipe),
+    InstancePipe(InstanceId, Slot),
 }
 
 impl Guardian {
     /// Takes charge of the processes of one node.
     ///
     /// # Errors
-    /// The operating system refuses a signal or timer descriptor.
+    /// The operating system refuses a signal or timer descriptor, or a thread.
     pub(crate) fn new(household: Household, link: Link, lock: Lock) -> io::Result<Self> {
         Ok(Self {
+            instances: Instances::new(&household)?,
             household,
             link,
             lock,
@@ -114,6 +120,9 @@ impl Guardian {
                             child.attend(pipe, &mut buffer);
                         }
                     }
+                    Source::InstancePipe(instance, slot) => {
+                        self.instances.attend(instance, slot, &mut buffer);
+                    }
                     Source::ChildEnded => {
                         while self.signals.read_signal()?.is_some() {}
                         child_ended = true;
@@ -125,16 +134,13 @@ impl Guardian {
             for (_, child) in self.register.all_running_mut() {
                 child.tick(now);
             }
-            self.decide_purge(now);
+            self.decide_purge(now)?;
             self.sweep(now)?;
-            if child_ended || self.purge.is_some() {
+            if child_ended || self.purge.is_some() || self.instances.due_at().is_some() {
                 self.reap(now, &mut buffer)?;
             }
             self.settle_ended(now)?;
-            if (self.lock.is_held() || self.purge.is_some()) && has_no_children() {
-                self.lock.release()?;
-                self.finish_purge();
-            }
+            self.settle_purge()?;
             if self.link.is_closed() && self.purge.is_none() {
                 return Ok(());
             }
@@ -158,6 +164,10 @@ impl Guardian {
                 descriptors.push(PollFd::new(descriptor, flags));
             }
         }
+        for (instance, slot, pipe) in self.instances.pipes() {
+            sources.push(Source::InstancePipe(instance, slot));
+            descriptors.push(PollFd::new(pipe, PollFlags::POLLIN));
+        }
         match poll(&mut descriptors, PollTimeout::NONE) {
             Ok(_) => {}
             Err(Errno::EINTR) => return Ok(Vec::new()),
@@ -175,7 +185,9 @@ impl Guardian {
     /// Sets the timer to the next moment at which there is something to do. It counts on CLOCK_BOOTTIME, so that a
     /// machine that wakes from sleep finds what became due.
     fn set_timer(&self) -> io::Result<()> {
-        let lease_end = self.lease.ends_at().filter(|_| self.purge.is_none() && self.lock.is_held());
+        // Once it is over it is looked at every turn; instances may go on for long.
+        let is_due = |at: &BootTime| self.purge.is_none() && self.lock.is_held() && *at > BootTime::now();
+        let lease_end = self.lease.ends_at().filter(is_due);
         let sweep = self.purge.map(|purge| purge.next_sweep);
         let due = self
             .register
@@ -183,6 +195,7 @@ impl Guardian {
             .filter_map(|(_, child)| child.due_at())
             .chain(lease_end)
             .chain(sweep)
+            .chain(self.instances.due_at())
             .min();
         let at = due.map_or(Duration::ZERO, |at| at.since_boot().max(Duration::from_nanos(1)));
         self.timer.set(Expiration::OneShot(TimeSpec::from(at)), TimerSetTimeFlags::TFD_TIMER_ABSTIME)?;
@@ -215,6 +228,17 @@ impl Guardian {
                 self.link.send(&ToNode::Register { id, entries });
             }
             ToGuardian::ValidUntil(until) => self.lease.extend(until),
+            ToGuardian::StartInInstance { id, spec } => {
+                let answer = self.start_in_instance(spec);
+                self.link.send(&ToNode::Start { id, answer });
+            }
+            ToGuardian::SignalInInstance { process, signal } => self.instances.signal(process, signal),
+            ToGuardian::EndInstance { id, instance } => {
+                if let Some(answer) = self.instances.end(instance, id) {
+                    self.link.send(&answer);
+                }
+            }
+            ToGuardian::Say(said) => self.instances.say(said),
         }
     }
 
@@ -230,16 +254,14 @@ impl Guardian {
         if self.purge.is_some() || !self.lease.permits(BootTime::now()) {
             return StartAnswer::LeaseOver;
         }
-        match self.lock.try_take() {
-            Ok(true) => {}
-            Ok(false) => return StartAnswer::LeftoversAlive,
-            Err(error) => {
-                super::complain(format_args!("guardian.lock cannot be taken: {error}"));
-                return StartAnswer::LeftoversAlive;
-            }
+        if !self.has_lock() {
+            return StartAnswer::LeftoversAlive;
         }
         match Child::start(&self.household, &incarnation, spec) {
-            Ok(child) => self.register.enter(key, child),
+            Ok(child) => {
+                self.instances.note_session(child.pid());
+                self.register.enter(key, child);
+            }
             Err(error) => {
                 self.register.enter_ended(key);
                 self.link.send(&ToNode::Ended { key, report: child::unmade(&error) });
@@ -248,13 +270,53 @@ impl Guardian {
         StartAnswer::Started
     }
 
-    /// Begins to kill everything when the node or its lease is gone.
-    fn decide_purge(&mut self, now: BootTime) {
+    /// Starts a process of an instance, or says why not. An end that comes at once is reported before the answer.
+    fn start_in_instance(&mut self, spec: InstanceSpec) -> StartAnswer {
+        let Some(incarnation) = self.incarnation else {
+            return StartAnswer::NotBegun;
+        };
+        if !self.has_lock() {
+            return StartAnswer::LeftoversAlive;
+        }
+        let (answer, end) = self.instances.start(&self.household, &incarnation, spec);
+        if let Some(end) = end {
+            self.link.send(&end);
+        }
+        answer
+    }
+
+    /// Takes the lock, if nobody else has it.
+    fn has_lock(&mut self) -> bool {
+        self.lock.try_take().unwrap_or_else(|error| {
+            super::complain(format_args!("guardian.lock cannot be taken: {error}"));
+            false
+        })
+    }
+
+    /// Begins to kill everything when the node is gone, and the jobs when its lease is.
+    fn decide_purge(&mut self, now: BootTime) -> io::Result<()> {
         if self.link.is_closed() {
             self.start_purge(Reason::NodeGone);
-        } else if self.lock.is_held() && !self.lease.permits(now) {
+        } else if self.lock.is_held() && !self.lease.permits(now) && !self.jobs_are_gone()? {
             self.start_purge(Reason::LeaseOver);
         }
+        Ok(())
+    }
+
+    /// Whether no job is left, and nothing that may be of one.
+    fn jobs_are_gone(&self) -> io::Result<bool> {
+        if self.register.running().next().is_some() {
+            return Ok(false);
+        }
+        let orphans = self.orphans()?;
+        if orphans.is_empty() {
+            return Ok(true);
+        }
+        let families = self.instances.families(&processes::all()?);
+        let is_dead = |pid: &Pid| processes::look(*pid).is_none_or(|process| process.zombie);
+        Ok(orphans
+            .iter()
+            .all(|orphan| is_dead(orphan) || families.values().any(|family| family.contains(orphan))))
     }
 
     /// Kills every process now; [`Guardian::sweep`] looks for what is left until nothing is. A weightier reason
@@ -281,6 +343,9 @@ impl Guardian {
                     child.attend(pipe, buffer);
                 }
             }
+        }
+        for end in self.instances.reap(buffer)? {
+            self.link.send(&end);
         }
         for orphan in self.orphans()? {
             // Reaped if it has ended; a status nix has no name for is as good as any.
@@ -312,14 +377,39 @@ impl Guardian {
     }
 
     /// Kills, while everything is to be killed, what is left of it. Every descendant is found: whoever loses its
-    /// parent becomes a child of this process.
+    /// parent becomes a child of this process. Instances are spared when only the lease is over.
     fn sweep(&mut self, now: BootTime) -> io::Result<()> {
+        for answer in self.instances.sweep(now)? {
+            self.link.send(&answer);
+        }
         let Some(purge) = &mut self.purge else { return Ok(()) };
         if purge.next_sweep > now {
             return Ok(());
         }
         purge.next_sweep = now.after(SWEEP_EVERY);
-        processes::kill_all(&processes::descendants(Pid::this(), &processes::all()?));
+        let spares_instances = purge.reason == Reason::LeaseOver;
+        let all = processes::all()?;
+        let mut condemned = processes::descendants(Pid::this(), &all);
+        if spares_instances {
+            let families = self.instances.families(&all);
+            condemned.retain(|pid| !families.values().any(|family| family.contains(pid)));
+        }
+        processes::kill_all(&condemned);
+        Ok(())
+    }
+
+    /// Gives the lock back when nothing is left, and ends a purge when nothing of what was to be killed is.
+    fn settle_purge(&mut self) -> io::Result<()> {
+        if self.lock.is_held() || self.purge.is_some() {
+            let is_alone = has_no_children();
+            if is_alone {
+                self.lock.release()?;
+            }
+            let spares_instances = self.purge.is_some_and(|purge| purge.reason == Reason::LeaseOver);
+            if is_alone || (spares_instances && self.jobs_are_gone()?) {
+                self.finish_purge();
+            }
+        }
         Ok(())
     }
 
@@ -327,17 +417,28 @@ impl Guardian {
         match self.purge.take().map(|purge| purge.reason) {
             Some(Reason::Begin { id, incarnation }) => {
                 self.register = Register::default();
+                self.clear_instances();
                 self.incarnation = Some(incarnation);
                 self.link.send(&ToNode::Begun { id });
             }
-            Some(Reason::LeaseOver | Reason::NodeGone) | None => {}
+            Some(Reason::NodeGone) => self.clear_instances(),
+            Some(Reason::LeaseOver) | None => {}
+        }
+    }
+
+    fn clear_instances(&mut self) {
+        for answer in self.instances.clear() {
+            self.link.send(&answer);
         }
     }
 
     /// The children this process did not start itself.
     fn orphans(&self) -> io::Result<Vec<Pid>> {
         let mut children = processes::own_children()?;
-        children.retain(|pid| self.register.running().all(|(_, child)| child.pid() != *pid));
+        let mains = self.instances.mains();
+        children.retain(|pid| {
+            !mains.contains(pid) && self.register.running().all(|(_, child)| child.pid() != *pid)
+        });
         Ok(children)
     }
 }

@@ -6,10 +6,14 @@
 //! a program that is missing is never confused with one that exits with 127.
 
 use std::{
-    ffi::{OsStr, OsString},
-    fs::{DirBuilder, OpenOptions},
+    ffi::{CString, OsStr, OsString},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
-    os::unix::{fs::DirBuilderExt, process::CommandExt},
+    os::unix::{
+        fs::{DirBuilderExt, chown},
+        process::CommandExt,
+    },
+    path::Path,
     process::{Command, ExitCode},
 };
 
@@ -20,7 +24,7 @@ use nix::{
         resource::{Resource, setrlimit},
         signal::{SigSet, Signal},
     },
-    unistd::{Pid, close, setsid},
+    unistd::{Pid, Uid, User, close, initgroups, setgid, setsid, setuid},
 };
 
 use super::protocol::{StartFailure, StartStep};
@@ -41,8 +45,12 @@ pub(crate) struct Plan {
     pub(crate) open_files: (u64, u64),
     /// The scratch folder to make.
     pub(crate) scratch: OsString,
-    /// The working directory; the scratch folder when empty.
+    /// The working directory, relative ones below the scratch folder; the scratch folder itself when empty.
     pub(crate) directory: OsString,
+    /// As whom the program runs; as the guardian itself when empty.
+    pub(crate) user: OsString,
+    /// The files of control groups to join.
+    pub(crate) doors: Vec<OsString>,
     /// The program and its arguments.
     pub(crate) program: Vec<OsString>,
 }
@@ -56,8 +64,10 @@ impl Plan {
             self.open_files.0.to_string(),
             self.open_files.1.to_string(),
         ];
-        let folders = [self.scratch.clone(), self.directory.clone()];
-        numbers.into_iter().map(OsString::from).chain(folders).chain(self.program.iter().cloned()).collect()
+        let names = [self.scratch.clone(), self.directory.clone(), self.user.clone()];
+        let doors = [self.doors.len().to_string().into()].into_iter().chain(self.doors.iter().cloned());
+        let numbers = numbers.into_iter().map(OsString::from);
+        numbers.chain(names).chain(doors).chain(self.program.iter().cloned()).collect()
     }
 
     fn from_args(mut args: impl Iterator<Item = OsString>) -> Option<Self> {
@@ -70,6 +80,11 @@ impl Plan {
             open_files: (number(args.next())?, number(args.next())?),
             scratch: args.next()?,
             directory: args.next()?,
+            user: args.next()?,
+            doors: {
+                let count: usize = number(args.next())?;
+                args.by_ref().take(count).collect()
+            },
             program: args.collect(),
         };
         (!plan.program.is_empty()).then_some(plan)
@@ -115,24 +130,58 @@ fn run(plan: &Plan) -> StartFailure {
 fn prepare(plan: &Plan) -> Result<(), StartFailure> {
     let setup = failed(StartStep::Setup);
     setsid().map_err(&setup)?;
+    for door in &plan.doors {
+        fs::write(door, "0").map_err(|error| failed(StartStep::Limits)(errno_of(&error)))?;
+    }
+    let user = find_user(&plan.user)?;
+    let (soft, hard) = plan.open_files;
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map_err(&setup)?;
+    make_scratch(plan, user.as_ref()).map_err(|error| failed(StartStep::Scratch)(errno_of(&error)))?;
+    // Before the change of user, who may not go through the folders above.
+    std::env::set_current_dir(Path::new(&plan.scratch).join(&plan.directory))
+        .map_err(|error| failed(StartStep::Directory)(errno_of(&error)))?;
+    if let Some(user) = &user {
+        become_user(user).map_err(failed(StartStep::User))?;
+    }
+    // After the change of user, which undoes it.
     prctl::set_pdeathsig(Signal::SIGKILL).map_err(&setup)?;
     if Pid::parent().as_raw() != plan.guardian {
         // It died before the line above took effect.
         return Err(setup(Errno::ESRCH));
     }
-    let (soft, hard) = plan.open_files;
-    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map_err(&setup)?;
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&plan.scratch)
-        .map_err(|error| failed(StartStep::Scratch)(errno_of(&error)))?;
-    let directory = if plan.directory.is_empty() { &plan.scratch } else { &plan.directory };
-    std::env::set_current_dir::<&OsStr>(directory)
-        .map_err(|error| failed(StartStep::Directory)(errno_of(&error)))?;
     // The guardian blocks signals and the program would inherit that. Last, so that a SIGTERM sent meanwhile ends
     // this process here.
     SigSet::empty().thread_set_mask().map_err(&setup)
+}
+
+/// Makes the scratch folder, which is its user's; root needs no folder of its own.
+fn make_scratch(plan: &Plan, user: Option<&User>) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(&plan.scratch)?;
+    if let Some(user) = user.filter(|user| !user.uid.is_root()) {
+        chown(&plan.scratch, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
+    }
+    Ok(())
+}
+
+/// Looks a user up, by name or number; `None` when none is wanted.
+fn find_user(name: &OsStr) -> Result<Option<User>, StartFailure> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let unknown = failed(StartStep::User);
+    let name = name.to_str().ok_or_else(|| unknown(Errno::ENOENT))?;
+    let found = match name.parse() {
+        Ok(number) => User::from_uid(Uid::from_raw(number)),
+        Err(_) => User::from_name(name),
+    };
+    found.map_err(&unknown)?.map(Some).ok_or_else(|| unknown(Errno::ENOENT))
+}
+
+fn become_user(user: &User) -> Result<(), Errno> {
+    let name = CString::new(user.name.as_str()).map_err(|_| Errno::EINVAL)?;
+    initgroups(&name, user.gid)?;
+    setgid(user.gid)?;
+    setuid(user.uid)
 }
 
 fn failed(step: StartStep) -> impl Fn(Errno) -> StartFailure {
@@ -155,6 +204,11 @@ mod tests {
             open_files: (1_024, 4_096),
             scratch: "/data/jobs/call-1".into(),
             directory: OsString::new(),
+            user: "vcap".into(),
+            doors: vec![
+                "/sys/fs/cgroup/memory/x/cgroup.procs".into(),
+                "/sys/fs/cgroup/cpu/x/cgroup.procs".into(),
+            ],
             program: vec!["/bin/echo".into(), "--".into(), String::new().into()],
         };
         assert_eq!(Plan::from_args(plan.to_args().into_iter()), Some(plan));
@@ -162,9 +216,11 @@ mod tests {
 
     #[test]
     fn calls_by_others_are_refused() {
-        for args in
-            [&[][..], &["1", "2", "3", "4", "/scratch", ""], &["x", "2", "3", "4", "/s", "", "/bin/true"]]
-        {
+        for args in [
+            &[][..],
+            &["1", "2", "3", "4", "/scratch", "", "", "0"],
+            &["x", "2", "3", "4", "/s", "", "", "0", "/bin/true"],
+        ] {
             assert_eq!(Plan::from_args(args.iter().map(OsString::from)), None, "{args:?}");
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A guardian kills everything when its node is gone. What remains is the case that the guardian itself was killed
 //! or is stopped: then its processes are known by their environment. A process that left its parents *and* emptied
-//! its environment is not found this way; only a cgroup would hold it.
+//! its environment is not found this way; only the control group of an instance holds it.
 
 use std::{
     collections::BTreeSet,
@@ -16,7 +16,7 @@ use std::{
 use nix::unistd::Pid;
 
 use super::{
-    environment,
+    cgroup, environment,
     lock::Lock,
     processes::{self, Process},
     scratch,
@@ -63,22 +63,25 @@ pub fn clear_leftovers(data: &Path) -> io::Result<Cleared> {
     }
 }
 
-/// Kills every process that carries the mark of this data directory, the caller's own guardian excepted, and waits
-/// until they are gone. Returns how many there were.
+/// Kills every process that carries the mark of this data directory or is in a control group of its instances, the
+/// caller's own guardian excepted, and waits until they are gone. Returns how many there were.
 ///
 /// # Errors
 /// [`io::ErrorKind::TimedOut`] names those that did not end.
 pub(crate) fn kill_marked(data: &Path) -> io::Result<usize> {
     let mark = environment::directory_mark(data)?;
+    let group = cgroup::name_of(&mark);
     let mut killed = BTreeSet::new();
     let mut left = Vec::new();
     let gone = until(DEATH_WAIT, || {
         left = marked(&mark)?;
+        left.extend(cgroup::left_members(&group));
         processes::kill_all(&left);
         killed.extend(left.iter().copied());
         Ok(left.is_empty())
     })?;
     if gone {
+        cgroup::remove_left(&group);
         return Ok(killed.len());
     }
     let names: Vec<String> = left.iter().map(|pid| format!("{pid} ({})", processes::name(*pid))).collect();

@@ -2,20 +2,23 @@
 //! them.
 //!
 //! A node starts one, of the same program, before its runtime ([`Guardian::launch`]); they talk over a socket pair
-//! ([`protocol`]). It has one thread, no runtime and no database, so that it keeps its word when the node is slow,
-//! stopped or dead:
+//! ([`protocol`]). One thread does all of it, without runtime or database, so that it keeps its word when the node is slow,
+//! stopped or dead; a second one only writes what instances say (`recorder.rs`), so that the first never waits for a disk:
 //!
 //! * a key is started at most once in an incarnation (`register.rs`);
 //! * when the node's lease ends (`lease.rs`) or its socket closes, every process gets SIGKILL, with its group and
 //!   all its descendants: the guardian is their subreaper, so each of them is below it in the process tree;
 //! * a process that ends is reported when nothing it left is alive and all it wrote is read (`child.rs`), of which
-//!   the last 64 KiB per stream are kept (`output.rs`).
+//!   the last 64 KiB per stream are kept (`output.rs`);
+//! * instances of long-running processes (`instances.rs`) are not bound to the lease, and what their processes leave lives
+//!   on until the instance is ended; their limits are control groups, where the machine allows that (`cgroup.rs`).
 //!
 //! When the guardian itself dies its direct children die with it (PDEATHSIG, set by `capstan __exec`, [`exec`]), the
 //! node ends what is left ([`clear_leftovers`]) and exits, and its next life looks again before it says anything.
 //!
 //! What is not covered: a process that leaves its parents and empties its environment while the guardian is killed.
 
+mod cgroup;
 mod child;
 mod clock;
 mod environment;
@@ -23,7 +26,11 @@ mod event_loop;
 pub mod exec;
 pub mod frame;
 mod household;
+mod instance;
+pub mod instance_spec;
+mod instances;
 mod key;
+mod kinship;
 mod launch;
 pub mod lease;
 mod leftovers;
@@ -32,9 +39,11 @@ mod lock;
 pub mod output;
 mod processes;
 pub mod protocol;
+mod recorder;
 pub mod register;
 pub mod scratch;
 mod signals;
+mod stream;
 
 use std::{
     ffi::OsString,

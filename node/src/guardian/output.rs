@@ -3,6 +3,8 @@
 pub use capstan_model::workflow::output::STREAM_BYTES_MAX;
 use serde::{Deserialize, Serialize};
 
+use super::stream::Sink;
+
 /// The end of one stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Captured {
@@ -19,16 +21,18 @@ pub(crate) struct Tail {
     dropped: u64,
 }
 
-impl Tail {
-    /// Appends what was read, and drops what is too old. Holds at most twice the bound, so that a byte is moved
-    /// once on average.
-    pub(crate) fn push(&mut self, read: &[u8]) {
+/// Appends what was read, and drops what is too old. Holds at most twice the bound, so that a byte is moved once on
+/// average.
+impl Sink for Tail {
+    fn push(&mut self, read: &[u8]) {
         self.kept.extend_from_slice(read);
         if self.kept.len() > 2 * STREAM_BYTES_MAX {
             self.cut();
         }
     }
+}
 
+impl Tail {
     /// The end of the stream.
     pub(crate) fn finish(mut self) -> Captured {
         self.cut();

@@ -8,10 +8,15 @@ use std::time::Duration;
 use capstan_model::{ids::Incarnation, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{clock::BootTime, key::ProcessKey, output::Captured};
+use super::{
+    clock::BootTime,
+    instance_spec::{InstanceEnd, InstanceId, InstanceProcess, InstanceSignal, InstanceSpec, Said},
+    key::ProcessKey,
+    output::Captured,
+};
 
 /// The version byte of every frame.
-pub const PROTOCOL_VERSION: u8 = 1;
+pub const PROTOCOL_VERSION: u8 = 2;
 
 /// Matches an answer to its question; drawn by the node, never twice on one socket.
 pub type QuestionId = u64;
@@ -54,6 +59,29 @@ pub enum ToGuardian {
     },
     /// Processes may run until then. The first one switches leases on; an earlier moment than known is ignored.
     ValidUntil(BootTime),
+    /// Starts a process of an instance, unless its number was used; [`ToNode::Start`] answers.
+    StartInInstance {
+        /// Names the answer.
+        id: QuestionId,
+        /// What to start.
+        spec: InstanceSpec,
+    },
+    /// Signals a process of an instance; an unknown or ended one changes nothing.
+    SignalInInstance {
+        /// Which.
+        process: InstanceProcess,
+        /// How.
+        signal: InstanceSignal,
+    },
+    /// Kills whatever is left of an instance; [`ToNode::InstanceGone`] answers when nothing is.
+    EndInstance {
+        /// Names the answer.
+        id: QuestionId,
+        /// Which.
+        instance: InstanceId,
+    },
+    /// Adds lines of the node's own to an output.
+    Say(Said),
 }
 
 /// From the guardian. New variants go at the end.
@@ -84,6 +112,18 @@ pub enum ToNode {
         key: ProcessKey,
         /// How.
         report: EndReport,
+    },
+    /// A process of an instance has ended; what it left may live on.
+    EndedInInstance {
+        /// Which.
+        process: InstanceProcess,
+        /// How.
+        end: InstanceEnd,
+    },
+    /// Nothing is left of an instance.
+    InstanceGone {
+        /// Of the question.
+        id: QuestionId,
     },
 }
 
@@ -207,6 +247,10 @@ pub enum StartStep {
     Directory,
     /// Executing the program: not found, not executable.
     Exec,
+    /// Becoming its user: there is none of that name, or this node may not.
+    User,
+    /// Joining the control groups that limit its instance.
+    Limits,
 }
 
 /// Why the guardian ended a process.

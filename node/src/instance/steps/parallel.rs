@@ -1,0 +1,18 @@
+//! `parallel`: all at once; all are waited for, and none is cancelled because another failed.
+
+use capstan_model::lrp::action::List;
+use futures::stream::{FuturesUnordered, StreamExt};
+
+use super::{Ended, Failure, Scope, VALIDATED, perform as perform_action};
+use crate::instance::driver::Driver;
+
+pub(super) async fn perform(driver: &dyn Driver, list: &List, scope: Scope) -> Ended {
+    let scope = scope.sourced(&list.log_source);
+    let start = |action| perform_action(driver, Option::as_ref(action).expect(VALIDATED), scope.clone());
+    let mut steps: FuturesUnordered<_> = list.actions.iter().map(start).collect();
+    let mut failures = Vec::new();
+    while let Some(ended) = steps.next().await {
+        failures.extend(ended.err());
+    }
+    if failures.is_empty() { Ok(()) } else { Err(Failure::all(&failures)) }
+}
