@@ -106,7 +106,7 @@ pub(super) const KINDS: &[Kind] = &[
         let (target, over_ms) = (draw.target(), draw.rng.random_range(200..2_000));
         Fault::Guided(GuidedFault::MuteUntilLostUnknowing(target, over_ms))
     }),
-    Kind::new(|draw| strike_at(draw, Failpoint::all())),
+    Kind::new(anywhere),
     Kind::new(critical),
     Kind::new(|draw| {
         let place = chosen(draw, Failpoint::panicking());
@@ -114,9 +114,17 @@ pub(super) const KINDS: &[Kind] = &[
     }),
 ];
 
-/// A strike at one of the places where the most depends on what comes after.
-pub(super) fn critical(draw: &mut Draw) -> Fault {
+/// A strike at some place, as likely at one of those where the most depends on what comes after as at any.
+pub(super) fn somewhere(draw: &mut Draw) -> Fault {
+    if draw.rng.random_bool(0.5) { critical(draw) } else { anywhere(draw) }
+}
+
+fn critical(draw: &mut Draw) -> Fault {
     strike_at(draw, Failpoint::critical())
+}
+
+fn anywhere(draw: &mut Draw) -> Fault {
+    strike_at(draw, Failpoint::all())
 }
 
 fn strike_at(draw: &mut Draw, places: impl ExactSizeIterator<Item = Failpoint>) -> Fault {
@@ -214,7 +222,11 @@ impl Strike {
     }
 
     /// The same among the nodes that are wanted.
-    async fn runner_among(&self, least: Duration, is_wanted: impl Fn(Place) -> bool) -> Option<Place> {
+    pub(super) async fn runner_among(
+        &self,
+        least: Duration,
+        is_wanted: impl Fn(Place) -> bool,
+    ) -> Option<Place> {
         let processes = &self.world.machines.processes;
         let waits_until = Instant::now() + RUNNER_WITHIN;
         loop {

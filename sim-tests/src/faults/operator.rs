@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use capstan_node::leave;
-use http::Request;
+use http::{Request, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use strum::IntoStaticStr;
 use tokio::sync::oneshot;
 
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// How long an operator waits for a node's answer.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Something that an operator does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
@@ -38,7 +39,10 @@ impl OperatorFault {
     pub(super) async fn carry_out(self, strike: Strike) {
         match self {
             // It ends by itself: what has begun to leave must not stay.
-            Self::Leave(target) => drop(tokio::task::spawn_local(leave(strike, target))),
+            Self::Leave(target) => {
+                let node = strike.resolve(target);
+                drop(tokio::task::spawn_local(leave(strike, node)));
+            }
             Self::Drain(target) => {
                 let node = strike.resolve(target);
                 set_drained(&strike.world, node, true).await;
@@ -50,8 +54,7 @@ impl OperatorFault {
 }
 
 /// A node hands over what it has, as it does when it is told to stop, and ends. Peace ends its patience, and brings it back at once.
-async fn leave(strike: Strike, target: Target) {
-    let node = strike.resolve(target);
+pub(super) async fn leave(strike: Strike, node: Place) {
     let Strike { world, lasts: down, .. } = strike;
     let (Some(life), Some(handle)) = (world.machines.life_of(node), world.machines.handle(node)) else {
         return;
@@ -92,13 +95,27 @@ pub(crate) async fn keep_undrained(world: World) {
     }
 }
 
-/// Tells the cluster that a node is drained, or no longer, through whichever node answers; some faults keep all from it.
+/// Starts as many requests as there are nodes, so that each has something that runs for a while.
+pub(super) async fn give_work(world: &World) {
+    for _ in world.machines.net.nodes() {
+        let body = json!({ "type": "once", "args": { "cmd": "work", "args": "6000 0" } });
+        ask_someone(world, "/api/v1/requests", &Bytes::from(body.to_string())).await;
+    }
+}
+
+/// Tells the cluster that a node is drained, or no longer; some faults keep all from it.
 pub(super) async fn set_drained(world: &World, node: Place, is_drained: bool) {
     let path = format!("/cluster/v1/nodes/{node}/{}", if is_drained { "drain" } else { "undrain" });
+    ask_someone(world, &path, &Bytes::new()).await;
+}
+
+/// Asks through whichever node answers.
+async fn ask_someone(world: &World, path: &str, body: &Bytes) {
     let net = &world.machines.net;
     for through in net.nodes() {
-        let call = Request::post(&path).body(Bytes::new()).expect("its parts are legal");
-        if net.http(through, call, DRAIN_PATIENCE).await.is_ok_and(|it| it.status().is_success()) {
+        let call = Request::post(path).header(CONTENT_TYPE, "application/json").body(body.clone());
+        let call = call.expect("its parts are legal");
+        if net.http(through, call, PATIENCE).await.is_ok_and(|it| it.status().is_success()) {
             return;
         }
     }

@@ -7,8 +7,8 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng, seq::IndexedRandom};
 
 use super::{Draw, Kind, Planned, families, guided, staged};
 
-/// How likely a pick of a schedule is a strike at one of the most critical places instead.
-const GUIDED_ODDS: f64 = 0.2;
+/// How likely a pick of a crowded schedule is a strike at a failpoint instead.
+const STRIKE_ODDS: f64 = 0.3;
 
 /// What a schedule is drawn for.
 #[derive(Debug, Clone)]
@@ -51,8 +51,8 @@ pub fn schedule(swarm: &Swarm) -> Vec<Planned> {
         let lasts = Duration::from_millis(rng.random_range(lasts_ms));
         let family = &drawn[rng.random_range(0..drawn.len())];
         let kind = &family[rng.random_range(0..family.len())];
-        let is_guided = mood == Mood::Crowded && rng.random_bool(GUIDED_ODDS);
-        let fault = if is_guided { guided::critical(&mut draw) } else { (kind.draw)(&mut draw) };
+        let is_strike = mood == Mood::Crowded && rng.random_bool(STRIKE_ODDS);
+        let fault = if is_strike { guided::somewhere(&mut draw) } else { (kind.draw)(&mut draw) };
         planned.push(Planned { at, lasts, fault });
     }
     planned

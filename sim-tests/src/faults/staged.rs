@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use capstan_model::ids::NodeId;
 use capstan_raft_store::peer::Channel;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,12 @@ const WAITS: Duration = Duration::from_secs(8);
 const DOWN: Duration = Duration::from_millis(250);
 /// Longer than a client waits for a response.
 const BEYOND_PATIENCE: Duration = Duration::from_secs(6);
+/// Longer than a node that leaves waits until what it has is handed over.
+const PATIENCE_OF_LEAVING: Duration = Duration::from_secs(15);
+/// A process that runs for so long has not ended when its node has begun to leave.
+const LONG_RUN: Duration = Duration::from_secs(1);
+/// How often to look whether something was committed.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 /// How often a node is drained that is so for moments.
 const MOMENTS: u32 = 10;
 /// A node that is silent for so much longer than it takes to be given up has been declared lost.
@@ -54,6 +61,13 @@ pub enum StagedFault {
     WrongClockLeadsAlone(u64, i64),
     /// Every node is drained for a while: nobody can run what is left.
     AllDrained,
+    /// The follower of the process that will run for longest is told to stop; once that is committed, nothing that it forwards arrives: it cannot
+    /// say that its jobs have stopped.
+    LeavesUnforwarded,
+    /// The leader is killed, and whoever is struck first at a place that an election passes.
+    ElectionStruck(Failpoint, Blow),
+    /// A node begins anew, and whoever admits it is struck.
+    AdmissionStruck(Target, Blow),
     /// A node is drained again and again, each time for so many milliseconds: less than its jobs take to stop.
     DrainedForMoments(Target, u64),
 }
@@ -62,12 +76,15 @@ pub enum StagedFault {
 const INSTALLING: &[&str] =
     &["snapshot: being received", "install: not adopted", "install: not switched to", "install: not live"];
 
+/// Where an election is struck.
+const ELECTING: &[&str] =
+    &["vote: not written", "vote: not durable", "vote: not answered", "election: won, nothing committed"];
+
 pub(super) const KINDS: &[Kind] = &[
     Kind::new(|draw| staged(StagedFault::TruncationStruck(blow(draw)))),
     Kind::new(|draw| staged(StagedFault::TruncationOnSlowDisk(draw.rng.random_range(1..400)))),
     Kind::new(|draw| {
-        let place = INSTALLING[draw.rng.random_range(0..INSTALLING.len())];
-        let place = Failpoint::try_from(place.to_owned()).expect("it is in the list of all");
+        let place = one_of(draw, INSTALLING);
         staged(StagedFault::InstallStruck(draw.target(), place, blow(draw)))
     }),
     Kind::new(|draw| staged(StagedFault::InstallOfDamaged(draw.target(), draw.rng.random_range(0.2..=1.0)))),
@@ -80,10 +97,16 @@ pub(super) const KINDS: &[Kind] = &[
     }),
     Kind::new(|draw| staged(StagedFault::HeardByNextLeader(draw.target()))),
     Kind::new(|draw| {
-        let ahead_ms = draw.log_uniform(2_000.0, 1e8) as i64;
+        let ahead_ms = draw.log_uniform(2_000.0, 1e9) as i64;
         staged(StagedFault::WrongClockLeadsAlone(draw.rng.random_range(0..draw.nodes), ahead_ms))
     }),
     Kind::new(|_| staged(StagedFault::AllDrained)),
+    Kind::new(|_| staged(StagedFault::LeavesUnforwarded)),
+    Kind::new(|draw| {
+        let place = one_of(draw, ELECTING);
+        staged(StagedFault::ElectionStruck(place, blow(draw)))
+    }),
+    Kind::new(|draw| staged(StagedFault::AdmissionStruck(draw.target(), blow(draw)))),
     Kind::new(|draw| {
         let ms = draw.log_uniform(5.0, 500.0) as u64;
         staged(StagedFault::DrainedForMoments(draw.target(), ms))
@@ -91,7 +114,15 @@ pub(super) const KINDS: &[Kind] = &[
 ];
 
 fn truncation() -> Failpoint {
-    Failpoint::try_from("truncation: not durable".to_owned()).expect("it is in the list of all")
+    known("truncation: not durable")
+}
+
+fn known(name: &str) -> Failpoint {
+    Failpoint::try_from(name.to_owned()).expect("it is in the list of all")
+}
+
+fn one_of(draw: &mut Draw, names: &[&str]) -> Failpoint {
+    known(names[draw.rng.random_range(0..names.len())])
 }
 
 fn staged(fault: StagedFault) -> Fault {
@@ -108,7 +139,7 @@ impl StagedFault {
             Self::TruncationStruck(blow) => {
                 let leader = strike.resolve(Target::Leader);
                 strike.depose(leader).await;
-                strike.ambush(truncation(), leader, blow).await;
+                strike.ambush(truncation(), Some(leader), blow).await;
             }
             Self::TruncationOnSlowDisk(ms) => {
                 strike.slow_after_truncation(Duration::from_millis(ms)).await;
@@ -116,7 +147,7 @@ impl StagedFault {
             Self::InstallStruck(target, place, blow) => {
                 let node = strike.resolve(target);
                 strike.send_away(node).await;
-                strike.ambush(place, node, blow).await;
+                strike.ambush(place, Some(node), blow).await;
             }
             Self::InstallOfDamaged(target, odds) => {
                 let node = strike.resolve(target);
@@ -135,7 +166,8 @@ impl StagedFault {
                 tokio::time::sleep(DOWN).await;
                 strike.world.machines.net.begin(strike.number, strike.cut_to(node, Channel::Heartbeat));
                 strike.world.boot(node);
-                tokio::time::sleep(strike.lasts).await;
+                tokio::time::sleep(strike.lasts / 2).await;
+                operator::give_work(&strike.world).await;
                 strike.under(strike.isolate(node), strike.lost_after() + LOST_WITHIN).await;
             }
             Self::HeardUnknowing(target, over_ms) => strike.hear_again(target, over_ms, false).await,
@@ -169,6 +201,11 @@ impl StagedFault {
                 for node in strike.world.machines.net.nodes() {
                     operator::set_drained(&strike.world, node, false).await;
                 }
+            }
+            Self::LeavesUnforwarded => strike.leave_unforwarded().await,
+            Self::ElectionStruck(place, blow) => strike.kill_for(Target::Leader, place, blow).await,
+            Self::AdmissionStruck(target, blow) => {
+                strike.kill_for(target, known("admission: committed"), blow).await;
             }
         }
     }
@@ -204,9 +241,41 @@ impl Strike {
         self.under(self.isolate(node), away).await;
     }
 
-    /// Lies in wait for one node at one place.
-    async fn ambush(&self, place: Failpoint, node: Place, blow: Blow) {
-        self.lay(place, Some(node), 0, blow);
+    async fn leave_unforwarded(&self) {
+        operator::give_work(&self.world).await;
+        let leader = self.resolve(Target::Leader);
+        let Some(node) = self.runner_among(LONG_RUN, |node| node != leader).await else { return };
+        let machines = &self.world.machines;
+        let is_leaving = || {
+            let record = machines.oracle.committed_state().nodes.get(&NodeId(node)).cloned();
+            record.is_some_and(|record| record.leaving)
+        };
+        let left = tokio::task::spawn_local(operator::leave(self.clone(), node));
+        let told = async {
+            while !is_leaving() {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        if tokio::time::timeout(DOWN * 8, told).await.is_ok() {
+            let cut = self.others(node).map(|other| Rule::CutChannel(node, other, Channel::Forward));
+            machines.net.begin(self.number, cut.collect());
+            // It may crash before.
+            let _ = tokio::time::timeout(PATIENCE_OF_LEAVING, left).await;
+            machines.net.end(self.number);
+        }
+    }
+
+    /// Kills a node and starts it again, for the sake of who passes a place then.
+    async fn kill_for(&self, target: Target, place: Failpoint, blow: Blow) {
+        let node = self.resolve(target);
+        self.world.machines.strike(node, Loss::Process);
+        self.world.boot_later(node, DOWN);
+        self.ambush(place, None, blow).await;
+    }
+
+    /// Lies in wait at one place, for one node or for the first who comes.
+    async fn ambush(&self, place: Failpoint, node: Option<Place>, blow: Blow) {
+        self.lay(place, node, 0, blow);
         tokio::time::sleep(WAITS).await;
         probes::lift(self.number);
     }
@@ -258,6 +327,8 @@ impl Strike {
         let net = &self.world.machines.net;
         self.under(self.mute(node), self.lost_after().saturating_sub(UNKNOWING)).await;
         self.set_manners(&disk::slow(1_000));
+        let world = self.world.clone();
+        drop(tokio::task::spawn_local(async move { operator::give_work(&world).await }));
         let unknowing = self.cut_to(node, Channel::Raft);
         net.begin(self.number, [self.mute(node), unknowing.clone()].concat());
         let over = Duration::from_millis(over_ms.unsigned_abs());
