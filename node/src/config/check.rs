@@ -11,7 +11,7 @@ use capstan_model::ids::NodeId;
 use capstan_raft_store::timing::Timing;
 
 use super::{
-    Config, LogConfig, SLOTS_PER_CORE, VOTERS_MAX, Voter,
+    Config, LogConfig, SLOTS_PER_CORE, VOTERS_MAX, Voter, cell,
     file::{ReceptorSettings, Settings, TimingSettings, VoterSettings},
 };
 
@@ -41,6 +41,9 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
     }
     let receptor = receptor(settings.receptor, &mut problems);
     let dial = dial(settings.peer.dial, node, &voters, peer_listen, &mut problems);
+    let http_ip = http_listen.map(|address| address.ip()).filter(|ip| !ip.is_unspecified());
+    let own_ip = || me.and_then(|me| me.http.parse::<SocketAddr>().ok()).map(|address| address.ip());
+    let cell = cell::check(settings.cell, http_ip.or_else(own_ip), &mut problems);
     let timing = timing(settings.timing);
     if let Err(error) = timing.check() {
         problems.push(format!("timing: {error}"));
@@ -86,6 +89,7 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
             .slots
             .unwrap_or_else(|| u32::try_from(cores * SLOTS_PER_CORE).unwrap_or(u32::MAX)),
         jobs_directory: settings.jobs.directory,
+        cell,
         specs_directory: settings.specs.directory,
         worker_threads: settings.node.worker_threads.unwrap_or(cores),
         log: LogConfig { format: settings.log.format.unwrap_or_default(), level, color: settings.log.color },

@@ -11,7 +11,7 @@ use capstan_model::{
     spec::Specs,
 };
 use capstan_node::{
-    actors::{self, Alarm, Tools},
+    actors::{self, Alarm, Tools, liveness},
     executor::{Executor, lease},
     jobs::JobTypes,
     lost,
@@ -89,7 +89,10 @@ impl Life {
             executor,
             jobs: job_types.clone(),
             clock: Arc::clone(&self.clock) as _,
+            cell: None,
+            entropy: Arc::clone(&entropy) as _,
             owner_lost_after: self.ground.timing.owner_lost_after,
+            cell_silent_after: liveness::cell_silent_after(&self.ground.timing),
         };
         let api = Api::new(ApiParts {
             cluster: handle.clone(),

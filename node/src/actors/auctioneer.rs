@@ -1,0 +1,144 @@
+//! The leader's auctioneer: gives what waits for a cell to one, in batches, by the model's plan.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
+use capstan_model::{
+    auction::{
+        self, Auction,
+        work::{AGAIN_AFTER, next_again, work},
+    },
+    command::Command,
+    failpoint,
+    ids::Incarnation,
+    lrp::tag::as_uuid_v4,
+    state::State,
+    time::Timestamp,
+};
+
+use super::{Tools, hints, log_clock::LogClock, proposals};
+
+/// How many indices are in one auction, and how many tasks. A plan for so many among a thousand cells takes some fifty milliseconds, for
+/// which no other actor is heard.
+const BATCH_MAX: usize = 512;
+/// How long it sleeps at most; what is due earlier wakes it.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Everything that can wake the auctioneer.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum AuctioneerMessage {
+    /// The state has moved; a hint.
+    StateChanged,
+    /// What it has proposed is committed, or will not be.
+    Proposed,
+    /// This node leads no longer.
+    TermEnded,
+}
+
+/// Places what waits. Holds nothing that State does not say, but which cells it has seen.
+pub struct Auctioneer {
+    tools: Tools,
+    clock: LogClock,
+    round: Round,
+    is_proposing: bool,
+    wakes: Option<SpawnHandle>,
+}
+
+/// What an auctioneer remembers from one look to the next.
+#[derive(Debug, Default)]
+struct Round {
+    /// The cells that took work at the last look.
+    cells: BTreeSet<Incarnation>,
+    /// What found no cell before this moment is to be in an auction once more: a cell has come since.
+    again_before: Timestamp,
+}
+
+impl Round {
+    /// What found no cell before this moment is in an auction again.
+    fn failed_before(&mut self, state: &State, at: Timestamp) -> Timestamp {
+        // Without such work it does not matter which cells have come; they count as new once it does.
+        if state.lrps.first_unplaced().is_some() {
+            let available = state.lrps.cells().filter(|(_, cell)| cell.is_available());
+            let cells: BTreeSet<Incarnation> = available.map(|(_, cell)| cell.incarnation).collect();
+            if !cells.is_subset(&self.cells) {
+                self.again_before = at;
+            }
+            self.cells = cells;
+        }
+        self.again_before.max(at.before(AGAIN_AFTER))
+    }
+}
+
+impl Auctioneer {
+    /// An actor for the present term.
+    pub fn new(tools: Tools) -> Self {
+        let clock = LogClock::new(tools.clock.monotonic());
+        Self { tools, clock, round: Round::default(), is_proposing: false, wakes: None }
+    }
+
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        failpoint!("actor: the auctioneer looks");
+        if self.is_proposing {
+            return;
+        }
+        let view = self.tools.cluster.view();
+        let state = view.state();
+        let at = self.clock.at(state.log_time(), self.tools.clock.monotonic());
+        let failed_before = self.round.failed_before(state, at);
+        let work = work(state, failed_before, BATCH_MAX);
+        if work.is_empty() {
+            let due = next_again(state).map_or(LOOK_EVERY, |due| due.since(at));
+            return self.wake_after(due.min(LOOK_EVERY), ctx);
+        }
+        let mut auction = Auction::about(state, &work);
+        let outcomes = auction::plan(&mut auction, work);
+        let entropy = &self.tools.entropy;
+        self.propose(auction::commands(outcomes, || as_uuid_v4(entropy.u128())), ctx);
+    }
+
+    fn propose(&mut self, commands: Vec<Command>, ctx: &Context<Self>) {
+        self.is_proposing = true;
+        let (cluster, actor, alarm) = (self.tools.cluster.clone(), ctx.address(), self.tools.alarm.clone());
+        actix::spawn(async move {
+            let _alarm = alarm;
+            proposals::commit(&cluster, commands, "a placement").await;
+            // A stopped actor needs no answer.
+            let _ = actor.send(AuctioneerMessage::Proposed).await;
+        });
+    }
+
+    fn wake_after(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        if let Some(earlier) = self.wakes.take() {
+            ctx.cancel_future(earlier);
+        }
+        self.wakes = Some(ctx.run_later(wait, |auctioneer, ctx| {
+            auctioneer.wakes = None;
+            auctioneer.look(ctx);
+        }));
+    }
+}
+
+impl Actor for Auctioneer {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        hints::follow(&self.tools.cluster, ctx.address(), || AuctioneerMessage::StateChanged);
+        self.look(ctx);
+    }
+}
+
+impl Handler<AuctioneerMessage> for Auctioneer {
+    type Result = ();
+
+    fn handle(&mut self, message: AuctioneerMessage, ctx: &mut Self::Context) {
+        match message {
+            AuctioneerMessage::StateChanged => self.look(ctx),
+            AuctioneerMessage::Proposed => {
+                self.is_proposing = false;
+                self.look(ctx);
+            }
+            AuctioneerMessage::TermEnded => ctx.stop(),
+        }
+    }
+}
