@@ -142,3 +142,87 @@ impl Handler<AuctioneerMessage> for Auctioneer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use capstan_model::{
+        apply::apply,
+        command::{Entry, NodeJoined, Sealed},
+        ids::{CommandId, DiskId, NodeId},
+        lrp::{
+            cell::Announcement,
+            command::{Desire, LrpCommand, Place, PlacementFailure},
+            definition::Changeable,
+        },
+    };
+
+    use super::*;
+
+    fn life(node: u64) -> Incarnation {
+        Incarnation { node: NodeId(node), boot: 1, nonce: 7 }
+    }
+
+    fn commit(state: &mut State, time: Timestamp, command: Command) {
+        let index = state.index() + 1;
+        let id = CommandId { incarnation: life(1), seq: index };
+        let commands = vec![Sealed::new(id, None, command).expect("small")];
+        apply(state, index, &Entry::V1 { time, settled: vec![], commands });
+    }
+
+    /// A node with a cell.
+    fn add_cell(state: &mut State, time: Timestamp, node: u64) {
+        let joined = NodeJoined {
+            incarnation: life(node),
+            disk: DiskId(u128::from(node)),
+            peer_address: "p".into(),
+            http_address: "h".into(),
+            slots: 1,
+            job_types: vec![],
+        };
+        commit(state, time, Command::NodeJoined(joined));
+        let announcement = Announcement {
+            incarnation: life(node),
+            zone: "z".into(),
+            capacity: Default::default(),
+            rootfs: Default::default(),
+        };
+        commit(state, time, Command::Lrp(LrpCommand::AnnounceCell(Box::new(announcement))));
+    }
+
+    #[test]
+    fn what_found_no_cell_is_tried_again_after_a_while_and_when_a_cell_comes() {
+        let secs = |secs| Timestamp::ZERO.after(Duration::from_secs(secs));
+        let mut state = State::default();
+        add_cell(&mut state, secs(100), 1);
+        let desire = Desire {
+            guid: "lrp".parse().unwrap(),
+            definition: Default::default(),
+            changeable: Changeable { instances: 1, ..Changeable::default() },
+            draw: 1,
+        };
+        commit(&mut state, secs(200), Command::Lrp(LrpCommand::Desire(Arc::new(desire))));
+        let mut round = Round::default();
+        assert_eq!(work(&state, round.failed_before(&state, secs(200)), 9).len(), 1, "it was never tried");
+
+        let (key, group) =
+            state.lrps.groups().next().map(|(key, group)| (key.clone(), group.clone())).unwrap();
+        let tag = group.instance.unwrap().tag;
+        let failures = vec![PlacementFailure { key, tag, error: "no room".into() }];
+        let failed = Place { placements: vec![], failures };
+        commit(&mut state, secs(300), Command::Lrp(LrpCommand::Place(Box::new(failed))));
+        let waits = |round: &mut Round, state: &State, at| {
+            work(state, round.failed_before(state, secs(at)), 9).is_empty()
+        };
+        assert!(waits(&mut round, &state, 300));
+        assert!(waits(&mut round, &state, 330), "for half a minute");
+        assert!(!waits(&mut round, &state, 331));
+        assert_eq!(next_again(&state).map(|at| at.since(secs(330))), Some(Duration::from_nanos(1)));
+
+        add_cell(&mut state, secs(310), 2);
+        assert!(!waits(&mut round, &state, 310), "the new cell has not been tried");
+        assert!(!waits(&mut round, &state, 311), "as long as it was not");
+        assert!(!waits(&mut Round::default(), &state, 301), "nor is any by a new leader");
+    }
+}

@@ -57,6 +57,11 @@ fn next_replaced(state: &State, at: Timestamp) -> Option<u32> {
     Some(u32::try_from(replaced).expect("there are at most STEPS_MAX"))
 }
 
+/// How long nothing more is replaced after so many.
+fn pause_after(replaced: u32) -> Duration {
+    Duration::from_secs(replaced.into()) / REPLACED_A_SECOND
+}
+
 /// How long it is until something is due by its time alone.
 fn next_due(state: &State, at: Timestamp) -> Duration {
     let due = [convergence::next_restart(&state.lrps), task::convergence::next_due(&state.tasks)];
@@ -102,7 +107,7 @@ impl Converger {
         if now >= self.replaces_from
             && let Some(replaced) = next_replaced(state, at)
         {
-            self.replaces_from = now + Duration::from_secs(replaced.into()) / REPLACED_A_SECOND;
+            self.replaces_from = now + pause_after(replaced);
             commands.push(Command::Lrp(LrpCommand::Converge { draw: self.tools.entropy.u128() }));
         }
         if task::convergence::steps(state, at).next().is_some() {
@@ -164,5 +169,96 @@ impl Handler<ConvergerMessage> for Converger {
             }
             ConvergerMessage::TermEnded => ctx.stop(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use capstan_model::{
+        apply::apply,
+        command::{Entry, NodeJoined, Sealed},
+        ids::{CommandId, DiskId, Incarnation, NodeId},
+        lrp::{
+            actual::InstanceKey,
+            cell::{Announcement, Capacity},
+            command::{Desire, Place, Placement},
+            definition::Changeable,
+        },
+    };
+
+    use super::*;
+
+    const LIFE: Incarnation = Incarnation { node: NodeId(1), boot: 1, nonce: 7 };
+    const INSTANCES: u32 = 300;
+
+    fn commit(state: &mut State, command: Command) {
+        let index = state.index() + 1;
+        let commands =
+            vec![Sealed::new(CommandId { incarnation: LIFE, seq: index }, None, command).expect("small")];
+        let entry = Entry::V1 { time: Timestamp(index), settled: vec![], commands };
+        let applied = apply(state, index, &entry);
+        assert!(applied.replies.iter().all(|(_, reply)| reply.is_ok()), "{:?}", applied.replies);
+    }
+
+    /// A cell that was given many instances.
+    fn busy_cell() -> State {
+        let mut state = State::default();
+        commit(
+            &mut state,
+            Command::NodeJoined(NodeJoined {
+                incarnation: LIFE,
+                disk: DiskId(1),
+                peer_address: "p".into(),
+                http_address: "h".into(),
+                slots: 1,
+                job_types: vec![],
+            }),
+        );
+        let capacity = Capacity { memory_mb: 1, disk_mb: 1, containers: INSTANCES };
+        let announcement =
+            Announcement { incarnation: LIFE, zone: "z".into(), capacity, rootfs: Default::default() };
+        commit(&mut state, Command::Lrp(LrpCommand::AnnounceCell(Box::new(announcement))));
+        let guid: capstan_model::lrp::guid::Guid = "lrp".parse().unwrap();
+        let desire = Desire {
+            guid: guid.clone(),
+            definition: Default::default(),
+            changeable: Changeable { instances: INSTANCES, ..Changeable::default() },
+            draw: 1,
+        };
+        commit(&mut state, Command::Lrp(LrpCommand::Desire(Arc::new(desire))));
+        let placed: Vec<Placement> = state
+            .lrps
+            .groups_of(&guid)
+            .map(|(key, group)| Placement {
+                key: key.clone(),
+                tag: group.instance.as_ref().unwrap().tag,
+                instance: InstanceKey { instance_guid: u128::from(key.index), cell: LIFE },
+            })
+            .collect();
+        for placements in placed.chunks(100) {
+            let place = Place { placements: placements.to_vec(), failures: vec![] };
+            commit(&mut state, Command::Lrp(LrpCommand::Place(Box::new(place))));
+        }
+        state
+    }
+
+    #[test]
+    fn what_was_lost_is_counted_for_each_command_that_replaces_it() {
+        let mut state = busy_cell();
+        assert_eq!(next_replaced(&state, state.log_time()), None, "there is nothing to do");
+        let silent = LrpCommand::CellSilent { incarnation: LIFE, term: state.term() };
+        commit(&mut state, Command::Lrp(silent));
+        for expected in [Some(256), Some(44), None] {
+            assert_eq!(next_replaced(&state, state.log_time()), expected);
+            commit(&mut state, Command::Lrp(LrpCommand::Converge { draw: 2 }));
+        }
+    }
+
+    #[test]
+    fn two_hundred_are_replaced_a_second() {
+        assert_eq!(pause_after(256), Duration::from_millis(1_280));
+        assert_eq!(pause_after(0), Duration::ZERO, "restarts and evacuations do not wait");
     }
 }

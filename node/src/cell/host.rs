@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -51,10 +51,16 @@ pub fn tools(config: &CellConfig, data: &Path, host: InstanceHost) -> io::Result
     let folders = Folders::of(data);
     folders.clear_leftovers(OUTPUT_AGE_MAX)?;
     let capacity = capacity::detect(config, data)?;
+    let address = resolve(&config.address)?;
+    // They may listen on any of its addresses.
+    let listened_on: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
     let drivers = HostDrivers {
         cell: Arc::new(HostCell::new(host, folders, config.allow_root)),
-        ports: HostPorts::new(config.address, config.ports.clone()),
-        address: config.address,
+        ports: HostPorts::new(listened_on, config.ports.clone()),
+        address,
     };
     let preloaded = config.rootfs.iter().map(|name| name.as_str().into()).collect();
     Ok(CellTools {
@@ -99,6 +105,15 @@ impl Drivers for HostDrivers {
     }
 }
 
+/// The address behind a name, and an address itself.
+fn resolve(host: &str) -> io::Result<IpAddr> {
+    let wrapped =
+        |error: io::Error| io::Error::new(error.kind(), format!("cell.address = {host:?}: {error}"));
+    let mut found = (host, 0).to_socket_addrs().map_err(wrapped)?;
+    let unknown = || wrapped(io::ErrorKind::NotFound.into());
+    found.next().map(|address| address.ip()).ok_or_else(unknown)
+}
+
 /// What differs between what is driven.
 struct Made {
     output: PathBuf,
@@ -125,4 +140,18 @@ impl HostDrivers {
 
 fn resources(memory_mb: u32, cpu_weight: u32) -> Resources {
     Resources { memory_bytes: u64::from(memory_mb) * 1024 * 1024, cpu_weight }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_one_or_has_a_name() {
+        assert_eq!(resolve("10.0.0.7").unwrap(), Ipv4Addr::new(10, 0, 0, 7));
+        assert_eq!(resolve("::1").unwrap(), Ipv6Addr::LOCALHOST);
+        assert!(resolve("localhost").unwrap().is_loopback());
+        let told = resolve("no such host").unwrap_err().to_string();
+        assert!(told.starts_with("cell.address = \"no such host\": "), "{told}");
+    }
 }

@@ -27,9 +27,9 @@ pub struct CellSettings {
     /// Where this node stands; instances are spread over zones [default: default]
     #[arg(long = "cell-zone", env = "CAPSTAN_CELL_ZONE", value_name = "NAME")]
     pub zone: Option<String>,
-    /// The address at which others reach them [default: that of the HTTP API]
-    #[arg(long = "cell-address", env = "CAPSTAN_CELL_ADDRESS", value_name = "IP")]
-    pub address: Option<IpAddr>,
+    /// The host at which others reach them [default: that of the HTTP API]
+    #[arg(long = "cell-address", env = "CAPSTAN_CELL_ADDRESS", value_name = "HOST")]
+    pub address: Option<String>,
     /// The memory that they may ask for, in MiB [default: what the machine has]
     #[arg(long = "cell-memory-mb", env = "CAPSTAN_CELL_MEMORY_MB", value_name = "MIB")]
     pub memory_mb: Option<u32>,
@@ -62,8 +62,8 @@ pub struct HostPortRange {
 pub struct CellConfig {
     /// Where it stands.
     pub zone: String,
-    /// Where others reach its instances.
-    pub address: IpAddr,
+    /// Where others reach its instances: an IP address, or a name for one.
+    pub address: String,
     /// What instances may ask for, in MiB; what the machine has when `None`.
     pub memory_mb: Option<u32>,
     /// As for memory.
@@ -130,11 +130,10 @@ impl CellSettings {
     }
 }
 
-/// Completes the settings of a cell; `http` is where the node's HTTP API can be reached, as far as that is an address. `None` when the
-/// node is to be none.
+/// Completes the settings of a cell; `http` is the host at which the node's HTTP API can be reached. `None` when the node is to be none.
 pub(super) fn check(
     settings: CellSettings,
-    http: Option<IpAddr>,
+    http: Option<String>,
     problems: &mut Vec<String>,
 ) -> Option<CellConfig> {
     if settings.enabled == Some(false) {
@@ -145,16 +144,12 @@ pub(super) fn check(
         problems.push("cell.zone is empty: it names where the machine stands".to_owned());
     }
     let address = settings.address.or(http);
-    match address {
-        None => problems.push(
-            "cell.address is missing, and the HTTP API has no IP address of its own: where do others reach \
-             this node's instances?"
-                .to_owned(),
-        ),
-        Some(address) if address.is_unspecified() => {
-            problems.push(format!("cell.address = {address}: nobody can reach that; it is shown to callers"))
-        }
-        Some(_) => {}
+    if let Some(address) = &address
+        && (address.is_empty() || address.parse::<IpAddr>().is_ok_and(|ip| ip.is_unspecified()))
+    {
+        problems.push(format!(
+            "cell.address = {address:?}: it is shown to callers, and nobody can reach an instance there"
+        ));
     }
     for (setting, value) in [("memory_mb", settings.memory_mb), ("containers", settings.containers)] {
         if value == Some(0) {

@@ -218,7 +218,7 @@ mod tests {
             assert_eq!(config.specs_directory, Some(specs.path().canonicalize().unwrap()));
             assert_eq!(config.jobs_directory, config.specs_directory);
             let cell = config.cell.unwrap();
-            assert_eq!((cell.address, cell.allow_root), (place.http.ip(), geteuid().is_root()));
+            assert_eq!((cell.address, cell.allow_root), (place.http.ip().to_string(), geteuid().is_root()));
             assert_eq!(cell.rootfs, ["host", "cflinuxfs2"]);
             assert!(port_max < *cell.ports.start() && cell.ports.len() > 500, "{:?}", cell.ports);
             port_max = *cell.ports.end();

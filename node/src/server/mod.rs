@@ -257,11 +257,11 @@ impl Preparation {
         let cluster = handle.cluster_id().map(|cluster| cluster.to_string());
         info!(incarnation = %handle.incarnation(), cluster, applied = handle.view().index(), "opened the store");
         clear_leftovers(&config).await?;
+        executor.begin(handle.incarnation()).await?;
         let cell = match &config.cell {
             Some(cell) => Some(make_cell(cell, &config.data, executor.instances()).await?),
             None => None,
         };
-        executor.begin(handle.incarnation()).await?;
         handle.begin_reports();
         tokio::spawn(lease::follow(handle.lease(), Arc::clone(&executor) as Arc<dyn Executor>));
         let statuses = Statuses {
@@ -415,7 +415,7 @@ async fn make_cell(config: &CellConfig, data: &Path, host: InstanceHost) -> Resu
         .flatten()
         .map_err(|source| ServerError::System { attempt: "make this node a cell", source })?;
     let Capacity { memory_mb, disk_mb, containers } = cell.capacity;
-    info!(zone = config.zone, address = %config.address, memory_mb, disk_mb, containers, "offering a cell");
+    info!(zone = config.zone, address = config.address, memory_mb, disk_mb, containers, "offering a cell");
     if !geteuid().is_root() {
         info!(
             "not started as root: instances and tasks run as the user of this node, whatever user they name"
