@@ -9,6 +9,7 @@ use crate::actors::{
     auctioneer::{Auctioneer, AuctioneerMessage},
     converger::{Converger, ConvergerMessage},
     liveness::{Liveness, LivenessMessage},
+    resolver::{Resolver, ResolverMessage},
 };
 
 /// The actors of one term.
@@ -17,6 +18,7 @@ struct Reign {
     liveness: Addr<Liveness>,
     auctioneer: Addr<Auctioneer>,
     converger: Addr<Converger>,
+    resolver: Addr<Resolver>,
 }
 
 impl Reign {
@@ -27,6 +29,7 @@ impl Reign {
             liveness: Liveness::new(term, tools.clone()).start(),
             auctioneer: Auctioneer::new(tools.clone()).start(),
             converger: Converger::new(tools.clone()).start(),
+            resolver: Resolver::new(tools.clone()).start(),
         }
     }
 
@@ -35,6 +38,7 @@ impl Reign {
         self.liveness.do_send(LivenessMessage::TermEnded);
         self.auctioneer.do_send(AuctioneerMessage::TermEnded);
         self.converger.do_send(ConvergerMessage::TermEnded);
+        self.resolver.do_send(ResolverMessage::TermEnded);
     }
 }
 

@@ -3,7 +3,8 @@
 //! On every node an [`owner::Owner`] keeps a [`request::Request`] actor for each request of its own that has something to do, and
 //! that one a [`sequence::Sequence`] actor for each of its sequences with running or waiting tries. A node that is a cell has a `cell` actor
 //! for its instances and tasks. What leads has
-//! [`liveness::Liveness`], an [`auctioneer::Auctioneer`] and a [`converger::Converger`] beside them, started by [`crate::leadership`].
+//! [`liveness::Liveness`], an [`auctioneer::Auctioneer`], a [`converger::Converger`] and a [`resolver::Resolver`] beside them, started by
+//! [`crate::leadership`].
 
 mod alarm;
 pub mod auctioneer;
@@ -15,6 +16,7 @@ mod log_clock;
 pub mod owner;
 mod proposals;
 pub mod request;
+pub mod resolver;
 pub mod sequence;
 
 use std::{sync::Arc, time::Duration};
@@ -27,7 +29,7 @@ use capstan_raft_store::{
 
 pub use self::alarm::Alarm;
 
-use crate::{cell::CellTools, executor::Executor, jobs::JobTypes};
+use crate::{callbacks::Callbacks, cell::CellTools, executor::Executor, jobs::JobTypes};
 
 /// What the actors of a node work with.
 #[derive(Clone)]
@@ -42,6 +44,8 @@ pub struct Tools {
     pub clock: Arc<dyn Clock>,
     /// What a node that is a cell works with beside.
     pub cell: Option<CellTools>,
+    /// Calls those who asked to be told of the end of a task.
+    pub callbacks: Arc<dyn Callbacks>,
     /// Where new ids and epochs are drawn from.
     pub entropy: Arc<dyn Entropy>,
     /// Silence after which a node's requests are given to others; see `Timing::owner_lost_after`.

@@ -45,6 +45,7 @@ pub use self::stop::Stop;
 use self::{actor_thread::ActorThread, ports::Health, specs::LoadedSpecs};
 use crate::{
     actors::{Alarm, Tools, liveness},
+    callbacks::HttpCallbacks,
     cell::{self, CellTools},
     clock::SystemClock,
     config::{CellConfig, Config, EXIT_CONFIG},
@@ -278,6 +279,7 @@ impl Preparation {
             jobs: job_types.clone(),
             clock: Arc::new(SystemClock),
             cell,
+            callbacks: Arc::new(HttpCallbacks::default()),
             entropy: Arc::new(SystemEntropy),
             owner_lost_after: config.timing.owner_lost_after,
             cell_silent_after: liveness::cell_silent_after(&config.timing),

@@ -1,6 +1,6 @@
 //! Long-running processes and tasks on real nodes: instances that answer, and are there again whatever is killed.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use capstan_client::receptor::{ActualLrp, ActualLrpState, Task, TaskState};
 use nix::{
@@ -9,8 +9,13 @@ use nix::{
     unistd::{Pid, geteuid},
 };
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time::timeout,
+};
 
-use crate::harness::{Cluster, until, wire::Wire};
+use crate::harness::{Cluster, PATIENCE, until, wire::Wire};
 
 /// The LRP of each test.
 const GUID: &str = "some-app";
@@ -50,8 +55,13 @@ async fn desire(cluster: &mut Cluster, body: &Value) {
 
 /// What there is of the LRP, by index.
 async fn actual(cluster: &mut Cluster) -> Vec<ActualLrp> {
+    actual_at(cluster.running().http).await
+}
+
+/// The same, of this node.
+async fn actual_at(http: SocketAddr) -> Vec<ActualLrp> {
     let path = format!("/v1/actual_lrps/{GUID}");
-    let answer = Wire::to(cluster.running().http).call("GET", &path, &[], b"").await;
+    let answer = Wire::to(http).call("GET", &path, &[], b"").await;
     // A leader may just have been killed: then there is no answer to be had yet.
     let Ok(answer) = answer else { return vec![] };
     if answer.status == 200 { serde_json::from_slice(&answer.body).unwrap() } else { vec![] }
@@ -170,7 +180,7 @@ async fn a_drained_cell_keeps_an_instance_until_another_runs() {
         let shown = actual(&mut cluster).await.into_iter().next()?;
         assert_eq!(shown.state, ActualLrpState::Running, "somebody can always be reached: {shown:?}");
         let is_other = shown.instance_guid != first.instance_guid;
-        assert_eq!(shown.evacuating && is_other, false, "only the first is evacuated");
+        assert!(!(shown.evacuating && is_other), "only the first is evacuated: {shown:?}");
         is_other.then_some(shown)
     })
     .await;
@@ -184,6 +194,32 @@ async fn a_drained_cell_keeps_an_instance_until_another_runs() {
     assert!(cluster.node(node).exit().await.success());
     let third = running(&mut cluster, 1, |_| true).await.remove(0);
     assert_ne!(third.instance_guid, second.instance_guid, "it was handed over before the node ended");
+    cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cell_that_stood_still_gives_up_what_runs_elsewhere_by_then() {
+    let mut cluster = Cluster::start().await;
+    desire(&mut cluster, &serving(1)).await;
+    let first = running(&mut cluster, 1, |_| true).await.remove(0);
+    let first_pid = pid(&first).await;
+
+    let node = node_of(&first);
+    let asked = cluster.others(node)[0];
+    cluster.node(node).signal(Signal::SIGSTOP);
+    let second = until("another instance", async || {
+        let found = actual_at(cluster.node(asked).http).await.into_iter().next()?;
+        let is_other = found.state == ActualLrpState::Running && found.cell_id != first.cell_id;
+        is_other.then_some(found)
+    })
+    .await;
+    pid(&second).await;
+    assert_eq!(kill(Pid::from_raw(first_pid), None), Ok(()), "the guardian of a cell lets its instances be");
+
+    cluster.node(node).signal(Signal::SIGCONT);
+    all_dead(&[first_pid]).await;
+    let left = running(&mut cluster, 1, |_| true).await.remove(0);
+    assert_eq!(left, second, "the other runs on");
     cluster.end().await;
 }
 
@@ -243,6 +279,60 @@ async fn a_task_is_done_once_and_has_a_result() {
     call(&mut cluster, "DELETE", "/v1/tasks/works", &Value::Null, 200).await;
     call(&mut cluster, "GET", "/v1/tasks/works", &Value::Null, 404).await;
     cluster.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asked_for_it_is_told_of_the_end_of_a_task() {
+    let mut cluster = Cluster::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/done?of=it", listener.local_addr().unwrap());
+    let task = json!({
+        "task_guid": "told",
+        "domain": "tests",
+        "rootfs": "preloaded:host",
+        "action": script("exit 4"),
+        "annotation": "mine",
+        "completion_callback_url": url,
+    });
+    call(&mut cluster, "POST", "/v1/tasks", &task, 201).await;
+    for status in ["503 Service Unavailable", "200 OK"] {
+        let (head, told) = timeout(PATIENCE, answer_one_call(&listener, status)).await.expect("nobody calls");
+        assert!(head.starts_with("POST /done?of=it HTTP/1.1"), "{head}");
+        let expected = ("told", true, "Exited with status 4", "", "mine");
+        let text = |name: &str| told[name].as_str().unwrap();
+        let sent = (
+            text("task_guid"),
+            told["failed"] == json!(true),
+            text("failure_reason"),
+            text("result"),
+            text("annotation"),
+        );
+        assert_eq!(sent, expected);
+        assert!(told["created_at"].as_u64().is_some_and(|nanos| nanos > 1_700_000_000_000_000_000), "{told}");
+    }
+    until("the end of a task that was resolved", async || {
+        let path = "/v1/tasks/told";
+        let answer = Wire::to(cluster.running().http).call("GET", path, &[], b"").await.unwrap();
+        (answer.status == 404).then_some(())
+    })
+    .await;
+    cluster.end().await;
+}
+
+/// Takes one call with a JSON body and answers it; returns its head and its body.
+async fn answer_one_call(listener: &TcpListener, status: &str) -> (String, Value) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut bytes = Vec::new();
+    loop {
+        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0, "a call cut short");
+        let text = String::from_utf8_lossy(&bytes);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        if let Ok(body) = serde_json::from_str(body) {
+            let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            return (head.to_owned(), body);
+        }
+    }
 }
 
 async fn completed(cluster: &mut Cluster, guid: &str) -> Task {

@@ -12,6 +12,7 @@ use capstan_model::{
 };
 use capstan_node::{
     actors::{self, Alarm, Tools, liveness},
+    callbacks::Callbacks,
     executor::{Executor, lease},
     jobs::JobTypes,
     lost,
@@ -90,6 +91,7 @@ impl Life {
             jobs: job_types.clone(),
             clock: Arc::clone(&self.clock) as _,
             cell: None,
+            callbacks: Arc::new(NobodyAnswers),
             entropy: Arc::clone(&entropy) as _,
             owner_lost_after: self.ground.timing.owner_lost_after,
             cell_silent_after: liveness::cell_silent_after(&self.ground.timing),
@@ -236,6 +238,14 @@ struct Loaded(Arc<Specs>);
 impl Workflows for Loaded {
     fn specs(&self) -> Arc<Specs> {
         Arc::clone(&self.0)
+    }
+}
+
+struct NobodyAnswers;
+
+impl Callbacks for NobodyAnswers {
+    fn post(&self, _: &str, _: String) -> BoxFuture<'static, Result<u16, String>> {
+        Box::pin(future::ready(Err("nobody is there".to_owned())))
     }
 }
 
