@@ -98,10 +98,9 @@ impl Cell {
         let cluster = self.tools.cluster.clone();
         let announced = async move { cluster.propose(command, ProposeOptions::progress()).await };
         ctx.spawn(announced.into_actor(self).map(|announced, cell, _ctx| {
-            match announced {
-                Ok(committed) => {
-                    tracing::info!(index = committed.index, reply = ?committed.reply, "announced as a cell")
-                }
+            match announced.map(|committed| committed.reply) {
+                Ok(Ok(_)) => tracing::info!("announced as a cell"),
+                Ok(Err(rejection)) => tracing::warn!(%rejection, "refused as a cell"),
                 Err(error) => tracing::debug!(%error, "not announced as a cell yet"),
             }
             cell.is_announcing = false;
