@@ -9,7 +9,6 @@ use capstan_model::{
         work::{AGAIN_AFTER, next_again, work},
     },
     command::Command,
-    failpoint,
     ids::Incarnation,
     lrp::tag::as_uuid_v4,
     state::State,
@@ -78,7 +77,6 @@ impl Auctioneer {
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
-        failpoint!("actor: the auctioneer looks");
         if self.is_proposing {
             return;
         }

@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use capstan_model::{
     command::Command,
-    failpoint,
     lrp::{
         actual::{ActualKey, InstanceKey},
         cell::Announcement,
@@ -66,7 +65,6 @@ impl Cell {
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
-        failpoint!("actor: a cell looks");
         let view = self.tools.cluster.view();
         let me = self.tools.cluster.incarnation();
         let held = self.held.iter().map(|(unit, holding)| (unit.clone(), holding.view())).collect();

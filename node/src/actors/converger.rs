@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
 use capstan_model::{
     command::Command,
-    failpoint, history,
+    history,
     lrp::{
         command::LrpCommand,
         convergence::{self, STEPS_MAX, Step},
@@ -84,7 +84,6 @@ impl Converger {
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
-        failpoint!("actor: the converger looks");
         if self.is_proposing {
             return;
         }

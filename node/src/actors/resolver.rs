@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message};
 use capstan_model::{
     command::Command,
-    failpoint,
     lrp::guid::Guid,
     task::{Task, command::TaskCommand},
 };
@@ -46,7 +45,6 @@ impl Resolver {
     }
 
     fn look(&mut self, ctx: &Context<Self>) {
-        failpoint!("actor: the resolver looks");
         let view = self.tools.cluster.view();
         let room = CALLS_MAX - self.calling.len();
         let waiting = view.state().tasks.callbacks().filter(|task| !self.calling.contains(&task.guid));

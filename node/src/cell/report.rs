@@ -10,7 +10,6 @@ use capstan_model::{
         command::LrpCommand,
         guid::Guid,
     },
-    sometimes,
     task::{Outcome, Phase, command::TaskCommand},
     time::Timestamp,
 };
@@ -84,7 +83,6 @@ impl Reporter {
             match self.cluster.propose(command.clone(), ProposeOptions::progress()).await {
                 Ok(committed) => {
                     if let Err(rejection) = committed.reply {
-                        sometimes!("the report of a cell is refused");
                         tracing::debug!(%rejection, "a report of this cell was refused");
                     }
                     return;
