@@ -4,6 +4,10 @@
 
 mod cells;
 mod connections;
+mod events;
+mod logs;
 mod node;
+mod output;
 mod stopping;
+mod streams;
 mod transcripts;

@@ -33,11 +33,14 @@ use capstan_raft_store::{
 use futures::future::{self, BoxFuture};
 use tempfile::TempDir;
 
+use crate::output::TestOutput;
+
 /// One node that is its own cluster.
 pub(crate) struct TestNode {
     pub(crate) api: Api,
     pub(crate) cluster: ClusterHandle,
     pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) output: TestOutput,
     /// Kept until the node is gone.
     _data: TempDir,
 }
@@ -74,18 +77,20 @@ impl TestNode {
         handle.begin_reports();
         join(&handle, facts).await;
         let draining = Arc::new(AtomicBool::new(false));
+        let output = TestOutput::default();
         let parts = Parts {
             cluster: handle.clone(),
             workflows: Arc::new(TestSpecs(Arc::new(specs()))),
             job_types: Arc::new(TestTypes),
             live_status: Arc::new(Talkative(handle.clone())),
+            output: Arc::new(output.clone()),
             health: Arc::new(TestHealth(Arc::clone(&draining))),
             metrics: Arc::new(OneMetric),
             clock: Arc::new(StoppedClock),
             entropy: Arc::new(Counted::default()),
         };
         let api = Api::guarded(parts, access);
-        Self { api, cluster: handle, draining, _data: data }
+        Self { api, cluster: handle, draining, output, _data: data }
     }
 }
 

@@ -40,11 +40,13 @@ use crate::{
     entropy::SystemEntropy,
     executor::{Executor, ExecutorGone, host::HostExecutor, lease},
     guardian::{self, Guardian},
+    instance_output::Outputs,
     jobs::{JobTypes, plugin},
     leave,
-    live_status::{PeersAnswered, Statuses},
+    live_status::Statuses,
     lost,
     peer_net::PeerNet,
+    peers_answered::PeersAnswered,
     specs_dir::SpecsDirError,
     telemetry::Metrics,
 };
@@ -58,6 +60,8 @@ pub const EXIT_STORAGE: u8 = 74;
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// How long HTTP calls in flight may take to end.
 const HTTP_DRAIN: Duration = Duration::from_secs(3);
+/// Where below the data directory the output of instances is.
+const OUTPUTS: &str = "outputs";
 /// How often measurements are moved into their buckets.
 const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -255,7 +259,10 @@ impl Preparation {
             jobs: job_types.clone(),
             transport: Arc::new(net.clone()),
         };
-        net.serve(peer, Arc::new(PeersAnswered { store: peers, statuses: statuses.clone() }));
+        let outputs =
+            Outputs { folder: config.data.join(OUTPUTS), me: config.node, transport: Arc::new(net.clone()) };
+        let (answering, telling) = (statuses.clone(), outputs.clone());
+        net.serve(peer, Arc::new(PeersAnswered { store: peers, statuses: answering, outputs: telling }));
         let tools = Tools {
             alarm: Alarm::default(),
             cluster: handle.clone(),
@@ -272,6 +279,7 @@ impl Preparation {
             workflows: Arc::new(specs.clone()),
             job_types: Arc::new(job_types),
             live_status: Arc::new(statuses),
+            output: Arc::new(outputs),
             health: Arc::clone(&health) as _,
             metrics: Arc::clone(&metrics) as _,
             clock: Arc::new(SystemClock),
