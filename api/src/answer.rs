@@ -49,6 +49,17 @@ pub(crate) enum BrokenOff {
     Output(#[from] OutputError),
 }
 
+#[cfg(test)]
+impl Body {
+    /// The bytes of a body that is in memory.
+    pub(crate) fn into_whole(self) -> Bytes {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Pieces(_) => panic!("this body is made piece by piece"),
+        }
+    }
+}
+
 impl Pieces {
     /// The pieces that `next` makes of one state after the other, until it has none any more.
     pub(crate) fn unfold<S, F, N>(state: S, next: N) -> Self

@@ -517,7 +517,7 @@ mod tests {
     #[test]
     fn details_of_a_bug_stay_in_our_log() {
         let error: ApiError = Rejection::Bug { message: "secret".to_owned() }.into();
-        let body = error.answer(Surface::Cluster).into_body();
+        let body = error.answer(Surface::Cluster).into_body().into_whole();
         assert!(!String::from_utf8_lossy(&body).contains("secret"));
     }
 
@@ -526,12 +526,12 @@ mod tests {
         let error: ApiError = Rejection::IdempotencyKeyReused.into();
         let message = "the idempotency key was used before with another body";
         let cluster = format!("{{\"code\":\"idempotency_key_reused\",\"message\":\"{message}\"}}\n");
-        assert_eq!(error.answer(Surface::Cluster).into_body(), cluster);
+        assert_eq!(error.answer(Surface::Cluster).into_body().into_whole(), cluster);
         let handler = format!("{{\"message\":\"{message}\",\"requestId\":\"\",\"httpStatus\":422}}\n");
-        assert_eq!(error.answer(Surface::SpinCycle).into_body(), handler);
+        assert_eq!(error.answer(Surface::SpinCycle).into_body().into_whole(), handler);
         let error: ApiError = InputError::UnsupportedMediaType.into();
         assert_eq!(
-            error.answer(Surface::SpinCycle).into_body(),
+            error.answer(Surface::SpinCycle).into_body().into_whole(),
             "{\"message\":\"Unsupported Media Type\"}\n"
         );
     }

@@ -53,13 +53,17 @@ impl Blocks {
 
     /// The next event.
     pub(crate) async fn event(&mut self) -> Event {
-        loop {
-            match self.any().await {
-                Next::Block(comment) if comment.starts_with(':') => {}
-                Next::Block(event) => return Event::read(&event),
-                other => panic!("{other:?}"),
+        let event = async {
+            loop {
+                match self.any().await {
+                    Next::Block(comment) if comment.starts_with(':') => {}
+                    Next::Block(event) => return Event::read(&event),
+                    other => panic!("{other:?}"),
+                }
             }
-        }
+        };
+        // Heartbeats are no events.
+        timeout(PATIENCE, event).await.expect("an event comes")
     }
 }
 
