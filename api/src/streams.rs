@@ -39,7 +39,7 @@ impl Streams {
     /// Takes a place.
     ///
     /// # Errors
-    /// [`InputError::TooManyStreams`] when all are taken, [`InputError::StreamsEnd`] where none goes on.
+    /// [`InputError::TooManyStreams`] when all are taken.
     pub(crate) fn open(
         &self,
         cluster: &ClusterHandle,
@@ -48,9 +48,7 @@ impl Streams {
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| InputError::TooManyStreams { streams_max: STREAMS_MAX })?;
         let (cluster, health) = (cluster.clone(), Arc::clone(health));
-        let open = Open { cluster, health, over: self.over.subscribe(), _place: place };
-        open.goes_on(&open.cluster.view()).map_err(|_| InputError::StreamsEnd)?;
-        Ok(open)
+        Ok(Open { cluster, health, over: self.over.subscribe(), _place: place })
     }
 }
 
@@ -58,6 +56,14 @@ impl Open {
     /// The replicated state.
     pub(crate) fn cluster(&self) -> &ClusterHandle {
         &self.cluster
+    }
+
+    /// Whether a stream that has no end may begin.
+    ///
+    /// # Errors
+    /// [`InputError::StreamsEnd`] where it would be broken off at once.
+    pub(crate) fn may_begin(&self) -> Result<(), InputError> {
+        self.goes_on(&self.cluster.view()).map_err(|_| InputError::StreamsEnd)
     }
 
     /// Whether the stream goes on, as far as this view knows. A node that is drained sends its readers to others.

@@ -4,11 +4,13 @@ use capstan_client::{
     cluster::{EVENT_KINDS, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent},
     spin_cycle::UtcTime,
 };
-use capstan_model::history::{
-    JobNews, JobTry, NodeNews, NodeStep, PublicEvent, Recorded, RequestNews, TaskHead, TaskNews, TaskState,
-    VariableNews,
+use capstan_model::{
+    history::{
+        JobNews, JobTry, NodeNews, NodeStep, PublicEvent, Recorded, RequestNews, TaskHead, TaskNews,
+        TaskState, VariableNews,
+    },
+    workflow::{job::JobState, request::RequestState},
 };
-use capstan_model::workflow::{job::JobState, request::RequestState};
 use serde::Serialize;
 
 use crate::{

@@ -7,6 +7,12 @@ mod cursor;
 mod frame;
 mod position;
 
+use capstan_model::history::Recorded;
+use http::{
+    HeaderValue,
+    header::{CACHE_CONTROL, CONNECTION},
+};
+
 pub(crate) use self::frame::Frame;
 use self::{cursor::Cursor, position::Position};
 use crate::{
@@ -15,11 +21,6 @@ use crate::{
     error::ApiError,
     headers,
     service::Inner,
-};
-use capstan_model::history::Recorded;
-use http::{
-    HeaderValue,
-    header::{CACHE_CONTROL, CONNECTION},
 };
 
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
@@ -34,6 +35,7 @@ pub(crate) async fn stream(
     show: impl Fn(&Recorded) -> Option<Frame> + Send + Sync + Clone + 'static,
 ) -> Result<Answer, ApiError> {
     let open = api.streams.open(&api.parts.cluster, &api.parts.health)?;
+    open.may_begin()?;
     let Position { next, index } = position::find(&api.parts.cluster, head).await?;
     let mut answer = answer::in_pieces(EVENT_STREAM, Cursor::new(open, next, show).pieces());
     let headers = answer.headers_mut();

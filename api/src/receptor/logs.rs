@@ -43,6 +43,9 @@ pub(crate) async fn get(api: &Inner, head: &Head<'_>, guid: &str, index: &str) -
     let Asked { guid, index, key } = Asked::of(guid, index)?;
     let wanted = Wanted::of(head.query)?;
     let open = api.streams.open(&api.parts.cluster, &api.parts.health)?;
+    if wanted.follow {
+        open.may_begin()?;
+    }
     let view = read::view(&api.parts.cluster, head).await?;
     let key = key.filter(|key| view.state().lrps.group(key).is_some());
     let key = key.ok_or(Refusal::NoSuchIndex { guid, index })?;

@@ -161,6 +161,10 @@ async fn a_node_that_is_drained_breaks_its_streams_off() {
     let turned_away = node.open("/v1/events", None).await;
     assert_eq!(turned_away.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(turned_away.headers()["retry-after"], "1");
+    desire(&node, "p", 1).await;
+    let logs = "/v1/actual_lrps/p/index/0/logs";
+    assert_eq!(node.open(logs, None).await.status(), StatusCode::OK, "what has an end is answered");
+    assert_eq!(node.open(&format!("{logs}?follow"), None).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(drain("undrain").await.status(), StatusCode::ACCEPTED);
     let mut reader = node.follow("/v1/events", None).await;
     node.api.end_streams();

@@ -78,19 +78,28 @@ impl TestNode {
         join(&handle, facts).await;
         let draining = Arc::new(AtomicBool::new(false));
         let output = TestOutput::default();
-        let parts = Parts {
-            cluster: handle.clone(),
-            workflows: Arc::new(TestSpecs(Arc::new(specs()))),
-            job_types: Arc::new(TestTypes),
-            live_status: Arc::new(Talkative(handle.clone())),
-            output: Arc::new(output.clone()),
-            health: Arc::new(TestHealth(Arc::clone(&draining))),
-            metrics: Arc::new(OneMetric),
-            clock: Arc::new(StoppedClock),
-            entropy: Arc::new(Counted::default()),
-        };
-        let api = Api::guarded(parts, access);
+        let api = Api::guarded(parts_over(&handle, &draining, &output), access);
         Self { api, cluster: handle, draining, output, _data: data }
+    }
+}
+
+/// The surface of a node that somebody else has started.
+pub(crate) fn surface(cluster: &ClusterHandle) -> Api {
+    Api::new(parts_over(cluster, &Arc::default(), &TestOutput::default()))
+}
+
+/// The store, and doubles where the rest of a node would be.
+fn parts_over(cluster: &ClusterHandle, draining: &Arc<AtomicBool>, output: &TestOutput) -> Parts {
+    Parts {
+        cluster: cluster.clone(),
+        workflows: Arc::new(TestSpecs(Arc::new(specs()))),
+        job_types: Arc::new(TestTypes),
+        live_status: Arc::new(Talkative(cluster.clone())),
+        output: Arc::new(output.clone()),
+        health: Arc::new(TestHealth(Arc::clone(draining))),
+        metrics: Arc::new(OneMetric),
+        clock: Arc::new(StoppedClock),
+        entropy: Arc::new(Counted::default()),
     }
 }
 

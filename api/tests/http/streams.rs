@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use capstan_api::AnswerBody;
+use capstan_api::{AnswerBody, Api};
 use futures::StreamExt;
 use http::{Request, Response, StatusCode};
 use tokio::time::timeout;
@@ -84,17 +84,25 @@ impl Event {
     }
 }
 
+/// Opens a stream, behind the event with this id.
+pub(crate) async fn open(api: &Api, path: &str, last_event_id: Option<&str>) -> Response<AnswerBody> {
+    let request = Request::get(path).header("Last-Event-ID", last_event_id.unwrap_or_default());
+    api.open(request.body(Bytes::new()).unwrap()).await
+}
+
+/// As [`open`], of a stream that is there.
+pub(crate) async fn follow(api: &Api, path: &str, last_event_id: Option<&str>) -> Blocks {
+    let answer = open(api, path, last_event_id).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    Blocks::new(answer.into_body())
+}
+
 impl TestNode {
-    /// Opens a stream, behind the event with this id.
     pub(crate) async fn open(&self, path: &str, last_event_id: Option<&str>) -> Response<AnswerBody> {
-        let request = Request::get(path).header("Last-Event-ID", last_event_id.unwrap_or_default());
-        self.api.open(request.body(Bytes::new()).unwrap()).await
+        open(&self.api, path, last_event_id).await
     }
 
-    /// As [`TestNode::open`], of a stream that is there.
     pub(crate) async fn follow(&self, path: &str, last_event_id: Option<&str>) -> Blocks {
-        let answer = self.open(path, last_event_id).await;
-        assert_eq!(answer.status(), StatusCode::OK);
-        Blocks::new(answer.into_body())
+        follow(&self.api, path, last_event_id).await
     }
 }
