@@ -493,6 +493,9 @@ impl Runner {
             };
             writeln!(text, "{step} {}", task.guid).unwrap();
         }
+        if let Some(due) = task::convergence::next_due(&state.tasks) {
+            assert!(task::convergence::steps(state, due).next().is_some(), "nothing is due at {due}");
+        }
         let callbacks: Vec<&str> = state.tasks.callbacks().map(|task| task.guid.as_str()).collect();
         writeln!(text, "to call: {callbacks:?}").unwrap();
         text

@@ -6,24 +6,39 @@ use actix::{Actor, Addr};
 
 use crate::actors::{
     Tools,
+    auctioneer::{Auctioneer, AuctioneerMessage},
+    converger::{Converger, ConvergerMessage},
     liveness::{Liveness, LivenessMessage},
+    resolver::{Resolver, ResolverMessage},
 };
 
 /// The actors of one term.
 struct Reign {
     term: u64,
     liveness: Addr<Liveness>,
+    auctioneer: Addr<Auctioneer>,
+    converger: Addr<Converger>,
+    resolver: Addr<Resolver>,
 }
 
 impl Reign {
     fn start(term: u64, tools: &Tools) -> Self {
         tracing::info!(term, "leading");
-        Self { term, liveness: Liveness::new(term, tools.clone()).start() }
+        Self {
+            term,
+            liveness: Liveness::new(term, tools.clone()).start(),
+            auctioneer: Auctioneer::new(tools.clone()).start(),
+            converger: Converger::new(tools.clone()).start(),
+            resolver: Resolver::new(tools.clone()).start(),
+        }
     }
 
     fn end(self) {
         tracing::info!(term = self.term, "no longer leading");
         self.liveness.do_send(LivenessMessage::TermEnded);
+        self.auctioneer.do_send(AuctioneerMessage::TermEnded);
+        self.converger.do_send(ConvergerMessage::TermEnded);
+        self.resolver.do_send(ResolverMessage::TermEnded);
     }
 }
 

@@ -87,6 +87,48 @@ fn credentials_are_a_name_and_a_password() {
 }
 
 #[test]
+fn a_node_is_a_cell_unless_it_is_told_otherwise() {
+    let with = |section: &str| with_voters(&format!("{NODE}\ncell = {{ {section} }}"));
+    let cell = load(&with_voters(NODE), &[]).unwrap().cell.unwrap();
+    assert_eq!((&*cell.zone, &*cell.address, cell.containers), ("default", "127.0.0.1", 256));
+    assert_eq!((cell.rootfs, cell.ports), (vec!["host".to_owned()], 61_001..=65_535));
+    assert_eq!((cell.memory_mb, cell.disk_mb, cell.allow_root), (None, None, false));
+    assert_eq!(load(&with("enabled = false, ports = \"1-2\""), &[]).unwrap().cell, None);
+
+    let section = r#"zone = "z1", address = "cell-1.example", memory_mb = 512, disk_mb = 0, containers = 3,
+        rootfs = ["host", "cflinuxfs2"], ports = "2000-2009", allow_root = true"#;
+    let section = section.replace('\n', " ");
+    let cell = load(&with(&section), &[]).unwrap().cell.unwrap();
+    assert_eq!((&*cell.zone, &*cell.address, cell.containers), ("z1", "cell-1.example", 3));
+    assert_eq!((cell.memory_mb, cell.disk_mb, cell.allow_root), (Some(512), Some(0), true));
+    assert_eq!((cell.rootfs.len(), cell.ports), (2, 2_000..=2_009));
+    let flags =
+        ["--cell-zone", "z2", "--cell-rootfs", "a,b,c", "--cell-ports", "7-7", "--cell-memory-mb", "9"];
+    let cell = load(&with(&section), &flags).unwrap().cell.unwrap();
+    assert_eq!((&*cell.zone, cell.rootfs.len(), cell.ports, cell.memory_mb), ("z2", 3, 7..=7, Some(9)));
+    assert_eq!(cell.containers, 3, "what no flag names stays");
+
+    let cases = [
+        (r#"zone = " ""#, "cell.zone is empty"),
+        (r#"address = "0.0.0.0""#, "cell.address = \"0.0.0.0\": it is shown to callers"),
+        ("memory_mb = 0", "cell.memory_mb = 0: a cell has some"),
+        ("containers = 0", "cell.containers = 0: a cell has some"),
+        (r#"rootfs = ["preloaded:host"]"#, "cell.rootfs: \"preloaded:host\" is no name"),
+    ];
+    for (section, expected) in cases {
+        let told = load(&with(section), &[]).unwrap_err();
+        assert!(told.starts_with(expected), "{section}: {told}");
+    }
+    for ports in ["0-5", "5-4", "5", "1-65536", ""] {
+        let told = load(&with(&format!("ports = {ports:?}")), &[]).unwrap_err();
+        assert!(
+            told.contains(&format!("{ports:?} is not FIRST-LAST, such as 61001-65535")),
+            "{ports}: {told}"
+        );
+    }
+}
+
+#[test]
 fn listeners_default_to_the_voters_own_addresses() {
     let config = load(&with_voters(NODE), &[]).unwrap();
     assert_eq!(config.http_listen.to_string(), "127.0.0.1:8641");

@@ -58,6 +58,12 @@ pub fn work(state: &State, failed_before: Timestamp, work_max: usize) -> Vec<Wor
     instances.chain(tasks).collect()
 }
 
+/// When what found no cell is next to be in an auction again, if nothing else happens.
+pub fn next_again(state: &State) -> Option<Timestamp> {
+    // Of strictly more age, as Diego's.
+    state.lrps.first_unplaced().map(|since| since.after(AGAIN_AFTER + Duration::from_nanos(1)))
+}
+
 impl Work {
     /// What placing this index takes, whether it waits or not; `None` if it is not desired.
     pub fn of_index(state: &State, key: &ActualKey) -> Option<Self> {

@@ -48,7 +48,7 @@ impl ModificationTag {
 }
 
 /// Sets the bits by which a random UUID is known (RFC 9562, 5.4).
-fn as_uuid_v4(random: u128) -> u128 {
+pub fn as_uuid_v4(random: u128) -> u128 {
     random & !(0xf << 76) & !(0b11 << 62) | 0x4 << 76 | 0b10 << 62
 }
 

@@ -51,6 +51,14 @@ pub fn steps(state: &State, at: Timestamp) -> impl Iterator<Item = Step> {
     lost.chain(not_started).chain(forgotten).chain(again.map(Step::CallAgain))
 }
 
+/// When the next step is due, if nothing else happens.
+pub fn next_due(tasks: &Tasks) -> Option<Timestamp> {
+    let indexes = &tasks.indexes;
+    let ages =
+        [(&indexes.pending, STARTED_WITHIN), (&indexes.done, KEPT_FOR), (&indexes.resolving, CALLED_WITHIN)];
+    ages.into_iter().filter_map(|(set, age)| set.get_min().map(|(since, _)| since.after(age))).min()
+}
+
 /// The tasks of an index that have been in it for so long.
 fn due<'a>(
     tasks: &'a Tasks,

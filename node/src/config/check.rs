@@ -11,7 +11,7 @@ use capstan_model::ids::NodeId;
 use capstan_raft_store::timing::Timing;
 
 use super::{
-    Config, LogConfig, SLOTS_PER_CORE, VOTERS_MAX, Voter,
+    Config, LogConfig, SLOTS_PER_CORE, VOTERS_MAX, Voter, cell,
     file::{ReceptorSettings, Settings, TimingSettings, VoterSettings},
 };
 
@@ -41,6 +41,9 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
     }
     let receptor = receptor(settings.receptor, &mut problems);
     let dial = dial(settings.peer.dial, node, &voters, peer_listen, &mut problems);
+    let http_host = http_listen.map(|address| address.ip()).filter(|ip| !ip.is_unspecified());
+    let http_host = http_host.map(|ip| ip.to_string()).or_else(|| me.and_then(|me| host_of(&me.http)));
+    let cell = cell::check(settings.cell, http_host, &mut problems);
     let timing = timing(settings.timing);
     if let Err(error) = timing.check() {
         problems.push(format!("timing: {error}"));
@@ -86,6 +89,7 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
             .slots
             .unwrap_or_else(|| u32::try_from(cores * SLOTS_PER_CORE).unwrap_or(u32::MAX)),
         jobs_directory: settings.jobs.directory,
+        cell,
         specs_directory: settings.specs.directory,
         worker_threads: settings.node.worker_threads.unwrap_or(cores),
         log: LogConfig { format: settings.log.format.unwrap_or_default(), level, color: settings.log.color },
@@ -236,6 +240,12 @@ fn timing(given: TimingSettings) -> Timing {
         snapshot_every: given.snapshot_every.unwrap_or(default.snapshot_every),
         log_kept: default.log_kept,
     }
+}
+
+/// The host of `host:port`, without the brackets of an IPv6 address.
+fn host_of(address: &str) -> Option<String> {
+    let (host, _) = address.rsplit_once(':')?;
+    Some(host.trim_matches(['[', ']']).to_owned())
 }
 
 /// Whether `address` is `host:port`, with a name, an IPv4 address or a bracketed IPv6 address as host.

@@ -11,7 +11,7 @@ use std::{
 use bytesize::ByteSize;
 use serde::Deserialize;
 
-use super::secret::Secret;
+use super::{cell::CellSettings, secret::Secret};
 
 /// The settings as given; nothing is checked between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -31,6 +31,8 @@ pub struct Settings {
     pub timing: TimingSettings,
     /// The jobs it runs.
     pub jobs: JobsSettings,
+    /// The long-running processes and tasks it runs.
+    pub cell: CellSettings,
     /// The request specs it knows.
     pub specs: SpecsSettings,
     /// Its log.

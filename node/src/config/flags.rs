@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, str::FromStr};
 
 use super::{
+    cell::CellSettings,
     file::{LogFormat, Settings, TimingSettings, VoterSettings},
     secret::Secret,
 };
@@ -71,6 +72,9 @@ pub struct ServerArgs {
     /// Whether text in the log is coloured [default: when standard error is a terminal]
     #[arg(long, env = "CAPSTAN_LOG_COLOR", value_name = "BOOL")]
     pub log_color: Option<bool>,
+    /// The node as a cell.
+    #[command(flatten)]
+    pub cell: CellSettings,
     /// Periods.
     #[command(flatten)]
     pub timing: TimingSettings,
@@ -130,6 +134,7 @@ impl ServerArgs {
         }
         over(&mut settings.jobs.slots, self.jobs_slots);
         over(&mut settings.jobs.directory, self.jobs_directory);
+        settings.cell.overlay(self.cell);
         over(&mut settings.specs.directory, self.specs_directory);
         over(&mut settings.log.format, self.log_format);
         over(&mut settings.log.level, self.log_level);

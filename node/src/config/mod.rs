@@ -5,8 +5,10 @@
 //! names are errors, and all that is wrong is said at once.
 //!
 //! * `flags`: the command line and the environment. `file`: the file, and messages that say where in it.
+//! * `cell`: the settings of the node as a cell, in all three spellings.
 //! * `check`: what must hold between the settings; the only way to a [`Config`].
 
+mod cell;
 mod check;
 mod file;
 mod flags;
@@ -19,6 +21,7 @@ use capstan_model::ids::NodeId;
 use capstan_raft_store::timing::Timing;
 
 pub use self::{
+    cell::{CellConfig, CellSettings, HostPortRange, PORTS},
     file::{FileError, LogFormat, Settings},
     flags::ServerArgs,
     secret::Secret,
@@ -56,6 +59,8 @@ pub struct Config {
     pub slots: u32,
     /// Where its job plugins are.
     pub jobs_directory: Option<PathBuf>,
+    /// What it is as a cell; `None` when it is none.
+    pub cell: Option<CellConfig>,
     /// Where its request specs are.
     pub specs_directory: Option<PathBuf>,
     /// Threads of its runtime.

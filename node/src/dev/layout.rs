@@ -8,10 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    unistd::geteuid,
+};
 
 use super::DevError;
-use crate::config::VOTERS_MAX;
+use crate::config::{PORTS, VOTERS_MAX};
 
 /// How far the peers' ports are from the HTTP ports.
 const PEER_PORTS_AFTER: u16 = 100;
@@ -128,6 +131,12 @@ impl Layout {
             place.http,
             place.peer,
         );
+        // All on this machine, so that none may use the ports of another. Cloud Foundry's manifests name its stack.
+        let ports = PORTS.part(part(place.id - 1), part(VOTERS_MAX));
+        let allow_root = geteuid().is_root();
+        text += &format!(
+            "cell = {{ rootfs = [\"host\", \"cflinuxfs2\"], ports = \"{ports}\", allow_root = {allow_root} }}\n"
+        );
         for (table, directory) in [("specs", &self.specs), ("jobs", &self.jobs)] {
             if let Some(directory) = directory {
                 let directory = Value::from(directory.display().to_string());
@@ -139,6 +148,10 @@ impl Layout {
         }
         text
     }
+}
+
+fn part(number: usize) -> u16 {
+    u16::try_from(number).expect("there are at most VOTERS_MAX")
 }
 
 fn cannot(path: &Path, source: io::Error) -> DevError {
@@ -195,6 +208,7 @@ mod tests {
         let layout = Layout::plan(directory.path(), 3, 8641, Some(specs.path()), Some(specs.path())).unwrap();
         layout.write_configs().unwrap();
         assert!(!layout.is_restart);
+        let mut port_max = 0;
         for place in &layout.nodes {
             let args = ServerArgs { config: Some(place.config()), ..ServerArgs::default() };
             let config = Config::load(args).unwrap();
@@ -203,6 +217,11 @@ mod tests {
             assert_eq!(config.voters.len(), 3);
             assert_eq!(config.specs_directory, Some(specs.path().canonicalize().unwrap()));
             assert_eq!(config.jobs_directory, config.specs_directory);
+            let cell = config.cell.unwrap();
+            assert_eq!((cell.address, cell.allow_root), (place.http.ip().to_string(), geteuid().is_root()));
+            assert_eq!(cell.rootfs, ["host", "cflinuxfs2"]);
+            assert!(port_max < *cell.ports.start() && cell.ports.len() > 500, "{:?}", cell.ports);
+            port_max = *cell.ports.end();
         }
         assert_eq!(layout.nodes[2].http.to_string(), "127.0.0.1:8643");
         assert_eq!(layout.nodes[2].peer.to_string(), "127.0.0.1:8743");

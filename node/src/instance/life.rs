@@ -136,14 +136,20 @@ impl Life {
     }
 
     fn source(&self) -> Arc<str> {
-        match &*self.definition.log_source {
-            "" => LOG_SOURCE.into(),
-            _ => Arc::clone(&self.definition.log_source),
-        }
+        source(&self.definition.log_source)
     }
 }
 
-fn bounded(text: &str) -> String {
+/// The name of a source as given, or the one of those that have none.
+pub(super) fn source(given: &Arc<str>) -> Arc<str> {
+    match &**given {
+        "" => LOG_SOURCE.into(),
+        _ => Arc::clone(given),
+    }
+}
+
+/// A reason, cut to [`REASON_BYTES_MAX`].
+pub(super) fn bounded(text: &str) -> String {
     text[..text.floor_char_boundary(REASON_BYTES_MAX)].to_owned()
 }
 

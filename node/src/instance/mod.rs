@@ -1,6 +1,7 @@
 //! What runs one instance of a long-running process on a cell.
 //!
-//! * [`life`]: from the first process to the last, and what is observed on the way; [`monitor`]: its health.
+//! * [`life`]: from the first process to the last, and what is observed on the way; [`monitor`]: its health. [`task`]: the same of a
+//!   task, which has an end.
 //! * [`steps`]: the tree of actions, a file for each kind.
 //! * [`driver`]: what the machine must do for all that; [`host`] does it with processes.
 //! * [`environment`], [`ports`], [`output`]: what a process is given, and where what it writes goes.
@@ -16,6 +17,7 @@ pub mod monitor;
 pub mod output;
 pub mod ports;
 pub mod steps;
+pub mod task;
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -52,7 +52,7 @@ pub struct NoPorts {
 }
 
 impl HostPorts {
-    /// Hands out the ports of `range` that are free on `address`, the one instances listen on.
+    /// Hands out the ports of `range` that are free on `address`, the one instances listen on; the unspecified one is all of them.
     pub fn new(address: IpAddr, range: RangeInclusive<u16>) -> Self {
         let next = *range.start();
         Self(Arc::new(Mutex::new(Pool { address, range, taken: BTreeSet::new(), next })))

@@ -13,9 +13,18 @@ mod space;
 mod specs;
 mod stop;
 
-use std::{fs, io, net::SocketAddr, path::PathBuf, pin::pin, process, sync::Arc, time::Duration};
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::pin,
+    process,
+    sync::Arc,
+    time::Duration,
+};
 
 use capstan_api::{Api, server::Options as HttpOptions};
+use capstan_model::lrp::cell::Capacity;
 use capstan_raft_store::{
     cluster::{self, OpenError, Options, Parts, StartError, Started},
     engine::RocksDisk,
@@ -23,6 +32,7 @@ use capstan_raft_store::{
     ports::FatalSink,
 };
 use futures::future::{FusedFuture, FutureExt};
+use nix::unistd::geteuid;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -34,11 +44,13 @@ use tracing::{error, info, warn};
 pub use self::stop::Stop;
 use self::{actor_thread::ActorThread, ports::Health, specs::LoadedSpecs};
 use crate::{
-    actors::{Alarm, Tools},
+    actors::{Alarm, Tools, liveness},
+    callbacks::HttpCallbacks,
+    cell::{self, CellTools},
     clock::SystemClock,
-    config::{Config, EXIT_CONFIG},
+    config::{CellConfig, Config, EXIT_CONFIG},
     entropy::SystemEntropy,
-    executor::{Executor, ExecutorGone, host::HostExecutor, lease},
+    executor::{Executor, ExecutorGone, host::HostExecutor, instances::InstanceHost, lease},
     guardian::{self, Guardian},
     instance_output::Outputs,
     jobs::{JobTypes, plugin},
@@ -251,6 +263,10 @@ impl Preparation {
         info!(incarnation = %handle.incarnation(), cluster, applied = handle.view().index(), "opened the store");
         clear_leftovers(&config).await?;
         executor.begin(handle.incarnation()).await?;
+        let cell = match &config.cell {
+            Some(cell) => Some(make_cell(cell, &config.data, executor.instances()).await?),
+            None => None,
+        };
         handle.begin_reports();
         tokio::spawn(lease::follow(handle.lease(), Arc::clone(&executor) as Arc<dyn Executor>));
         let statuses = Statuses {
@@ -269,7 +285,11 @@ impl Preparation {
             executor: Arc::clone(&executor) as _,
             jobs: job_types.clone(),
             clock: Arc::new(SystemClock),
+            cell,
+            callbacks: Arc::new(HttpCallbacks::default()),
+            entropy: Arc::new(SystemEntropy),
             owner_lost_after: config.timing.owner_lost_after,
+            cell_silent_after: liveness::cell_silent_after(&config.timing),
         };
         let mut actors = ActorThread::start(tools).map_err(system("start the actors' thread"))?;
 
@@ -390,6 +410,28 @@ async fn clear_leftovers(config: &Config) -> Result<(), ServerError> {
         );
     }
     Ok(())
+}
+
+/// Makes this node a cell. What earlier lives of it ran is ended by now.
+async fn make_cell(config: &CellConfig, data: &Path, host: InstanceHost) -> Result<CellTools, ServerError> {
+    let (config, data) = (config.clone(), data.to_owned());
+    let made = tokio::task::spawn_blocking(move || {
+        let cell = cell::host::tools(&config, &data.canonicalize()?, host)?;
+        Ok((config, cell))
+    });
+    let (config, cell) = made
+        .await
+        .map_err(io::Error::other)
+        .flatten()
+        .map_err(|source| ServerError::System { attempt: "make this node a cell", source })?;
+    let Capacity { memory_mb, disk_mb, containers } = cell.capacity;
+    info!(zone = config.zone, address = config.address, memory_mb, disk_mb, containers, "offering a cell");
+    if !geteuid().is_root() {
+        info!(
+            "not started as root: instances and tasks run as the user of this node, whatever user they name"
+        );
+    }
+    Ok(cell)
 }
 
 async fn keep_up(metrics: Arc<Metrics>) {

@@ -11,7 +11,8 @@ use capstan_model::{
     spec::Specs,
 };
 use capstan_node::{
-    actors::{self, Alarm, Tools},
+    actors::{self, Alarm, Tools, liveness},
+    callbacks::Callbacks,
     executor::{Executor, lease},
     jobs::JobTypes,
     lost,
@@ -89,7 +90,11 @@ impl Life {
             executor,
             jobs: job_types.clone(),
             clock: Arc::clone(&self.clock) as _,
+            cell: None,
+            callbacks: Arc::new(NobodyAnswers),
+            entropy: Arc::clone(&entropy) as _,
             owner_lost_after: self.ground.timing.owner_lost_after,
+            cell_silent_after: liveness::cell_silent_after(&self.ground.timing),
         };
         let api = Api::new(ApiParts {
             cluster: handle.clone(),
@@ -234,6 +239,14 @@ struct Loaded(Arc<Specs>);
 impl Workflows for Loaded {
     fn specs(&self) -> Arc<Specs> {
         Arc::clone(&self.0)
+    }
+}
+
+struct NobodyAnswers;
+
+impl Callbacks for NobodyAnswers {
+    fn post(&self, _: &str, _: String) -> BoxFuture<'static, Result<u16, String>> {
+        Box::pin(future::ready(Err("nobody is there".to_owned())))
     }
 }
 

@@ -126,6 +126,18 @@ impl HostCell {
 }
 
 impl Folders {
+    /// The folders of a node with this data directory, which is absolute.
+    pub fn of(data: &Path) -> Self {
+        let cell = data.join("cell");
+        let below = |name| cell.join(name);
+        Self { instances: below("instances"), outputs: below("outputs"), downloads: below("downloads") }
+    }
+
+    /// Where the output of an index of an LRP is on this cell, whether there is any or not; [`output::read`] reads it.
+    pub fn output_of(&self, process_guid: &str, index: u32) -> PathBuf {
+        self.outputs.join(output_name(process_guid, index))
+    }
+
     /// Removes what instances of earlier lives left, of which nothing may run any more. Cached archives and output stay,
     /// the latter unless nobody has written to it for `output_age_max`. Blocks.
     ///
@@ -269,6 +281,11 @@ pub fn output_name(process_guid: &str, index: u32) -> PathBuf {
         guid => format!("{:032x}", xxhash_rust::xxh3::xxh3_128(guid.as_bytes())),
     };
     Path::new(&name).join(index.to_string())
+}
+
+/// The same of a task: below a name that no LRP has.
+pub fn task_output_name(guid: &str) -> PathBuf {
+    Path::new(".tasks").join(output_name(guid, 0).parent().expect("it was joined from two"))
 }
 
 fn lost() -> ProcessEnd {

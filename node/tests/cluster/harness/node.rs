@@ -65,11 +65,22 @@ pub(super) fn configure(directory: &Path, nodes: &mut [Node], plan: &Plan, cable
             dial => format!("peer = {{ dial = {{ {} }} }}\n", dial.join(", ")),
         };
         let text = format!(
-            "node = {{ id = {}, data = {:?} }}\nspecs = {{ directory = {:?} }}\nlog = {{ color = false }}\n{peer}{voters}\n[timing]\n{}\n",
-            node.id, node.data, specs, plan.timing,
+            "node = {{ id = {}, data = {:?} }}\nspecs = {{ directory = {:?} }}\nlog = {{ color = false }}\n\
+             cell = {{ ports = \"{}\", allow_root = true }}\n{peer}{voters}\n[timing]\n{}\n",
+            node.id,
+            node.data,
+            specs,
+            ports_of_instances(node.id),
+            plan.timing,
         );
         fs::write(&node.config, text).unwrap();
     }
+}
+
+/// A range for each node of this machine.
+fn ports_of_instances(node: u64) -> String {
+    let first = 61_001 + 1_000 * node;
+    format!("{first}-{}", first + 999)
 }
 
 /// Puts the examples' request specs and those of these tests into one folder.

@@ -1,0 +1,263 @@
+//! The leader's converger: has done what nobody asks for and time, lost cells or drained ones call for.
+//!
+//! What that is the model lists; here is when to look, and how fast what was lost is started elsewhere.
+
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
+use capstan_model::{
+    command::Command,
+    history,
+    lrp::{
+        command::LrpCommand,
+        convergence::{self, STEPS_MAX, Step},
+    },
+    state::State,
+    task::{self, command::TaskCommand},
+    time::Timestamp,
+};
+use capstan_raft_store::handle::View;
+
+use super::{Tools, hints, log_clock::LogClock, proposals};
+
+/// How many instances of lost cells are started elsewhere a second: more at once would only slow each other down.
+const REPLACED_A_SECOND: u32 = 200;
+/// How long it sleeps at most; what is due earlier wakes it.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Everything that can wake the converger.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub enum ConvergerMessage {
+    /// The state has moved; a hint.
+    StateChanged,
+    /// What it has proposed is committed, or will not be.
+    Proposed,
+    /// This node leads no longer.
+    TermEnded,
+}
+
+/// Converges. Holds nothing that State does not say, but when it may go on.
+pub struct Converger {
+    tools: Tools,
+    clock: LogClock,
+    /// When more of what was lost may be replaced, on the monotonic clock.
+    replaces_from: Duration,
+    /// When old events are looked for, on the monotonic clock.
+    trims_from: Duration,
+    is_proposing: bool,
+    wakes: Option<SpawnHandle>,
+}
+
+/// How many records of lost cells the next `Converge` replaces; `None` when it would do nothing at all.
+fn next_replaced(state: &State, at: Timestamp) -> Option<u32> {
+    let mut steps = convergence::steps(&state.lrps, at).take(STEPS_MAX).peekable();
+    steps.peek()?;
+    let replaced = steps.filter(|step| matches!(step, Step::Replace { .. })).count();
+    Some(u32::try_from(replaced).expect("there are at most STEPS_MAX"))
+}
+
+/// How long nothing more is replaced after so many.
+fn pause_after(replaced: u32) -> Duration {
+    Duration::from_secs(replaced.into()) / REPLACED_A_SECOND
+}
+
+/// How long it is until something is due by its time alone.
+fn next_due(state: &State, at: Timestamp) -> Duration {
+    let due = [convergence::next_restart(&state.lrps), task::convergence::next_due(&state.tasks)];
+    let first = due.into_iter().flatten().min();
+    first.map_or(LOOK_EVERY, |first| first.since(at).min(LOOK_EVERY))
+}
+
+impl Converger {
+    /// An actor for the present term.
+    pub fn new(tools: Tools) -> Self {
+        let now = tools.clock.monotonic();
+        Self {
+            clock: LogClock::new(now),
+            replaces_from: now,
+            trims_from: now,
+            is_proposing: false,
+            wakes: None,
+            tools,
+        }
+    }
+
+    fn look(&mut self, ctx: &mut Context<Self>) {
+        if self.is_proposing {
+            return;
+        }
+        let view = self.tools.cluster.view();
+        let now = self.tools.clock.monotonic();
+        let at = self.clock.at(view.state().log_time(), now);
+        let commands = self.plan(&view, at, now);
+        if commands.is_empty() {
+            let pause = self.replaces_from.saturating_sub(now);
+            let due = if pause.is_zero() { next_due(view.state(), at) } else { pause };
+            self.wake_after(due.min(self.trims_from.saturating_sub(now)), ctx);
+        } else {
+            self.propose(commands, ctx);
+        }
+    }
+
+    fn plan(&mut self, view: &View, at: Timestamp, now: Duration) -> Vec<Command> {
+        let state = view.state();
+        let mut commands = Vec::new();
+        if now >= self.replaces_from
+            && let Some(replaced) = next_replaced(state, at)
+        {
+            self.replaces_from = now + pause_after(replaced);
+            commands.push(Command::Lrp(LrpCommand::Converge { draw: self.tools.entropy.u128() }));
+        }
+        if task::convergence::steps(state, at).next().is_some() {
+            commands.push(Command::Task(TaskCommand::Converge));
+        }
+        if now >= self.trims_from {
+            match history::trim_below(state, view, at) {
+                Ok(Some(below)) => commands.push(Command::TrimEvents { below }),
+                Ok(None) => self.trims_from = now + LOOK_EVERY,
+                Err(error) => {
+                    tracing::error!(%error, "old events cannot be looked for");
+                    self.trims_from = now + LOOK_EVERY;
+                }
+            }
+        }
+        commands
+    }
+
+    fn propose(&mut self, commands: Vec<Command>, ctx: &Context<Self>) {
+        self.is_proposing = true;
+        let (cluster, actor, alarm) = (self.tools.cluster.clone(), ctx.address(), self.tools.alarm.clone());
+        actix::spawn(async move {
+            let _alarm = alarm;
+            proposals::commit(&cluster, commands, "a convergence").await;
+            // A stopped actor needs no answer.
+            let _ = actor.send(ConvergerMessage::Proposed).await;
+        });
+    }
+
+    fn wake_after(&mut self, wait: Duration, ctx: &mut Context<Self>) {
+        if let Some(earlier) = self.wakes.take() {
+            ctx.cancel_future(earlier);
+        }
+        self.wakes = Some(ctx.run_later(wait, |converger, ctx| {
+            converger.wakes = None;
+            converger.look(ctx);
+        }));
+    }
+}
+
+impl Actor for Converger {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        hints::follow(&self.tools.cluster, ctx.address(), || ConvergerMessage::StateChanged);
+        self.look(ctx);
+    }
+}
+
+impl Handler<ConvergerMessage> for Converger {
+    type Result = ();
+
+    fn handle(&mut self, message: ConvergerMessage, ctx: &mut Self::Context) {
+        match message {
+            ConvergerMessage::StateChanged => self.look(ctx),
+            ConvergerMessage::Proposed => {
+                self.is_proposing = false;
+                self.look(ctx);
+            }
+            ConvergerMessage::TermEnded => ctx.stop(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use capstan_model::{
+        apply::apply,
+        command::{Entry, NodeJoined, Sealed},
+        ids::{CommandId, DiskId, Incarnation, NodeId},
+        lrp::{
+            actual::InstanceKey,
+            cell::{Announcement, Capacity},
+            command::{Desire, Place, Placement},
+            definition::Changeable,
+        },
+    };
+
+    use super::*;
+
+    const LIFE: Incarnation = Incarnation { node: NodeId(1), boot: 1, nonce: 7 };
+    const INSTANCES: u32 = 300;
+
+    fn commit(state: &mut State, command: Command) {
+        let index = state.index() + 1;
+        let commands =
+            vec![Sealed::new(CommandId { incarnation: LIFE, seq: index }, None, command).expect("small")];
+        let entry = Entry::V1 { time: Timestamp(index), settled: vec![], commands };
+        let applied = apply(state, index, &entry);
+        assert!(applied.replies.iter().all(|(_, reply)| reply.is_ok()), "{:?}", applied.replies);
+    }
+
+    /// A cell that was given many instances.
+    fn busy_cell() -> State {
+        let mut state = State::default();
+        commit(
+            &mut state,
+            Command::NodeJoined(NodeJoined {
+                incarnation: LIFE,
+                disk: DiskId(1),
+                peer_address: "p".into(),
+                http_address: "h".into(),
+                slots: 1,
+                job_types: vec![],
+            }),
+        );
+        let capacity = Capacity { memory_mb: 1, disk_mb: 1, containers: INSTANCES };
+        let announcement =
+            Announcement { incarnation: LIFE, zone: "z".into(), capacity, rootfs: Default::default() };
+        commit(&mut state, Command::Lrp(LrpCommand::AnnounceCell(Box::new(announcement))));
+        let guid: capstan_model::lrp::guid::Guid = "lrp".parse().unwrap();
+        let desire = Desire {
+            guid: guid.clone(),
+            definition: Default::default(),
+            changeable: Changeable { instances: INSTANCES, ..Changeable::default() },
+            draw: 1,
+        };
+        commit(&mut state, Command::Lrp(LrpCommand::Desire(Arc::new(desire))));
+        let placed: Vec<Placement> = state
+            .lrps
+            .groups_of(&guid)
+            .map(|(key, group)| Placement {
+                key: key.clone(),
+                tag: group.instance.as_ref().unwrap().tag,
+                instance: InstanceKey { instance_guid: u128::from(key.index), cell: LIFE },
+            })
+            .collect();
+        for placements in placed.chunks(100) {
+            let place = Place { placements: placements.to_vec(), failures: vec![] };
+            commit(&mut state, Command::Lrp(LrpCommand::Place(Box::new(place))));
+        }
+        state
+    }
+
+    #[test]
+    fn what_was_lost_is_counted_for_each_command_that_replaces_it() {
+        let mut state = busy_cell();
+        assert_eq!(next_replaced(&state, state.log_time()), None, "there is nothing to do");
+        let silent = LrpCommand::CellSilent { incarnation: LIFE, term: state.term() };
+        commit(&mut state, Command::Lrp(silent));
+        for expected in [Some(256), Some(44), None] {
+            assert_eq!(next_replaced(&state, state.log_time()), expected);
+            commit(&mut state, Command::Lrp(LrpCommand::Converge { draw: 2 }));
+        }
+    }
+
+    #[test]
+    fn two_hundred_are_replaced_a_second() {
+        assert_eq!(pause_after(256), Duration::from_millis(1_280));
+        assert_eq!(pause_after(0), Duration::ZERO, "restarts and evacuations do not wait");
+    }
+}
