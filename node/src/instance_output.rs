@@ -1,6 +1,6 @@
 //! What instances wrote: read from this node's files, and asked of the node that has them.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use capstan_api::ports::{InstanceOutput, OutputError};
 use capstan_model::ids::NodeId;
@@ -13,7 +13,7 @@ use tokio::task::spawn_blocking;
 
 use crate::instance::{
     driver::Stream,
-    host::output_name,
+    host::Folders,
     output::{self, Cursor, Query, Record},
 };
 
@@ -25,8 +25,8 @@ const PAGE_BYTES: u64 = 128 * 1024;
 /// Knows the output on this node, and asks the others for theirs.
 #[derive(Clone)]
 pub struct Outputs {
-    /// A folder for the output of each index of each LRP: [`crate::instance::host::Folders::outputs`].
-    pub folder: PathBuf,
+    /// Where the cell of this node keeps output.
+    pub folders: Folders,
     /// This node.
     pub me: NodeId,
     /// The way to the other nodes.
@@ -36,7 +36,7 @@ pub struct Outputs {
 impl Outputs {
     /// Reads from this node's files, whoever asks.
     pub fn of_this_node(&self, asked: ReadOutput) -> BoxFuture<'static, Result<OutputPage, String>> {
-        let folder = self.folder.join(output_name(asked.key.guid.as_str(), asked.key.index));
+        let folder = self.folders.output_of(asked.key.guid.as_str(), asked.key.index);
         async move {
             let read = spawn_blocking(move || read(&folder, &asked)).await.map_err(io::Error::other);
             read.flatten().map_err(|error| error.to_string())
@@ -64,7 +64,7 @@ impl InstanceOutput for Outputs {
     }
 }
 
-fn read(folder: &std::path::Path, asked: &ReadOutput) -> io::Result<OutputPage> {
+fn read(folder: &Path, asked: &ReadOutput) -> io::Result<OutputPage> {
     let stream = asked.stream.map(|stream| match stream {
         OutputStream::Stdout => Stream::Stdout,
         OutputStream::Stderr => Stream::Stderr,
@@ -123,12 +123,12 @@ mod tests {
         }
     }
 
-    fn outputs(folder: PathBuf, node: u64, transport: Arc<dyn Transport>) -> Outputs {
-        Outputs { folder, me: NodeId(node), transport }
+    fn outputs(data: &Path, node: u64, transport: Arc<dyn Transport>) -> Outputs {
+        Outputs { folders: Folders::of(data), me: NodeId(node), transport }
     }
 
     fn write(outputs: &Outputs, key: &ActualKey, lines: u64) {
-        let folder = outputs.folder.join(output_name(key.guid.as_str(), key.index));
+        let folder = outputs.folders.output_of(key.guid.as_str(), key.index);
         let mut writer = Writer::open(&folder, Bounds::default()).unwrap();
         for number in 0..lines {
             let stream = if number % 2 == 0 { Stream::Stdout } else { Stream::Stderr };
@@ -146,7 +146,7 @@ mod tests {
     }
 
     /// Node 1 with output, node 2 without, and the transport between them.
-    fn pair(folder: &std::path::Path) -> (Outputs, Outputs) {
+    fn pair(folder: &Path) -> (Outputs, Outputs) {
         struct Nowhere;
         impl Transport for Nowhere {
             fn call(
@@ -159,8 +159,8 @@ mod tests {
                 panic!("node {node} is asked by a node that has the output itself")
             }
         }
-        let first = outputs(folder.join("1"), 1, Arc::new(Nowhere));
-        let second = outputs(folder.join("2"), 2, Arc::new(ToOne(first.clone())));
+        let first = outputs(&folder.join("1"), 1, Arc::new(Nowhere));
+        let second = outputs(&folder.join("2"), 2, Arc::new(ToOne(first.clone())));
         (first, second)
     }
 

@@ -52,6 +52,7 @@ use crate::{
     entropy::SystemEntropy,
     executor::{Executor, ExecutorGone, host::HostExecutor, instances::InstanceHost, lease},
     guardian::{self, Guardian},
+    instance::host::Folders,
     instance_output::Outputs,
     jobs::{JobTypes, plugin},
     leave,
@@ -72,8 +73,6 @@ pub const EXIT_STORAGE: u8 = 74;
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// How long HTTP calls in flight may take to end.
 const HTTP_DRAIN: Duration = Duration::from_secs(3);
-/// Where below the data directory the output of instances is.
-const OUTPUTS: &str = "outputs";
 /// How often measurements are moved into their buckets.
 const METRICS_UPKEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -276,7 +275,7 @@ impl Preparation {
             transport: Arc::new(net.clone()),
         };
         let outputs =
-            Outputs { folder: config.data.join(OUTPUTS), me: config.node, transport: Arc::new(net.clone()) };
+            Outputs { folders: Folders::of(&config.data), me: config.node, transport: Arc::new(net.clone()) };
         let (answering, telling) = (statuses.clone(), outputs.clone());
         net.serve(peer, Arc::new(PeersAnswered { store: peers, statuses: answering, outputs: telling }));
         let tools = Tools {
