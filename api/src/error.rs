@@ -10,6 +10,7 @@ use capstan_client::{
     spin_cycle::{FrameworkError, HandlerError},
 };
 use capstan_model::{
+    history::EventId,
     ids::InvalidId,
     rejection::Rejection,
     rows::LoadError,
@@ -24,6 +25,7 @@ use http::{
 use crate::{
     answer::{self, Answer},
     call::Surface,
+    ports::OutputError,
     receptor, spin_cycle,
 };
 
@@ -48,6 +50,9 @@ pub(crate) enum ApiError {
     /// The archive could not be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    /// What instances wrote could not be read.
+    #[error(transparent)]
+    Output(#[from] OutputError),
 }
 
 /// Why finished requests and logs could not be read.
@@ -197,6 +202,33 @@ pub(crate) enum InputError {
         /// The bound.
         calls_max: usize,
     },
+    /// What came after the event may be kept no more.
+    #[error(
+        "what came after event {id} is kept no more: list what there is, and begin without Last-Event-ID"
+    )]
+    EventsGone {
+        /// The event asked for.
+        id: EventId,
+    },
+    /// No node of this cluster has told of the event.
+    #[error(
+        "event {id} is not of this cluster, whose log is at {index}: list what there is, and begin without Last-Event-ID"
+    )]
+    NotOfThisLog {
+        /// The event asked for.
+        id: EventId,
+        /// A log index that a quorum has confirmed.
+        index: u64,
+    },
+    /// The node is draining or stopping, and its streams with it.
+    #[error("this node is draining or stopping: follow another")]
+    StreamsEnd,
+    /// More streams are being served than one node will.
+    #[error("{streams_max} streams are being served, the most this node will at a time")]
+    TooManyStreams {
+        /// The bound.
+        streams_max: usize,
+    },
     /// Something Diego has a word for.
     #[error(transparent)]
     Receptor(#[from] receptor::error::Refusal),
@@ -242,6 +274,10 @@ impl ApiError {
                 InputError::JobRunnerOnly => (S::GONE, "gone"),
                 InputError::Draining => (S::SERVICE_UNAVAILABLE, "draining"),
                 InputError::TooManyCalls { .. } => (S::TOO_MANY_REQUESTS, "too_many_calls"),
+                InputError::EventsGone { .. } => (S::GONE, "events_gone"),
+                InputError::NotOfThisLog { .. } => (S::GONE, "not_of_this_log"),
+                InputError::StreamsEnd => (S::SERVICE_UNAVAILABLE, "draining"),
+                InputError::TooManyStreams { .. } => (S::TOO_MANY_REQUESTS, "too_many_streams"),
                 InputError::Receptor(e) => match e {
                     Refusal::Json(_) => (S::BAD_REQUEST, "invalid_body"),
                     Refusal::Lrp(_) => (S::BAD_REQUEST, "invalid_lrp"),
@@ -312,6 +348,10 @@ impl ApiError {
             Self::Archive(e) => match e {
                 ArchiveError::Row(_) => (S::INTERNAL_SERVER_ERROR, "archive"),
                 ArchiveError::Task(_) => (S::INTERNAL_SERVER_ERROR, "archive"),
+            },
+            Self::Output(e) => match e {
+                OutputError::Unreachable { .. } => (S::SERVICE_UNAVAILABLE, "cell_unreachable"),
+                OutputError::Unreadable { .. } => (S::INTERNAL_SERVER_ERROR, "output"),
             },
         };
         Verdict { status, code }
@@ -384,10 +424,19 @@ impl ApiError {
                 | InputError::NoSuchJobLog { .. }
                 | InputError::NotStartable { .. }
                 | InputError::JobRunnerOnly
+                | InputError::EventsGone { .. }
+                | InputError::NotOfThisLog { .. }
+                | InputError::StreamsEnd
+                | InputError::TooManyStreams { .. }
                 | InputError::Receptor(_)
                 | InputError::Draining => false,
             },
-            Self::Refused(_) | Self::Propose(_) | Self::Create(_) | Self::Read(_) | Self::Archive(_) => false,
+            Self::Refused(_)
+            | Self::Propose(_)
+            | Self::Create(_)
+            | Self::Read(_)
+            | Self::Archive(_)
+            | Self::Output(_) => false,
         };
         if by_framework {
             return framework(status, Some(&message));
@@ -468,7 +517,7 @@ mod tests {
     #[test]
     fn details_of_a_bug_stay_in_our_log() {
         let error: ApiError = Rejection::Bug { message: "secret".to_owned() }.into();
-        let body = error.answer(Surface::Cluster).into_body();
+        let body = error.answer(Surface::Cluster).into_body().into_whole();
         assert!(!String::from_utf8_lossy(&body).contains("secret"));
     }
 
@@ -477,12 +526,12 @@ mod tests {
         let error: ApiError = Rejection::IdempotencyKeyReused.into();
         let message = "the idempotency key was used before with another body";
         let cluster = format!("{{\"code\":\"idempotency_key_reused\",\"message\":\"{message}\"}}\n");
-        assert_eq!(error.answer(Surface::Cluster).into_body(), cluster);
+        assert_eq!(error.answer(Surface::Cluster).into_body().into_whole(), cluster);
         let handler = format!("{{\"message\":\"{message}\",\"requestId\":\"\",\"httpStatus\":422}}\n");
-        assert_eq!(error.answer(Surface::SpinCycle).into_body(), handler);
+        assert_eq!(error.answer(Surface::SpinCycle).into_body().into_whole(), handler);
         let error: ApiError = InputError::UnsupportedMediaType.into();
         assert_eq!(
-            error.answer(Surface::SpinCycle).into_body(),
+            error.answer(Surface::SpinCycle).into_body().into_whole(),
             "{\"message\":\"Unsupported Media Type\"}\n"
         );
     }

@@ -83,7 +83,11 @@ pub(crate) fn etag(revision: u64) -> HeaderValue {
     HeaderValue::try_from(format!("\"{revision}\"")).expect("digits and quotes are legal in a header")
 }
 
-fn single<'a>(
+/// The value of a header that may be given once.
+///
+/// # Errors
+/// [`InputError::Header`] when it is given twice, or is no visible ASCII.
+pub(crate) fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
     shown: &'static str,
@@ -99,7 +103,8 @@ fn single<'a>(
     }
 }
 
-fn refused(name: &'static str, reason: &'static str) -> InputError {
+/// What is told of a header that cannot be read; `reason` says what would be right.
+pub(crate) fn refused(name: &'static str, reason: &'static str) -> InputError {
     InputError::Header { name, reason }
 }
 

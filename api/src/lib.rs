@@ -2,6 +2,8 @@
 //!
 //! * [`Api`] is the surface of one node. [`Api::call`] serves one call, so the simulator needs no sockets; [`server::serve`]
 //!   serves connections.
+//! * An answer is whole, or a stream of which one piece is in memory ([`AnswerBody`]): `events/` reads on over public events, and
+//!   `streams` says how long streams go on.
 //! * A call goes through `service` (bounds, route, body), then to one file per group of operations: `cluster/` for
 //!   `/cluster/v1` and what operators look at, `spin_cycle/` for `/api/v1`, `receptor/` for `/v1`. Each prefix keeps its own
 //!   shapes, also for errors.
@@ -12,9 +14,12 @@
 //! storage engine: `capstan_raft_store::handle::ClusterHandle` is the one door down.
 
 mod answer;
+mod answer_body;
+mod archive;
 mod call;
 mod cluster;
 mod error;
+mod events;
 mod go_escape;
 mod headers;
 mod limits;
@@ -27,6 +32,8 @@ mod route;
 pub mod server;
 mod service;
 mod spin_cycle;
+mod streams;
 
+pub use answer_body::{AnswerBody, AnswerBroken};
 pub use receptor::access::{Access, Credentials};
 pub use service::{Api, Parts};

@@ -25,6 +25,7 @@ pub(crate) enum Operation {
     WriteTask,
     ReadTask,
     ListTasks,
+    Follow,
     Local,
     Unknown,
 }
@@ -42,7 +43,7 @@ struct OperationMetrics {
 }
 
 impl Operation {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::PutVariable,
         Self::GetVariable,
         Self::DeleteVariable,
@@ -58,6 +59,7 @@ impl Operation {
         Self::WriteTask,
         Self::ReadTask,
         Self::ListTasks,
+        Self::Follow,
         Self::Local,
         Self::Unknown,
     ];
@@ -76,6 +78,7 @@ impl Operation {
             | Endpoint::GetJobLog { .. }
             | Endpoint::Running => Self::ReadRequest,
             Endpoint::ListRequests => Self::ListRequests,
+            Endpoint::Events => Self::Follow,
             Endpoint::DrainNode { .. } => Self::ManageNode,
             Endpoint::ClusterStatus
             | Endpoint::Health
@@ -107,6 +110,7 @@ impl Operation {
             }
             Endpoint::GetTask { .. } => Self::ReadTask,
             Endpoint::ListTasks => Self::ListTasks,
+            Endpoint::Events | Endpoint::GetOutput { .. } => Self::Follow,
             Endpoint::AuthCookie | Endpoint::Version => Self::Local,
         }
     }
@@ -128,6 +132,7 @@ impl Operation {
             Self::WriteTask => "write_task",
             Self::ReadTask => "read_task",
             Self::ListTasks => "list_tasks",
+            Self::Follow => "follow",
             Self::Local => "local",
             Self::Unknown => "unknown",
         }

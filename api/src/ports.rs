@@ -7,7 +7,7 @@ use capstan_model::{
     spec::Specs,
     workflow::graph::{CreateCall, Created},
 };
-use capstan_raft_store::peer::TryStatus;
+use capstan_raft_store::peer::{OutputPage, ReadOutput, TryStatus};
 use futures::future::BoxFuture;
 
 /// Gives the request specs in use on this node: those it read last without an error, at its start or on SIGHUP.
@@ -29,6 +29,34 @@ pub trait LiveStatus: Send + Sync + 'static {
     /// that say nothing are left out.
     fn statuses(&self, owners: Vec<NodeId>, request: Option<RequestId>)
     -> BoxFuture<'static, Vec<TryStatus>>;
+}
+
+/// Reads what the instances of LRPs write, on whichever node.
+pub trait InstanceOutput: Send + Sync + 'static {
+    /// Reads some lines from the files of `node`. Another node is asked once and answers from its own files, so that no call goes round in
+    /// circles.
+    fn read(&self, node: NodeId, asked: ReadOutput) -> BoxFuture<'static, Result<OutputPage, OutputError>>;
+}
+
+/// Why output was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum OutputError {
+    /// The node that has it does not answer.
+    #[error("the output is on node {node}, which does not answer: {reason}")]
+    Unreachable {
+        /// Which.
+        node: NodeId,
+        /// What happened.
+        reason: String,
+    },
+    /// Its files cannot be read.
+    #[error("the output on node {node} cannot be read: {reason}")]
+    Unreadable {
+        /// Which.
+        node: NodeId,
+        /// What happened.
+        reason: String,
+    },
 }
 
 /// Tells how the node is.

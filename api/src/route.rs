@@ -21,6 +21,7 @@ pub(crate) enum Endpoint<'a> {
         name: &'a str,
     },
     ListVariables,
+    Events,
     /// Lets a node take no new work and hand over what it has, or ends that.
     DrainNode {
         id: &'a str,
@@ -117,6 +118,7 @@ fn cluster<'a>(method: &Method, segments: &[&'a str]) -> Result<Endpoint<'a>, In
             ],
         ),
         ["variables"] => one_of(method, &[(Method::GET, Endpoint::ListVariables)]),
+        ["events"] => one_of(method, &[(Method::GET, Endpoint::Events)]),
         ["status"] => one_of(method, &[(Method::GET, Endpoint::ClusterStatus)]),
         ["nodes", id, what @ ("drain" | "undrain")] if !id.is_empty() => {
             one_of(method, &[(Method::POST, Endpoint::DrainNode { id, draining: what == "drain" })])

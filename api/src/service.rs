@@ -8,9 +8,9 @@ use capstan_raft_store::{
     handle::ClusterHandle,
     ports::{Clock, Entropy},
 };
-use futures::Stream;
+use futures::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use tokio::time::Instant;
@@ -18,16 +18,18 @@ use warp::{Filter, path::FullPath};
 
 use crate::{
     answer::Answer,
+    answer_body::{self, AnswerBody},
     call::{Head, Surface},
     cluster,
     error::ApiError,
     headers,
     limits::{self, InFlight},
     metrics::{CallMetrics, Operation},
-    ports::{JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
+    ports::{InstanceOutput, JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
     receptor::{self, access::Access},
     route::{self, Endpoint},
     spin_cycle,
+    streams::Streams,
 };
 
 /// How many calls a node serves at a time. More than its command queue holds, since most calls wait for a commit.
@@ -46,6 +48,8 @@ pub struct Parts {
     pub job_types: Arc<dyn JobTypes>,
     /// What runs, here and on other nodes.
     pub live_status: Arc<dyn LiveStatus>,
+    /// What instances write, here and on other nodes.
+    pub output: Arc<dyn InstanceOutput>,
     /// How the node is.
     pub health: Arc<dyn NodeHealth>,
     /// The metrics as text.
@@ -66,6 +70,7 @@ pub(crate) struct Inner {
     pub(crate) parts: Parts,
     access: Access,
     calls: InFlight,
+    pub(crate) streams: Streams,
     metrics: CallMetrics,
 }
 
@@ -78,17 +83,31 @@ impl Api {
     /// As [`Api::new`], with a guard on what is under `/v1`.
     pub fn guarded(parts: Parts, access: Access) -> Self {
         let calls = InFlight::new(CALLS_MAX);
-        let inner = Inner { parts, access, calls, metrics: CallMetrics::new() };
+        let inner = Inner { parts, access, calls, streams: Streams::new(), metrics: CallMetrics::new() };
         Self { inner: Arc::new(inner) }
     }
 
     /// Serves one call whose body is at hand, exactly as a connection would.
-    pub async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
+    pub async fn open(&self, request: Request<Bytes>) -> Response<AnswerBody> {
         let service = TowerToHyperService::new(warp::service(self.filter()));
         let Ok(response) = service.call(request.map(Full::new)).await;
-        let (parts, body) = response.into_parts();
-        let body = body.collect().await.expect("the bodies of answers are in memory").to_bytes();
-        Response::from_parts(parts, body)
+        response.map(AnswerBody::new)
+    }
+
+    /// As [`Api::open`], and reads the body: to its end, or to where it is broken off. Not for streams that go on.
+    pub async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
+        let (parts, mut body) = self.open(request).await.into_parts();
+        let mut pieces = Vec::new();
+        while let Some(Ok(piece)) = body.next().await {
+            pieces.push(piece);
+        }
+        let whole = if pieces.len() == 1 { pieces.remove(0) } else { pieces.concat().into() };
+        Response::from_parts(parts, whole)
+    }
+
+    /// Breaks off every stream, also those that begin later: their readers go on at another node.
+    pub fn end_streams(&self) {
+        self.inner.streams.end();
     }
 
     /// The surface as one warp filter. It takes every call and rejects none: what fails is answered in the shape of its prefix.
@@ -108,7 +127,8 @@ impl Api {
                 async move {
                     let head =
                         Head { method: &method, path: path.as_str(), query: &query, headers: &headers };
-                    inner.serve(&head, body).await.map(Into::into)
+                    let answer = inner.serve(&head, body).await;
+                    answer_body::for_warp(answer)
                 }
             })
     }
@@ -194,6 +214,7 @@ impl Inner {
             Endpoint::GetVariable { name } => cluster::variables::get(self, head, name).await,
             Endpoint::DeleteVariable { name } => cluster::variables::delete(self, head, name).await,
             Endpoint::ListVariables => cluster::variables::list(self, head).await,
+            Endpoint::Events => cluster::events::stream(self, head).await,
             Endpoint::DrainNode { id, draining } => cluster::nodes::drain(self, head, id, draining).await,
             Endpoint::ClusterStatus => Ok(cluster::status::status(self)),
             Endpoint::Health => Ok(cluster::health::alive()),

@@ -273,7 +273,7 @@ where
 
     /// Records an event that has changed State.
     fn tell(&mut self, event: Event) {
-        self.state.history.record(self.state.log_time, &event, &mut self.sink);
+        history::record(self.state, &event, &mut self.sink);
         self.events.push(event);
     }
 }

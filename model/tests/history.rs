@@ -3,25 +3,32 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
-mod memory_rows;
 
 use std::sync::Arc;
 
 use capstan_model::{
     apply::Applied,
-    command::Command,
+    command::{Command, Condition},
     event::Event,
-    history::{EventId, TRIMMED_MAX, events_from, first_after, trim_below},
+    history::{
+        EventId, NodeNews, NodeStep, PublicEvent, TRIMMED_MAX, TaskHead, TaskNews, TaskState, VariableNews,
+        events_from, first_after, trim_below,
+    },
+    ids::{NodeId, VariableName},
     lrp::{
         command::{Desire, LrpCommand, UpdateDesired},
         definition::{Changeable, Definition, Update},
         event::LrpEvent,
     },
+    rows::Table,
     settings::Setting,
+    task::{
+        command::{DesireTask, TaskCommand},
+        definition::TaskDefinition,
+    },
     time::Timestamp,
 };
-use common::{Replica, command_id, entry, joined, sealed};
-use memory_rows::MemoryRows;
+use common::{Replica, command_id, entry, incarnation, joined, memory_rows::MemoryRows, sealed};
 
 const DAY: u64 = 24 * 3_600;
 
@@ -33,7 +40,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut world = Self { replica: Replica::default(), seq: 0 };
-        world.apply(0, vec![Command::NodeJoined(joined(1, 1))]);
+        world.apply(1, vec![Command::NodeJoined(joined(1, 1))]);
         world
     }
 
@@ -50,7 +57,7 @@ impl World {
         MemoryRows(&self.replica.rows)
     }
 
-    fn recorded(&self, from: u64, limit: usize) -> Vec<(EventId, Event)> {
+    fn recorded(&self, from: u64, limit: usize) -> Vec<(EventId, PublicEvent)> {
         let events = events_from(&self.rows(), from, limit).unwrap();
         events.into_iter().map(|recorded| (recorded.id, recorded.event)).collect()
     }
@@ -83,6 +90,14 @@ fn update(name: &str, instances: u32) -> Command {
     Command::Lrp(LrpCommand::Update(Box::new(update)))
 }
 
+fn node(node: u64, step: NodeStep) -> PublicEvent {
+    PublicEvent::Node(NodeNews { incarnation: incarnation(node, 1), step })
+}
+
+fn task_definition() -> TaskDefinition {
+    TaskDefinition { domain: "d".into(), ..TaskDefinition::default() }
+}
+
 fn id(index: u64, ordinal: u32) -> EventId {
     EventId { index, ordinal }
 }
@@ -91,33 +106,89 @@ fn id(index: u64, ordinal: u32) -> EventId {
 fn public_events_are_recorded_as_they_were_and_in_their_order() {
     let mut world = World::new();
     let domain = Command::Lrp(LrpCommand::UpsertDomain { domain: "d".into(), ttl_secs: None });
-    let mut expected = vec![];
+    let mut expected = vec![(id(1, 0), node(1, NodeStep::Joined))];
     for commands in [
         vec![desire("a", 2), domain, update("a", 1)],
         vec![desire("a", 1)],
         vec![Command::Lrp(LrpCommand::Remove { guid: "a".parse().unwrap(), if_tag: None })],
     ] {
         let applied = world.apply(1, commands);
-        let public = applied
-            .events
-            .into_iter()
-            .filter(|event| !matches!(event, Event::Lrp(LrpEvent::DomainFresh { .. })));
+        let public = applied.events.into_iter().filter_map(|event| match event {
+            Event::Lrp(LrpEvent::DomainFresh { .. }) => None,
+            Event::Lrp(event) => Some(PublicEvent::Lrp(event)),
+            other => panic!("{other:?}"),
+        });
         let index = world.replica.state.index();
         expected.extend((0..).zip(public).map(|(ordinal, event)| (id(index, ordinal), event)));
     }
-    assert_eq!(expected.len(), 7);
+    assert_eq!(expected.len(), 8);
     assert_eq!(world.recorded(0, 100), expected);
-    assert_eq!(world.kept(), 0..7);
-    assert_eq!(world.recorded(2, 2), expected[2..4]);
-    assert_eq!(world.recorded(7, 100), []);
+    assert_eq!(world.kept(), 0..8);
+    assert_eq!(world.recorded(3, 2), expected[3..5]);
+    assert_eq!(world.recorded(8, 100), []);
 
     // A reader goes on behind any of them, also behind one that was never there.
     for (number, (id, _)) in (0..).zip(&expected) {
         assert_eq!(world.first_after(*id), Some(number + 1));
     }
     assert_eq!(world.first_after(id(0, 0)), Some(0));
-    assert_eq!(world.first_after(id(2, 99)), Some(5));
-    assert_eq!(world.first_after(id(99, 0)), Some(7));
+    assert_eq!(world.first_after(id(2, 99)), Some(6));
+    assert_eq!(world.first_after(id(99, 0)), Some(8));
+}
+
+#[test]
+fn nodes_variables_and_tasks_are_told_in_the_same_order() {
+    let mut world = World::new();
+    let put = |value: &'static [u8]| Command::PutVariable {
+        name: "password".parse().unwrap(),
+        value: value.into(),
+        condition: Condition::Any,
+    };
+    let secret = b"not for everybody";
+    let task = DesireTask { guid: "t".parse().unwrap(), definition: Arc::new(task_definition()) };
+    world.apply(1, vec![put(b"1"), put(secret), Command::NodeJoined(joined(2, 1))]);
+    world.apply(
+        1,
+        vec![
+            Command::Task(TaskCommand::Desire(Arc::new(task))),
+            Command::Task(TaskCommand::Cancel { guid: "t".parse().unwrap() }),
+        ],
+    );
+    world.apply(1, vec![Command::DrainNode { node: NodeId(2) }, Command::UndrainNode { node: NodeId(2) }]);
+    world.apply(1, vec![Command::NodeLeaving { incarnation: incarnation(2, 1) }]);
+    world.apply(1, vec![Command::NodeLost { incarnation: incarnation(2, 1), term: 0 }]);
+    world.apply(1, vec![Command::NodeJoined(joined(2, 2))]);
+    world.apply(1, vec![Command::NodeLost { incarnation: incarnation(2, 2), term: 0 }]);
+    let delete = Command::DeleteVariable { name: "password".parse().unwrap(), condition: Condition::Any };
+    world.apply(1, vec![delete, Command::Task(TaskCommand::Delete { guid: "t".parse().unwrap() })]);
+
+    let name: VariableName = "password".parse().unwrap();
+    let set = |revision| PublicEvent::Variable(VariableNews::Set { name: name.clone(), revision });
+    let task = TaskHead { guid: "t".parse().unwrap(), domain: "d".into() };
+    let cancelled =
+        TaskNews::Changed { task: task.clone(), state: TaskState::Completed, cell: None, failed: true };
+    let again = |step| PublicEvent::Node(NodeNews { incarnation: incarnation(2, 2), step });
+    let expected = [
+        (id(2, 0), set(1)),
+        (id(2, 1), set(2)),
+        (id(2, 2), node(2, NodeStep::Joined)),
+        (id(3, 0), PublicEvent::Task(TaskNews::Created(task.clone()))),
+        (id(3, 1), PublicEvent::Task(cancelled)),
+        (id(4, 0), node(2, NodeStep::Drained)),
+        (id(4, 1), node(2, NodeStep::Undrained)),
+        (id(5, 0), node(2, NodeStep::Leaving)),
+        (id(6, 0), node(2, NodeStep::Left)),
+        (id(7, 0), again(NodeStep::Joined)),
+        (id(8, 0), again(NodeStep::Lost)),
+        (id(9, 0), PublicEvent::Variable(VariableNews::Deleted { name: name.clone() })),
+        (id(9, 1), PublicEvent::Task(TaskNews::Removed(task))),
+    ];
+    assert_eq!(world.recorded(1, 100), expected);
+    let of_events = world.replica.rows.iter().filter(|(key, _)| Table::of(key) == Some(Table::Event));
+    for (_, row) in of_events {
+        assert!(row.len() < 64, "rows of news are small: {row:?}");
+        assert!(!row.windows(secret.len()).any(|part| part == secret), "a value is told to nobody");
+    }
 }
 
 #[test]
@@ -126,38 +197,38 @@ fn events_leave_when_they_are_old_or_too_many_and_nobody_skips_them_unknowingly(
     world.apply(1, vec![desire("a", 1)]);
     world.apply(DAY, vec![desire("b", 2), update("b", 3)]);
     world.apply(2 * DAY, vec![desire("c", 500)]);
-    assert_eq!(world.kept(), 0..508);
+    assert_eq!(world.kept(), 0..509);
     assert_eq!(world.trim_below(7 * DAY), None);
-    assert_eq!(world.trim_below(7 * DAY + 1), Some(2));
-    assert_eq!(world.trim_below(8 * DAY), Some(7));
+    assert_eq!(world.trim_below(7 * DAY + 1), Some(3));
+    assert_eq!(world.trim_below(8 * DAY), Some(8));
 
-    world.apply(8 * DAY, vec![Command::TrimEvents { below: 7 }]);
-    assert_eq!(world.kept(), 7..508);
+    world.apply(8 * DAY, vec![Command::TrimEvents { below: 8 }]);
+    assert_eq!(world.kept(), 8..509);
     assert_eq!(world.recorded(0, 1)[0].0, id(4, 0));
-    assert_eq!(world.first_after(id(4, 0)), Some(8));
+    assert_eq!(world.first_after(id(4, 0)), Some(9));
     assert_eq!(world.first_after(id(3, 3)), None, "more than that may have been trimmed");
 
     // Another leader may have seen the same, or less.
-    for below in [7, 2] {
+    for below in [8, 2] {
         let again = world.apply(8 * DAY, vec![Command::TrimEvents { below }]);
         assert_eq!(again.events, []);
         assert!(again.replies[0].1.is_ok());
     }
-    let beyond = world.apply(8 * DAY, vec![Command::TrimEvents { below: 509 }]);
+    let beyond = world.apply(8 * DAY, vec![Command::TrimEvents { below: 510 }]);
     assert!(beyond.replies[0].1.is_err(), "{:?}", beyond.replies);
     assert_eq!(world.trim_below(8 * DAY), None);
 
     // More than there may be: the oldest go, young as they are.
     world.apply(8 * DAY, vec![Command::SetSetting(Setting::EventsMax(1_000))]);
     world.apply(8 * DAY, vec![desire("d", 999)]);
-    assert_eq!(world.kept(), 7..1_508);
-    assert_eq!(world.trim_below(8 * DAY), Some(508));
+    assert_eq!(world.kept(), 8..1_509);
+    assert_eq!(world.trim_below(8 * DAY), Some(509));
 }
 
 #[test]
 fn no_command_removes_more_than_its_bound() {
     let mut world = World::new();
-    world.apply(1, vec![desire("a", 4_999)]);
+    world.apply(1, vec![desire("a", 4_998)]);
     assert_eq!(world.trim_below(9 * DAY), Some(TRIMMED_MAX));
     world.apply(9 * DAY, vec![Command::TrimEvents { below: TRIMMED_MAX }]);
     assert_eq!(world.trim_below(9 * DAY), Some(5_000));

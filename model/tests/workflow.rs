@@ -10,7 +10,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
-mod memory_rows;
 mod workflow_common;
 
 use std::{
@@ -43,9 +42,8 @@ use capstan_model::{
         request::RequestState,
     },
 };
-use common::{Replica, command_id, entry, incarnation, joined, sealed};
+use common::{Replica, command_id, entry, incarnation, joined, memory_rows::MemoryRows, sealed};
 use goldenscript::Context;
-use memory_rows::MemoryRows;
 use workflow_common::report;
 
 #[derive(goldenscript::Command)]

@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
-mod memory_rows;
 mod workflow_chains;
 mod workflow_common;
 
@@ -30,8 +29,7 @@ use capstan_model::{
         request::RequestState,
     },
 };
-use common::{Replica, command_id, entry, joined, sealed};
-use memory_rows::MemoryRows;
+use common::{Replica, command_id, entry, joined, memory_rows::MemoryRows, sealed};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use workflow_chains::{any_built_chain, any_chain, failures_max};
 use workflow_common::{build, report};

@@ -9,7 +9,7 @@ use capstan_model::{
 };
 use capstan_raft_store::{
     handle::ClusterHandle,
-    peer::{Channel, PeerIdentity, PeerReply, PeerRequest, PeerService, Transport, TryStatus},
+    peer::{Channel, PeerReply, PeerRequest, Transport, TryStatus},
 };
 use futures::{
     future::{BoxFuture, FutureExt, join_all, ready},
@@ -54,7 +54,7 @@ enum Words {
 
 impl Statuses {
     /// What the tries say that run under this node's present life.
-    fn of_this_node(&self, request: Option<RequestId>) -> BoxFuture<'static, Vec<TryStatus>> {
+    pub(crate) fn of_this_node(&self, request: Option<RequestId>) -> BoxFuture<'static, Vec<TryStatus>> {
         let view = self.cluster.view();
         let (state, me) = (view.state(), self.cluster.incarnation());
         let sources: Vec<(TryKey, Words)> = match request {
@@ -131,33 +131,6 @@ impl LiveStatus for Statuses {
     ) -> BoxFuture<'static, Vec<TryStatus>> {
         let asked: Vec<_> = owners.into_iter().map(|node| self.of_node(node, request)).collect();
         join_all(asked).map(|told| told.into_iter().flatten().collect()).boxed()
-    }
-}
-
-/// The store's service to peers, and the question that the store cannot answer.
-pub struct PeersAnswered {
-    /// Answers everything else.
-    pub store: Arc<dyn PeerService>,
-    /// Answers [`PeerRequest::LiveStatus`].
-    pub statuses: Statuses,
-}
-
-impl PeerService for PeersAnswered {
-    fn identity(&self) -> PeerIdentity {
-        self.store.identity()
-    }
-
-    fn admit(&self, peer: &PeerIdentity) -> Result<(), String> {
-        self.store.admit(peer)
-    }
-
-    fn handle(&self, from: NodeId, request: PeerRequest) -> BoxFuture<'static, PeerReply> {
-        match request {
-            PeerRequest::LiveStatus { request } => {
-                self.statuses.of_this_node(request).map(PeerReply::LiveStatus).boxed()
-            }
-            other => self.store.handle(from, other),
-        }
     }
 }
 

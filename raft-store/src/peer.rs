@@ -8,6 +8,7 @@ use bytes::Bytes;
 use capstan_model::{
     command::{Sealed, Settled},
     ids::{ClusterId, DiskId, Incarnation, JobId, NodeId, RequestId, TryNo},
+    lrp::actual::ActualKey,
     time::Timestamp,
 };
 use futures::future::BoxFuture;
@@ -57,6 +58,8 @@ pub enum PeerRequest {
         /// Of this request only.
         request: Option<RequestId>,
     },
+    /// Asks what instances wrote there; served by what is above the store, from that node's files alone.
+    ReadOutput(Box<ReadOutput>),
 }
 
 /// The answer to a [`PeerRequest`]. New variants go at the end.
@@ -78,6 +81,8 @@ pub enum PeerReply {
     Failed(String),
     /// What running tries say of themselves.
     LiveStatus(Vec<TryStatus>),
+    /// What instances wrote, or why it cannot be read.
+    Output(Result<OutputPage, String>),
 }
 
 /// What a running try says of itself.
@@ -91,6 +96,75 @@ pub struct TryStatus {
     pub try_no: TryNo,
     /// Its words; never empty.
     pub status: String,
+}
+
+/// Asks for some lines that the instances of one index of an LRP wrote on a cell.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReadOutput {
+    /// The index.
+    pub key: ActualKey,
+    /// From where on.
+    pub from: OutputFrom,
+    /// Of this stream only.
+    pub stream: Option<OutputStream>,
+}
+
+/// From where on output is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutputFrom {
+    /// From the first line that fits.
+    Lines {
+        /// Written then or later, by the clock of the cell.
+        since: Option<Timestamp>,
+        /// Among the last so many.
+        tail: Option<u64>,
+    },
+    /// From where the page before ended.
+    Place(OutputPlace),
+}
+
+/// A place between two lines, as the cell that has them names it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputPlace {
+    /// The number of the file.
+    pub file: u64,
+    /// In bytes, from its beginning.
+    pub offset: u64,
+}
+
+/// Some lines of output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputPage {
+    /// The lines, the oldest first.
+    pub lines: Vec<OutputLine>,
+    /// Where the next page begins.
+    pub next: OutputPlace,
+    /// Whether these were all that there were.
+    pub is_last: bool,
+    /// Whether the cell has any output of the index.
+    pub is_known: bool,
+}
+
+/// One line of output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputLine {
+    /// When it was written, by the clock of its cell.
+    pub at: Timestamp,
+    /// Where to.
+    pub stream: OutputStream,
+    /// By which of the sources of the instance.
+    pub source: String,
+    /// The line, without its end.
+    pub text: String,
+}
+
+/// One of the two streams of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
 }
 
 /// A batch of sealed commands from one node.

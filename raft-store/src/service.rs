@@ -135,6 +135,7 @@ impl PeerService for Service {
                 }
                 PeerRequest::IsEmpty => PeerReply::IsEmpty(shared.is_empty().await),
                 PeerRequest::LiveStatus { .. } => PeerReply::Failed("the store runs no jobs".to_owned()),
+                PeerRequest::ReadOutput(_) => PeerReply::Failed("the store has no cell".to_owned()),
             }
         })
     }

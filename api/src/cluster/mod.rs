@@ -1,5 +1,6 @@
-//! What is Capstan's own: variables, and what operators look at.
+//! What is Capstan's own: variables, events, and what operators look at.
 
+pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod nodes;
 pub(crate) mod status;

@@ -84,15 +84,19 @@ fn page_key(text: &str) -> Result<ActualKey, Refusal> {
 }
 
 /// One index, as a path names it.
-struct Asked {
-    guid: String,
-    index: i64,
+pub(super) struct Asked {
+    pub(super) guid: String,
+    pub(super) index: i64,
     /// `None` when there can be no such LRP or index.
-    key: Option<ActualKey>,
+    pub(super) key: Option<ActualKey>,
 }
 
 impl Asked {
-    fn of(guid: &str, index: &str) -> Result<Self, ApiError> {
+    /// Reads the two segments.
+    ///
+    /// # Errors
+    /// One of them cannot be decoded, or the index is no whole number.
+    pub(super) fn of(guid: &str, index: &str) -> Result<Self, ApiError> {
         let not_a_number = || Refusal::Request("index not a number".to_owned());
         let index: i64 = decode_segment(index)?.parse().map_err(|_| not_a_number())?;
         let guid = decode_segment(guid)?;

@@ -77,7 +77,8 @@ pub(crate) fn answered(error: &ApiError, status: StatusCode, message: String) ->
         | ApiError::Propose(_)
         | ApiError::Create(CreateError { .. })
         | ApiError::Read(_)
-        | ApiError::Archive(_) => answer::error(status, "UnknownError", message),
+        | ApiError::Archive(_)
+        | ApiError::Output(_) => answer::error(status, "UnknownError", message),
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) mod cells;
 pub(crate) mod desired_lrps;
 pub(crate) mod domains;
 pub(crate) mod error;
+pub(crate) mod events;
+pub(crate) mod logs;
 pub(crate) mod route;
 pub(crate) mod tasks;
 pub(crate) mod version;
@@ -28,6 +30,7 @@ use capstan_raft_store::{handle::ProposeOptions, ports::Entropy};
 use http::HeaderValue;
 
 use self::route::Endpoint;
+pub(crate) use self::shapes::cell_id;
 use crate::{
     answer::Answer,
     call::{Head, Surface},
@@ -53,6 +56,8 @@ pub(crate) async fn serve(
         Endpoint::ListActualOf { guid } => actual_lrps::of_lrp(api, head, guid).await,
         Endpoint::GetActual { guid, index } => actual_lrps::get(api, head, guid, index).await,
         Endpoint::KillActual { guid, index } => actual_lrps::kill(api, head, guid, index, &body).await,
+        Endpoint::GetOutput { guid, index } => logs::get(api, head, guid, index).await,
+        Endpoint::Events => events::stream(api, head).await,
         Endpoint::ListCells => cells::list(api, head).await,
         Endpoint::ListDomains => domains::list(api, head).await,
         Endpoint::UpsertDomain { domain } => domains::upsert(api, head, domain, &body).await,

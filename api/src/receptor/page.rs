@@ -73,7 +73,7 @@ mod tests {
         let elements = [("a", 1), ("b", 2), ("c", 3)].map(|(name, element)| (name.to_owned(), element));
         let answer = Wanted::of(query).unwrap().answer(elements.into_iter());
         let next = answer.headers().get(NEXT).map(|next| next.to_str().unwrap().to_owned());
-        (String::from_utf8(answer.into_body().to_vec()).unwrap(), next)
+        (String::from_utf8(answer.into_body().into_whole().to_vec()).unwrap(), next)
     }
 
     #[test]

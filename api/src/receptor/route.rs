@@ -17,6 +17,8 @@ pub(crate) enum Endpoint<'a> {
     ListActualOf { guid: &'a str },
     GetActual { guid: &'a str, index: &'a str },
     KillActual { guid: &'a str, index: &'a str },
+    GetOutput { guid: &'a str, index: &'a str },
+    Events,
     ListCells,
     ListDomains,
     UpsertDomain { domain: &'a str },
@@ -50,6 +52,10 @@ pub(crate) fn find<'a>(method: &Method, segments: &[&'a str]) -> Result<Endpoint
             (Method::GET, Endpoint::GetActual { guid, index }),
             (Method::DELETE, Endpoint::KillActual { guid, index }),
         ],
+        ["actual_lrps", guid, "index", index, "logs"] => {
+            &[(Method::GET, Endpoint::GetOutput { guid, index })]
+        }
+        ["events"] => &[(Method::GET, Endpoint::Events)],
         ["cells"] => &[(Method::GET, Endpoint::ListCells)],
         ["domains"] => &[(Method::GET, Endpoint::ListDomains)],
         ["domains", domain] => &[(Method::PUT, Endpoint::UpsertDomain { domain })],
@@ -109,6 +115,8 @@ mod tests {
             ("GET", "actual_lrps/p", Endpoint::ListActualOf { guid: "p" }),
             ("GET", "actual_lrps/p/index/x", Endpoint::GetActual { guid: "p", index: "x" }),
             ("DELETE", "actual_lrps/p/index/0", Endpoint::KillActual { guid: "p", index: "0" }),
+            ("GET", "actual_lrps/p/index/0/logs", Endpoint::GetOutput { guid: "p", index: "0" }),
+            ("GET", "events", Endpoint::Events),
             ("GET", "cells", Endpoint::ListCells),
             ("GET", "domains", Endpoint::ListDomains),
             ("PUT", "domains/d", Endpoint::UpsertDomain { domain: "d" }),

@@ -6,13 +6,21 @@
 mod patience;
 
 use std::{
+    convert::Infallible,
     io::{self, Write},
     pin::pin,
     sync::Arc,
     time::Duration,
 };
 
-use hyper::{Request, body::Incoming, server::conn::http1, service::Service, service::service_fn};
+use http_body_util::Either;
+use hyper::{
+    Request,
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::Service,
+    service::service_fn,
+};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -20,7 +28,7 @@ use tokio::{
     time::{interval, sleep, timeout},
 };
 
-use self::patience::{LOOK_EVERY, Patience, Phase, Watched};
+use self::patience::{LOOK_EVERY, Patience, Phase, StreamedBody, Watched};
 use crate::Api;
 
 /// How many connections one listener serves at a time.
@@ -48,8 +56,8 @@ impl Default for Options {
     }
 }
 
-/// Serves connections until `stop` turns true or its sender is gone; then takes no more, closes idle ones, and gives calls in
-/// flight [`Options::drain_max`].
+/// Serves connections until `stop` turns true or its sender is gone; then takes no more, closes idle ones, breaks streams off, and gives
+/// calls in flight [`Options::drain_max`].
 pub async fn serve(listener: TcpListener, api: Api, options: Options, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(options.connections_max));
     loop {
@@ -66,6 +74,7 @@ pub async fn serve(listener: TcpListener, api: Api, options: Options, mut stop: 
         }
     }
     drop(listener);
+    api.end_streams();
     let all = u32::try_from(options.connections_max).unwrap_or(u32::MAX);
     if timeout(options.drain_max, places.acquire_many(all)).await.is_err() {
         tracing::warn!("some HTTP calls were still in flight when the listener stopped");
@@ -91,9 +100,14 @@ async fn connection(
         let answering = service.call(request);
         let watched = &watched;
         async move {
-            let answer = answering.await;
-            watched.enter(Phase::Answering);
-            answer
+            let Ok(answer) = answering.await;
+            Ok::<_, Infallible>(answer.map(|body| match body.size_hint().exact() {
+                Some(_) => {
+                    watched.enter(Phase::Answering);
+                    Either::Left(body)
+                }
+                None => Either::Right(StreamedBody::new(body, Arc::clone(watched))),
+            }))
         }
     });
     let mut builder = http1::Builder::new();

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
@@ -40,6 +41,8 @@ pub(super) enum Phase {
     Serving,
     /// The answer is on its way.
     Answering,
+    /// An answer is on its way that is made as it is taken: nothing of it may be there to be sent.
+    Streaming,
 }
 
 /// What a connection is doing, and when it last got on with it.
@@ -62,7 +65,7 @@ impl Watched {
     }
 
     pub(super) fn phase(&self) -> Phase {
-        let phases = [Phase::Resting, Phase::Head, Phase::Serving, Phase::Answering];
+        let phases = [Phase::Resting, Phase::Head, Phase::Serving, Phase::Answering, Phase::Streaming];
         phases[usize::from(self.phase.load(Ordering::Relaxed))]
     }
 
@@ -72,7 +75,8 @@ impl Watched {
             Phase::Resting => REST_MAX,
             Phase::Head => HEAD_MAX,
             Phase::Serving => return false,
-            Phase::Answering => STALL_MAX,
+            // Streams send heartbeats in less than that.
+            Phase::Answering | Phase::Streaming => STALL_MAX,
         };
         self.opened.elapsed() >= Duration::from_millis(self.since.load(Ordering::Relaxed)) + patience
     }
@@ -89,7 +93,7 @@ impl Watched {
     }
 
     fn note_written(&self) {
-        if self.phase() == Phase::Answering {
+        if matches!(self.phase(), Phase::Answering | Phase::Streaming) {
             self.touch();
         }
     }
@@ -161,8 +165,51 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patience<S> {
     }
 }
 
+/// The body of an answer, as long as it is being sent: of a stream the connection takes note.
+pub(super) struct StreamedBody<B> {
+    body: B,
+    watched: Arc<Watched>,
+}
+
+impl<B> StreamedBody<B> {
+    /// The connection streams from now on.
+    pub(super) fn new(body: B, watched: Arc<Watched>) -> Self {
+        watched.enter(Phase::Streaming);
+        Self { body, watched }
+    }
+}
+
+impl<B: Body + Unpin> Body for StreamedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl<B> Drop for StreamedBody<B> {
+    fn drop(&mut self) {
+        // What is left is on its way.
+        self.watched.enter(Phase::Answering);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http_body_util::Full;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt, duplex},
         time::advance,
@@ -206,5 +253,26 @@ mod tests {
         stream.flush().await.unwrap();
         assert_eq!(watched.phase(), Phase::Resting, "the answer is out");
         assert!(!watched.is_overdue());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_may_go_on_for_ever_but_not_stand_still() {
+        let (ours, mut theirs) = duplex(1);
+        let watched = Arc::new(Watched::new());
+        let mut stream = Patience::new(ours, Arc::clone(&watched));
+        let body = StreamedBody::new(Full::<Bytes>::default(), Arc::clone(&watched));
+        for _ in 0..5 {
+            stream.write_all(b"x").await.unwrap();
+            stream.flush().await.unwrap();
+            theirs.read_u8().await.unwrap();
+            assert_eq!(watched.phase(), Phase::Streaming, "more is to come");
+            advance(STALL_MAX - Duration::from_secs(1)).await;
+            assert!(!watched.is_overdue());
+        }
+        advance(STALL_MAX).await;
+        assert!(watched.is_overdue());
+        drop(body);
+        stream.flush().await.unwrap();
+        assert_eq!(watched.phase(), Phase::Resting, "the connection may be used again");
     }
 }

@@ -1,17 +1,10 @@
-//! Reading what is on disk only, without holding up the tasks that serve others.
+//! Finished requests, read from disk.
 
-use capstan_model::{archive, ids::RequestId, rows::LoadError, workflow::view::RequestDetail};
-use capstan_raft_store::{handle::View, runtime};
+use capstan_model::{archive, ids::RequestId, workflow::view::RequestDetail};
+use capstan_raft_store::handle::View;
 
+pub(super) use crate::archive::read;
 use crate::error::ArchiveError;
-
-/// Runs a read that may touch many rows away from the runtime.
-pub(super) async fn read<T: Send + 'static>(
-    view: View,
-    reading: impl FnOnce(&View) -> Result<T, LoadError> + Send + 'static,
-) -> Result<T, ArchiveError> {
-    Ok(runtime::spawn_blocking(move || reading(&view)).await??)
-}
 
 /// A request, live or finished; `None` when it is neither.
 pub(super) async fn request(view: View, id: RequestId) -> Result<Option<RequestDetail>, ArchiveError> {

@@ -42,7 +42,7 @@ pub(crate) async fn act(cluster: &ClusterHandle, command: &Command) -> Done {
     Ok(())
 }
 
-fn key(text: &str) -> Result<ActualKey, Box<dyn Error>> {
+pub(crate) fn key(text: &str) -> Result<ActualKey, Box<dyn Error>> {
     let (guid, index) = text.split_once('/').ok_or("an index is written GUID/INDEX")?;
     Ok(ActualKey::new(&guid.parse()?, index.parse()?))
 }

@@ -3,6 +3,8 @@
 use std::{net::SocketAddr, time::Duration};
 
 use capstan_api::server::{self, Options};
+use capstan_model::lrp::actual::ActualKey;
+use capstan_raft_store::peer::OutputStream;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -21,7 +23,7 @@ struct Listening {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
-    _node: TestNode,
+    node: TestNode,
 }
 
 impl Listening {
@@ -31,7 +33,7 @@ impl Listening {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(server::serve(listener, node.api.clone(), options, stopped));
-        Self { _node: node, address, stop, serving }
+        Self { node, address, stop, serving }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -172,4 +174,62 @@ async fn a_listener_that_stops_answers_what_is_in_flight() {
     assert!(answer.starts_with("HTTP/1.1 201 Created\r\n"), "{answer}");
     timeout(PATIENCE, node.serving).await.expect("the listener has ended").unwrap();
     assert!(TcpStream::connect(node.address).await.is_err(), "no connection is taken any more");
+}
+
+#[tokio::test]
+async fn events_are_sent_as_they_happen_and_broken_off_with_the_listener() {
+    let node = Listening::start(Options::default()).await;
+    let mut following = node.connect().await;
+    following
+        .write_all(b"GET /cluster/v1/events?kind=variable HTTP/1.1\r\nHost: x\r\nLast-Event-ID: \r\n\r\n")
+        .await
+        .unwrap();
+    let head = read_until(&mut following, "\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    for line in [
+        "Content-Type: text/event-stream; charset=utf-8",
+        "Cache-Control: no-cache, no-store, must-revalidate",
+        "Connection: keep-alive",
+        "Transfer-Encoding: chunked",
+    ] {
+        assert!(head.contains(&format!("\r\n{line}\r\n")), "{line}: {head}");
+    }
+    for value in ["one", "two"] {
+        let put = format!(
+            "PUT /cluster/v1/variables/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\n{value}"
+        );
+        assert!(node.exchange(put.as_bytes()).await.starts_with("HTTP/1.1 20"));
+        let event = read_until(&mut following, "}\n\n\r\n").await;
+        assert!(event.contains("\r\nid: ") && event.contains("\nevent: variable_set\ndata: {"), "{event}");
+    }
+    node.stop.send_replace(true);
+    assert_eq!(
+        read_to_end(&mut following).await,
+        "",
+        "without the chunk that would say that this is the end"
+    );
+    timeout(PATIENCE, node.serving).await.expect("the listener has ended").unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_can_be_used_again_after_a_stream_that_has_ended() {
+    let node = Listening::start(Options::default()).await;
+    let mut stream = node.connect().await;
+    let body = r#"{"process_guid":"p","domain":"d","rootfs":"preloaded:x","instances":1,"action":{"run":{"path":"p","user":"u"}}}"#;
+    let desire =
+        format!("POST /v1/desired_lrps HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(desire.as_bytes()).await.unwrap();
+    assert!(read_until(&mut stream, "\r\n\r\n").await.starts_with("HTTP/1.1 201 "));
+    let key = ActualKey::new(&"p".parse().unwrap(), 0);
+    (0..3).for_each(|_| node.node.output.write(1, key.clone(), OutputStream::Stdout, "line"));
+    for _ in 0..2 {
+        stream.write_all(b"GET /v1/actual_lrps/p/index/0/logs HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let answer = read_until(&mut stream, "\r\n0\r\n\r\n").await;
+        assert_eq!(answer.matches("\"text\":\"line\"").count(), 3, "{answer}");
+    }
+    stream.write_all(b"HEAD /v1/events HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let answer = read_until(&mut stream, "\r\n\r\n").await;
+    assert!(answer.contains("\r\nContent-Type: text/event-stream; charset=utf-8\r\n"), "{answer}");
+    stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    assert!(read_until(&mut stream, "}\n").await.starts_with("HTTP/1.1 200 OK\r\n"));
 }

@@ -33,11 +33,14 @@ use capstan_raft_store::{
 use futures::future::{self, BoxFuture};
 use tempfile::TempDir;
 
+use crate::output::TestOutput;
+
 /// One node that is its own cluster.
 pub(crate) struct TestNode {
     pub(crate) api: Api,
     pub(crate) cluster: ClusterHandle,
     pub(crate) draining: Arc<AtomicBool>,
+    pub(crate) output: TestOutput,
     /// Kept until the node is gone.
     _data: TempDir,
 }
@@ -74,18 +77,29 @@ impl TestNode {
         handle.begin_reports();
         join(&handle, facts).await;
         let draining = Arc::new(AtomicBool::new(false));
-        let parts = Parts {
-            cluster: handle.clone(),
-            workflows: Arc::new(TestSpecs(Arc::new(specs()))),
-            job_types: Arc::new(TestTypes),
-            live_status: Arc::new(Talkative(handle.clone())),
-            health: Arc::new(TestHealth(Arc::clone(&draining))),
-            metrics: Arc::new(OneMetric),
-            clock: Arc::new(StoppedClock),
-            entropy: Arc::new(Counted::default()),
-        };
-        let api = Api::guarded(parts, access);
-        Self { api, cluster: handle, draining, _data: data }
+        let output = TestOutput::default();
+        let api = Api::guarded(parts_over(&handle, &draining, &output), access);
+        Self { api, cluster: handle, draining, output, _data: data }
+    }
+}
+
+/// The surface of a node that somebody else has started.
+pub(crate) fn surface(cluster: &ClusterHandle) -> Api {
+    Api::new(parts_over(cluster, &Arc::default(), &TestOutput::default()))
+}
+
+/// The store, and doubles where the rest of a node would be.
+fn parts_over(cluster: &ClusterHandle, draining: &Arc<AtomicBool>, output: &TestOutput) -> Parts {
+    Parts {
+        cluster: cluster.clone(),
+        workflows: Arc::new(TestSpecs(Arc::new(specs()))),
+        job_types: Arc::new(TestTypes),
+        live_status: Arc::new(Talkative(cluster.clone())),
+        output: Arc::new(output.clone()),
+        health: Arc::new(TestHealth(Arc::clone(draining))),
+        metrics: Arc::new(OneMetric),
+        clock: Arc::new(StoppedClock),
+        entropy: Arc::new(Counted::default()),
     }
 }
 

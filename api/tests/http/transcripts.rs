@@ -3,9 +3,12 @@
 //! A line is a call: method, path, `body=` or `bytes=` (so many), and headers as `Name=value`. The output is the status, the
 //! headers in order and the body. Moments are shown as `<time>`. Jobs run when the script says so:
 //! `finish JOB` ends its try, `retry` starts the next of the one that failed; [`cells::act`] says how LRPs and tasks come to run.
+//! `follow NAME PATH` opens a stream of events, with headers as a call has them, and `events NAME COUNT` shows what comes next of it, with
+//! the numbers of log entries hidden. `wrote KEY NODE TEXT` adds a line to the output of an index on a node, `complained` to its standard
+//! error.
 //! `UPDATE_GOLDENFILES=1` records; read what was recorded.
 
-use std::{error::Error, fmt::Write, path::Path, sync::atomic::Ordering};
+use std::{collections::BTreeMap, error::Error, fmt::Write, path::Path, sync::atomic::Ordering};
 
 use bytes::Bytes;
 use capstan_api::{Access, Credentials};
@@ -19,17 +22,18 @@ use capstan_model::{
         output::{Output, Tail},
     },
 };
-use capstan_raft_store::handle::ProposeOptions;
+use capstan_raft_store::{handle::ProposeOptions, peer::OutputStream};
 use goldenscript::{Command, Context};
 use http::{HeaderMap, Request, Response};
 use tokio::runtime::Runtime;
 
-use crate::{cells, node::TestNode};
+use crate::{cells, node::TestNode, streams::Blocks};
 
 /// Runs one script against one node.
 struct Script {
     runtime: Runtime,
     node: TestNode,
+    streams: BTreeMap<String, Blocks>,
 }
 
 #[test]
@@ -98,6 +102,21 @@ fn domains_and_cells() {
 }
 
 #[test]
+fn lrp_events() {
+    run("lrp_events");
+}
+
+#[test]
+fn cluster_events() {
+    run("cluster_events");
+}
+
+#[test]
+fn instance_output() {
+    run("instance_output");
+}
+
+#[test]
 fn tasks() {
     run("tasks");
 }
@@ -121,7 +140,7 @@ fn run_guarded(script: &str, access: Access) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let node = runtime.block_on(TestNode::guarded(access));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http").join(script).with_extension("txt");
-    goldenscript::run(&mut Script { runtime, node }, path).unwrap();
+    goldenscript::run(&mut Script { runtime, node, streams: BTreeMap::new() }, path).unwrap();
 }
 
 impl goldenscript::Runner for Script {
@@ -135,6 +154,10 @@ impl goldenscript::Runner for Script {
                 self.node.draining.store(true, Ordering::Relaxed);
                 Ok(String::new())
             }
+            "follow" => self.follow(command),
+            "events" => self.events(command),
+            "wrote" => self.write(command, OutputStream::Stdout),
+            "complained" => self.write(command, OutputStream::Stderr),
             "announce" | "place" | "unplaced" | "run" | "crash" | "gone" | "do" | "done" | "failed" => {
                 self.runtime.block_on(cells::act(&self.node.cluster, command))?;
                 Ok(String::new())
@@ -162,6 +185,48 @@ impl Script {
         let response = self.runtime.block_on(self.node.api.call(request.body(body)?));
         check_common_headers(path, response.headers());
         Ok(format!("{method} {path} → {}", shown(&response)))
+    }
+
+    /// Opens a stream of events.
+    fn follow(&mut self, command: &Command) -> Result<String, Box<dyn Error>> {
+        let mut args = command.consume_args();
+        let name = args.next_pos().ok_or("a stream needs a name")?;
+        let path = args.next_pos().ok_or("a stream needs a path")?;
+        let mut request = Request::get(path);
+        while let Some((header, value)) = args.next_key() {
+            request = request.header(header, value);
+        }
+        args.reject_next()?;
+        let answer = self.runtime.block_on(self.node.api.open(request.body(Bytes::new())?));
+        check_common_headers(path, answer.headers());
+        let (parts, body) = answer.into_parts();
+        let shown = shown(&Response::from_parts(parts, Bytes::new()));
+        self.streams.insert(name.to_owned(), Blocks::new(body));
+        Ok(format!("GET {path} → {shown}"))
+    }
+
+    /// Reads on from a stream.
+    fn events(&mut self, command: &Command) -> Result<String, Box<dyn Error>> {
+        let mut args = command.consume_args();
+        let stream = args.next_pos().and_then(|name| self.streams.get_mut(name)).ok_or("which stream")?;
+        let count: usize = args.next_pos().ok_or("how many events")?.parse()?;
+        args.reject_next()?;
+        let mut text = String::new();
+        for _ in 0..count {
+            let event = self.runtime.block_on(stream.event());
+            let (_, ordinal) = event.id.split_once('-').ok_or("an id has two numbers")?;
+            writeln!(text, "<index>-{ordinal} {}\n  {}", event.name, masked(&event.data))?;
+        }
+        Ok(text)
+    }
+
+    fn write(&self, command: &Command, stream: OutputStream) -> Result<String, Box<dyn Error>> {
+        let mut args = command.consume_args();
+        let key = cells::key(args.next_pos().ok_or("of which index")?)?;
+        let node = args.next_pos().ok_or("on which node")?.parse()?;
+        self.node.output.write(node, key, stream, args.next_pos().ok_or("what")?);
+        args.reject_next()?;
+        Ok(String::new())
     }
 
     /// Reports the end of the running try of a job.

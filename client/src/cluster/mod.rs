@@ -1,8 +1,10 @@
 //! The shapes under `/cluster/v1`, the part of the surface that is Capstan's own.
 
+mod events;
 mod status;
 mod variables;
 
+pub use events::{EVENT_KINDS, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent};
 pub use status::{ClusterStatus, NodeDrain, NodeStatus, Role, StateChecksum};
 pub use variables::{VariableEntry, VariableList, VariablePut};
 

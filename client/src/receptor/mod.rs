@@ -8,6 +8,8 @@ mod cell;
 mod desired;
 mod egress;
 mod error;
+mod event;
+mod output;
 mod task;
 mod version;
 
@@ -19,6 +21,11 @@ pub use cell::{Cell, CellCapacity};
 pub use desired::{DesiredLrp, DesiredLrpCreate, DesiredLrpUpdate, ModificationTag, Routes};
 pub use egress::{EgressRule, IcmpInfo, PortRange};
 pub use error::ErrorBody;
+pub use event::{
+    ACTUAL_LRP_CHANGED, ACTUAL_LRP_CREATED, ACTUAL_LRP_REMOVED, ActualLrpChange, ActualLrpEvent,
+    DESIRED_LRP_CHANGED, DESIRED_LRP_CREATED, DESIRED_LRP_REMOVED, DesiredLrpChange, DesiredLrpEvent,
+};
+pub use output::{OutputLine, OutputStream};
 pub use task::{Task, TaskCreate, TaskState};
 pub use version::Version;
 

@@ -4,12 +4,13 @@ use bytes::BufMut;
 use capstan_model::{
     command::{Command, Sealed, Settled},
     ids::{ClusterId, CommandId, DiskId, Incarnation, JobId, NodeId, RequestId, TryNo},
+    lrp::actual::ActualKey,
     time::Timestamp,
 };
 use capstan_node::peer_net::message::{Hello, Message, PROTOCOL, PeerMessage};
 use capstan_raft_store::peer::{
-    Batch, Channel, ForwardError, Heartbeat, HeartbeatReply, NodeFacts, PeerIdentity, PeerReply, PeerRequest,
-    SnapshotStep, TryStatus,
+    Batch, Channel, ForwardError, Heartbeat, HeartbeatReply, NodeFacts, OutputFrom, OutputLine, OutputPage,
+    OutputPlace, OutputStream, PeerIdentity, PeerReply, PeerRequest, ReadOutput, SnapshotStep, TryStatus,
 };
 
 /// The life of the node that sends.
@@ -78,6 +79,11 @@ fn requests() -> Vec<(&'static str, PeerRequest)> {
         client: vec![command],
     };
     let step = |step| PeerRequest::Snapshot(step);
+    let read_output = ReadOutput {
+        key: ActualKey::new(&"p".parse().expect("a guid"), 3),
+        from: OutputFrom::Lines { since: Some(Timestamp(1)), tail: Some(2) },
+        stream: Some(OutputStream::Stdout),
+    };
     vec![
         ("append", PeerRequest::Append("append".into())),
         ("vote", PeerRequest::Vote("vote".into())),
@@ -88,6 +94,7 @@ fn requests() -> Vec<(&'static str, PeerRequest)> {
         ("read-index", PeerRequest::ReadIndex),
         ("heartbeat", PeerRequest::Heartbeat(Box::new(heartbeat))),
         ("live-status", PeerRequest::LiveStatus { request: Some(RequestId([7; 12])) }),
+        ("read-output", PeerRequest::ReadOutput(Box::new(read_output))),
     ]
 }
 
@@ -100,6 +107,18 @@ fn replies() -> Vec<(&'static str, PeerReply)> {
         try_no: TryNo(2),
         status: "half done".to_owned(),
     };
+    let line = OutputLine {
+        at: Timestamp(1),
+        stream: OutputStream::Stderr,
+        source: "APP".to_owned(),
+        text: "ready".to_owned(),
+    };
+    let output = OutputPage {
+        lines: vec![line],
+        next: OutputPlace { file: 1, offset: 2 },
+        is_last: false,
+        is_known: true,
+    };
     vec![
         ("raft-reply", PeerReply::Raft("reply".into())),
         ("snapshot-reply", PeerReply::Snapshot(Some("reply".into()))),
@@ -110,5 +129,6 @@ fn replies() -> Vec<(&'static str, PeerReply)> {
         ("is-empty", PeerReply::IsEmpty(true)),
         ("failed", PeerReply::Failed("no".to_owned())),
         ("statuses", PeerReply::LiveStatus(vec![status])),
+        ("output", PeerReply::Output(Ok(output))),
     ]
 }

@@ -5,6 +5,7 @@
 //! cluster on: so State knows which there are from two numbers, and removes the oldest without having to be told what
 //! they are.
 
+mod public;
 mod read;
 mod stored;
 mod trim;
@@ -16,12 +17,17 @@ use serde::{Deserialize, Serialize};
 use self::stored::StoredEvent;
 pub(crate) use self::trim::trim;
 pub use self::{
+    public::{
+        JobNews, JobTry, NodeNews, NodeStep, PublicEvent, RequestNews, TaskHead, TaskNews, TaskState,
+        VariableNews,
+    },
     read::{Recorded, events_from, first_after},
     trim::{TRIMMED_MAX, trim_below},
 };
 use crate::{
     event::Event,
     rows::{Key, RowSink, Table},
+    state::State,
     time::Timestamp,
 };
 
@@ -60,13 +66,11 @@ impl History {
         self.next
     }
 
-    /// Writes the row of an event, if it is a public one.
-    pub(crate) fn record(&mut self, at: Timestamp, event: &Event, sink: &mut RowSink) {
-        if let Some(event) = StoredEvent::of(event) {
-            let ordinal = sink.next_ordinal();
-            sink.archive(&event_key(self.next), &EventRow { ordinal, at, event });
-            self.next += 1;
-        }
+    /// Writes the row of a public event.
+    fn record(&mut self, at: Timestamp, event: PublicEvent, sink: &mut RowSink) {
+        let (ordinal, event) = (sink.next_ordinal(), event.into());
+        sink.archive(&event_key(self.next), &EventRow { ordinal, at, event });
+        self.next += 1;
     }
 
     pub(crate) fn evolve_trimmed(&mut self, below: u64, sink: &mut RowSink) {
@@ -78,6 +82,13 @@ impl History {
     pub(crate) fn replace_with(&self, now: &Self, sink: &mut RowSink) {
         let row = |history: &Self| (*history != Self::default()).then_some(*history);
         sink.replace(&Key::new(Table::History), row(self).as_ref(), row(now).as_ref());
+    }
+}
+
+/// Writes the row of an event that has changed State, if it is a public one.
+pub(crate) fn record(state: &mut State, event: &Event, sink: &mut RowSink) {
+    if let Some(told) = PublicEvent::of(event, state) {
+        state.history.record(state.log_time, told, sink);
     }
 }
 

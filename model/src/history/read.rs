@@ -1,8 +1,7 @@
 //! Reads public events from their rows.
 
-use super::{EventId, EventRow, History, event_key};
+use super::{EventId, EventRow, History, event_key, public::PublicEvent};
 use crate::{
-    event::Event,
     rows::{self, Key, KeyReader, LoadError, RowReader, Table},
     time::Timestamp,
 };
@@ -17,7 +16,7 @@ pub struct Recorded {
     /// Log time of its entry.
     pub at: Timestamp,
     /// What happened, as it was.
-    pub event: Event,
+    pub event: PublicEvent,
 }
 
 /// The first `limit` public events from this number on.

@@ -4,15 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    event::Event,
-    lrp::{
-        actual::{Actual, ActualKey, Presence},
-        definition::Definition,
-        desired::{ChangeableRow, Desired},
-        event::LrpEvent,
-        guid::ProcessGuid,
-    },
+use super::public::{JobNews, NodeNews, PublicEvent, RequestNews, TaskNews, VariableNews};
+use crate::lrp::{
+    actual::{Actual, ActualKey, Presence},
+    definition::Definition,
+    desired::{ChangeableRow, Desired},
+    event::LrpEvent,
+    guid::ProcessGuid,
 };
 
 /// A public event. A shipped variant is never edited; new ones go at the end.
@@ -24,6 +22,11 @@ pub(super) enum StoredEvent {
     ActualCreated(ActualKey, Presence, Arc<Actual>),
     ActualChanged(ActualKey, Presence, Change<Arc<Actual>>),
     ActualRemoved(ActualKey, Presence, Arc<Actual>),
+    Task(TaskNews),
+    Request(RequestNews),
+    Job(JobNews),
+    Node(NodeNews),
+    Variable(VariableNews),
 }
 
 /// What of a desired LRP never changes.
@@ -39,37 +42,43 @@ pub(super) struct Change<T> {
     after: T,
 }
 
+impl From<PublicEvent> for StoredEvent {
+    fn from(event: PublicEvent) -> Self {
+        match event {
+            PublicEvent::Lrp(event) => Self::of_lrp(event),
+            PublicEvent::Task(news) => Self::Task(news),
+            PublicEvent::Request(news) => Self::Request(news),
+            PublicEvent::Job(news) => Self::Job(news),
+            PublicEvent::Node(news) => Self::Node(news),
+            PublicEvent::Variable(news) => Self::Variable(news),
+        }
+    }
+}
+
 impl StoredEvent {
-    /// `None` of an event that is not public.
-    pub(super) fn of(event: &Event) -> Option<Self> {
-        let Event::Lrp(event) = event else { return None };
-        Some(match event {
-            LrpEvent::DesiredCreated(desired) => Self::DesiredCreated(Head::of(desired), desired.row()),
+    fn of_lrp(event: LrpEvent) -> Self {
+        match event {
+            LrpEvent::DesiredCreated(desired) => Self::DesiredCreated(Head::of(&desired), desired.row()),
             LrpEvent::DesiredChanged { before, after } => {
                 let change = Change { before: before.row(), after: after.row() };
-                Self::DesiredChanged(Head::of(after), change)
+                Self::DesiredChanged(Head::of(&after), change)
             }
-            LrpEvent::DesiredRemoved(desired) => Self::DesiredRemoved(Head::of(desired), desired.row()),
-            LrpEvent::ActualCreated { key, presence, actual } => {
-                Self::ActualCreated(key.clone(), *presence, actual.clone())
-            }
+            LrpEvent::DesiredRemoved(desired) => Self::DesiredRemoved(Head::of(&desired), desired.row()),
+            LrpEvent::ActualCreated { key, presence, actual } => Self::ActualCreated(key, presence, actual),
             LrpEvent::ActualChanged { key, presence, before, after } => {
-                let change = Change { before: before.clone(), after: after.clone() };
-                Self::ActualChanged(key.clone(), *presence, change)
+                Self::ActualChanged(key, presence, Change { before, after })
             }
-            LrpEvent::ActualRemoved { key, presence, actual } => {
-                Self::ActualRemoved(key.clone(), *presence, actual.clone())
-            }
+            LrpEvent::ActualRemoved { key, presence, actual } => Self::ActualRemoved(key, presence, actual),
             LrpEvent::StopAsked { .. }
             | LrpEvent::DomainFresh { .. }
             | LrpEvent::DomainExpired { .. }
             | LrpEvent::CellChanged(_)
-            | LrpEvent::CellEnded { .. } => return None,
-        })
+            | LrpEvent::CellEnded { .. } => unreachable!("only what is public is stored: {event:?}"),
+        }
     }
 }
 
-impl From<StoredEvent> for Event {
+impl From<StoredEvent> for PublicEvent {
     fn from(stored: StoredEvent) -> Self {
         Self::Lrp(match stored {
             StoredEvent::DesiredCreated(head, row) => LrpEvent::DesiredCreated(head.with(row)),
@@ -86,6 +95,11 @@ impl From<StoredEvent> for Event {
             StoredEvent::ActualRemoved(key, presence, actual) => {
                 LrpEvent::ActualRemoved { key, presence, actual }
             }
+            StoredEvent::Task(news) => return Self::Task(news),
+            StoredEvent::Request(news) => return Self::Request(news),
+            StoredEvent::Job(news) => return Self::Job(news),
+            StoredEvent::Node(news) => return Self::Node(news),
+            StoredEvent::Variable(news) => return Self::Variable(news),
         })
     }
 }

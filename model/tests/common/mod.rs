@@ -1,4 +1,7 @@
-//! A replica for tests: State, and beside it the rows a store would hold.
+//! A replica for tests: State, beside it the rows a store would hold, and somebody who follows its public events.
+
+mod follower;
+pub(crate) mod memory_rows;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -13,11 +16,14 @@ use capstan_model::{
     time::Timestamp,
 };
 
+use self::follower::Follower;
+
 /// State and rows after the same entries.
 #[derive(Default)]
 pub(crate) struct Replica {
     pub(crate) state: State,
     pub(crate) rows: BTreeMap<Bytes, Bytes>,
+    follower: Follower,
 }
 
 impl Replica {
@@ -28,6 +34,7 @@ impl Replica {
         self.write(&applied.rows);
         assert!(self.state.log_time() >= before, "log time ran backwards");
         self.check();
+        self.follower.follow(&self.state, &self.rows);
         applied
     }
 

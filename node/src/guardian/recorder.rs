@@ -273,14 +273,15 @@ fn record(to: &Destination, stream: Stream, text: &str) -> Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instance::output::{Query, read};
+    use crate::instance::output::{Cursor, read_from};
 
     fn to(folder: &Path) -> Destination {
         Destination { folder: folder.to_owned(), source: "APP".into() }
     }
 
     fn texts(folder: &Path) -> Vec<String> {
-        read(folder, &Query::default()).unwrap().0.into_iter().map(|record| record.text).collect()
+        let page = read_from(folder, Cursor::default(), u64::MAX).unwrap();
+        page.records.into_iter().map(|record| record.text).collect()
     }
 
     #[test]

@@ -54,8 +54,14 @@ pub struct Hello {
 
 #[cfg(test)]
 mod tests {
-    use capstan_model::ids::{ClusterId, DiskId, Incarnation, JobId, NodeId, RequestId, TryNo};
-    use capstan_raft_store::peer::TryStatus;
+    use capstan_model::{
+        ids::{ClusterId, DiskId, Incarnation, JobId, NodeId, RequestId, TryNo},
+        lrp::actual::ActualKey,
+        time::Timestamp,
+    };
+    use capstan_raft_store::peer::{
+        OutputFrom, OutputLine, OutputPage, OutputPlace, OutputStream, ReadOutput, TryStatus,
+    };
 
     use super::*;
 
@@ -81,7 +87,24 @@ mod tests {
             try_no: TryNo(2),
             status: "half".to_owned(),
         };
-        let cases: [(Message, &[u8]); 6] = [
+        let asked = ReadOutput {
+            key: ActualKey::new(&"p".parse().unwrap(), 3),
+            from: OutputFrom::Lines { since: Some(Timestamp(5)), tail: Some(9) },
+            stream: Some(OutputStream::Stderr),
+        };
+        let line = OutputLine {
+            at: Timestamp(5),
+            stream: OutputStream::Stderr,
+            source: "APP".to_owned(),
+            text: "hi".to_owned(),
+        };
+        let page = OutputPage {
+            lines: vec![line],
+            next: OutputPlace { file: 2, offset: 7 },
+            is_last: true,
+            is_known: true,
+        };
+        let cases: [(Message, &[u8]); 8] = [
             (hello(), &[0, 0, 1, 2, 1, 3, 2, 4, 2, 5, 6, 1]),
             (Message::Refused { reason: "no".into() }, &[0, 1, 2, b'n', b'o']),
             (
@@ -96,6 +119,14 @@ mod tests {
             (
                 Message::Reply { id: 7, reply: PeerReply::LiveStatus(vec![told]) },
                 b"\0\x03\x07\x07\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01\x01jobA\x02\x04half",
+            ),
+            (
+                Message::Call { id: 7, deadline_ms: 300, request: PeerRequest::ReadOutput(Box::new(asked)) },
+                &[0, 2, 7, 172, 2, 10, 1, b'p', 3, 0, 1, 5, 1, 9, 1, 1],
+            ),
+            (
+                Message::Reply { id: 7, reply: PeerReply::Output(Ok(page)) },
+                b"\0\x03\x07\x08\0\x01\x05\x01\x03APP\x02hi\x02\x07\x01\x01",
             ),
         ];
         for (message, bytes) in cases {

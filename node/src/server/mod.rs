@@ -52,11 +52,14 @@ use crate::{
     entropy::SystemEntropy,
     executor::{Executor, ExecutorGone, host::HostExecutor, instances::InstanceHost, lease},
     guardian::{self, Guardian},
+    instance::host::Folders,
+    instance_output::Outputs,
     jobs::{JobTypes, plugin},
     leave,
-    live_status::{PeersAnswered, Statuses},
+    live_status::Statuses,
     lost,
     peer_net::PeerNet,
+    peers_answered::PeersAnswered,
     specs_dir::SpecsDirError,
     telemetry::Metrics,
 };
@@ -271,7 +274,10 @@ impl Preparation {
             jobs: job_types.clone(),
             transport: Arc::new(net.clone()),
         };
-        net.serve(peer, Arc::new(PeersAnswered { store: peers, statuses: statuses.clone() }));
+        let outputs =
+            Outputs { folders: Folders::of(&config.data), me: config.node, transport: Arc::new(net.clone()) };
+        let (answering, telling) = (statuses.clone(), outputs.clone());
+        net.serve(peer, Arc::new(PeersAnswered { store: peers, statuses: answering, outputs: telling }));
         let tools = Tools {
             alarm: Alarm::default(),
             cluster: handle.clone(),
@@ -292,6 +298,7 @@ impl Preparation {
             workflows: Arc::new(specs.clone()),
             job_types: Arc::new(job_types),
             live_status: Arc::new(statuses),
+            output: Arc::new(outputs),
             health: Arc::clone(&health) as _,
             metrics: Arc::clone(&metrics) as _,
             clock: Arc::new(SystemClock),

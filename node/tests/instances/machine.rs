@@ -14,7 +14,7 @@ use capstan_node::{
         host::{Folders, HostCell, HostDriver, Instance, output_name},
         life::{Life, Observation},
         monitor::check_permits,
-        output::{Query, read},
+        output::{Cursor, read_from},
         ports::HostPorts,
     },
 };
@@ -94,7 +94,7 @@ impl Machine {
     /// The lines of its output, as `SOURCE TEXT`, once the guardian has exited and so has written all.
     pub(crate) async fn output(self) -> Vec<String> {
         self.world.executor.shut_down().await.unwrap();
-        let (records, _) = read(&output_folder(&self.world), &Query::default()).unwrap();
+        let records = read_from(&output_folder(&self.world), Cursor::default(), u64::MAX).unwrap().records;
         records.into_iter().map(|record| format!("{} {}", record.source, record.text)).collect()
     }
 }

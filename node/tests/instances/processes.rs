@@ -156,7 +156,8 @@ async fn output_is_followed_while_it_is_written() {
     machine.running().await;
     let folder = crate::machine::output_folder(&machine.world);
     let read = || {
-        let (records, _) = capstan_node::instance::output::read(&folder, &Default::default()).unwrap();
+        let records =
+            capstan_node::instance::output::read_from(&folder, Default::default(), u64::MAX).unwrap().records;
         records.last().map(|record| record.text.clone())
     };
     until("the first line", || read().as_deref() == Some("first")).await;

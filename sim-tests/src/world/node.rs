@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use capstan_api::{
     Api, Parts as ApiParts,
-    ports::{LiveStatus, MetricsPage, NodeHealth, Workflows},
+    ports::{InstanceOutput, LiveStatus, MetricsPage, NodeHealth, OutputError, Workflows},
 };
 use capstan_model::{
     ids::{NodeId, RequestId},
@@ -21,7 +21,7 @@ use capstan_raft_store::{
     cluster::{self, Options, Parts, Started},
     engine::Disk,
     handle::ClusterHandle,
-    peer::{NodeFacts, Transport, TryStatus},
+    peer::{NodeFacts, OutputPage, OutputPlace, ReadOutput, Transport, TryStatus},
     ports::FatalSink,
     runtime,
 };
@@ -101,6 +101,7 @@ impl Life {
             workflows: Arc::new(Loaded(Arc::clone(&self.ground.specs))),
             job_types: Arc::new(job_types),
             live_status: Arc::new(NoWords),
+            output: Arc::new(NothingWritten),
             health: Arc::new(AlwaysWell),
             metrics: Arc::new(NoMetrics),
             clock: self.clock,
@@ -254,6 +255,16 @@ struct NoWords;
 impl LiveStatus for NoWords {
     fn statuses(&self, _: Vec<NodeId>, _: Option<RequestId>) -> BoxFuture<'static, Vec<TryStatus>> {
         Box::pin(future::ready(Vec::new()))
+    }
+}
+
+struct NothingWritten;
+
+impl InstanceOutput for NothingWritten {
+    fn read(&self, _: NodeId, _: ReadOutput) -> BoxFuture<'static, Result<OutputPage, OutputError>> {
+        let next = OutputPlace::default();
+        let page = OutputPage { lines: Vec::new(), next, is_last: true, is_known: false };
+        Box::pin(future::ready(Ok(page)))
     }
 }
 

@@ -94,7 +94,7 @@ pub(super) fn cell(node: NodeId, cell: &Cell) -> wire::Cell {
 }
 
 /// The name of a node as a cell.
-fn cell_id(node: NodeId) -> String {
+pub(crate) fn cell_id(node: NodeId) -> String {
     format!("cell-{node}")
 }
 

@@ -20,7 +20,7 @@ const TAG_SHOWN: &str = r#""modification_tag":{"epoch":"11111111-2222-4333-8444-
 
 fn json(shown: &impl Serialize) -> String {
     let body = answer::json(StatusCode::OK, shown).into_body();
-    String::from_utf8(body.to_vec()).unwrap()
+    String::from_utf8(body.into_whole().to_vec()).unwrap()
 }
 
 /// What is answered of an LRP that was desired with this body.

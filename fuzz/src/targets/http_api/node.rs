@@ -10,7 +10,7 @@ use std::{
 
 use capstan_api::{
     Api, Parts,
-    ports::{JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
+    ports::{InstanceOutput, JobTypes, LiveStatus, MetricsPage, NodeHealth, OutputError, Workflows},
 };
 use capstan_model::{
     command::{Command, NodeJoined},
@@ -22,7 +22,10 @@ use capstan_model::{
 use capstan_raft_store::{
     cluster::{self, Options, Started},
     handle::{ClusterHandle, ProposeOptions},
-    peer::{Channel, NodeFacts, PeerError, PeerReply, PeerRequest, Transport, TryStatus},
+    peer::{
+        Channel, NodeFacts, OutputPage, OutputPlace, PeerError, PeerReply, PeerRequest, ReadOutput,
+        Transport, TryStatus,
+    },
     ports::{Clock, Entropy, FatalSink},
     timing::Timing,
 };
@@ -87,6 +90,7 @@ impl Node {
             workflows: Arc::new(Fixed),
             job_types: Arc::new(Obliging),
             live_status: Arc::new(Silent),
+            output: Arc::new(NothingWritten),
             health: Arc::new(Well),
             metrics: Arc::new(NoMetrics),
             clock,
@@ -191,6 +195,16 @@ struct Silent;
 impl LiveStatus for Silent {
     fn statuses(&self, _: Vec<NodeId>, _: Option<RequestId>) -> BoxFuture<'static, Vec<TryStatus>> {
         Box::pin(future::ready(Vec::new()))
+    }
+}
+
+struct NothingWritten;
+
+impl InstanceOutput for NothingWritten {
+    fn read(&self, _: NodeId, _: ReadOutput) -> BoxFuture<'static, Result<OutputPage, OutputError>> {
+        let next = OutputPlace::default();
+        let page = OutputPage { lines: Vec::new(), next, is_last: true, is_known: false };
+        Box::pin(future::ready(Ok(page)))
     }
 }
 

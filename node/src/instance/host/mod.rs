@@ -133,7 +133,7 @@ impl Folders {
         Self { instances: below("instances"), outputs: below("outputs"), downloads: below("downloads") }
     }
 
-    /// Where the output of an index of an LRP is on this cell, whether there is any or not; [`output::read`] reads it.
+    /// Where the output of an index of an LRP is on this cell, whether there is any or not; [`output::read_from`] reads it.
     pub fn output_of(&self, process_guid: &str, index: u32) -> PathBuf {
         self.outputs.join(output_name(process_guid, index))
     }

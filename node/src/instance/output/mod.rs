@@ -11,7 +11,7 @@ mod writer;
 
 pub use self::{
     lines::{LINE_BYTES_MAX, Lines},
-    reader::{Cursor, Query, read, read_from},
+    reader::{Cursor, Page, Query, exists, find, read_from},
     record::Record,
     segments::{Bounds, remove_old},
     writer::Writer,

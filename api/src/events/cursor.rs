@@ -1,0 +1,104 @@
+//! Reads on over the rows of public events, as fast as what it reads is taken.
+
+use bytes::Bytes;
+use capstan_model::history::{Recorded, events_from};
+use capstan_raft_store::handle::View;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+
+use super::frame::{Frame, HEARTBEAT};
+use crate::{
+    answer::{BrokenOff, Pieces},
+    archive,
+    streams::{HEARTBEAT_AFTER, Open},
+};
+
+/// The most rows read at once.
+const ROWS_MAX: usize = 32;
+/// A piece ends with the event that makes it this long.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// One reader of events.
+pub(super) struct Cursor<S> {
+    open: Open,
+    applied: watch::Receiver<u64>,
+    show: S,
+    /// The number of the next event.
+    next: u64,
+    /// When a heartbeat is due.
+    beat_at: Instant,
+}
+
+impl<S> Cursor<S>
+where
+    S: Fn(&Recorded) -> Option<Frame> + Send + Sync + Clone + 'static,
+{
+    /// A reader of the events from this number on, of which it shows what `show` makes of them.
+    pub(super) fn new(open: Open, next: u64, show: S) -> Self {
+        let applied = open.cluster().watch();
+        Self { open, applied, show, next, beat_at: Instant::now() + HEARTBEAT_AFTER }
+    }
+
+    /// The body of its answer, which has no end but is broken off.
+    pub(super) fn pieces(self) -> Pieces {
+        Pieces::unfold(self, Self::piece)
+    }
+
+    async fn piece(mut self) -> Result<Option<(Bytes, Self)>, BrokenOff> {
+        loop {
+            // First, so that what is applied from here on wakes this reader.
+            self.applied.borrow_and_update();
+            let piece = match self.news()? {
+                Some(view) => self.read(view).await?,
+                None => {
+                    tokio::select! {
+                        () = self.open.told_to_end() => return Err(BrokenOff::NodeEnds),
+                        changed = self.applied.changed() => changed.map_err(|_| BrokenOff::NodeEnds)?,
+                        () = sleep_until(self.beat_at) => {}
+                    }
+                    Vec::new()
+                }
+            };
+            let is_due = self.beat_at <= Instant::now();
+            let piece = if piece.is_empty() && is_due { HEARTBEAT.to_vec() } else { piece };
+            if !piece.is_empty() {
+                self.beat_at = Instant::now() + HEARTBEAT_AFTER;
+                return Ok(Some((piece.into(), self)));
+            }
+        }
+    }
+
+    /// A view with events to read. Without any, none is held: it would keep an old state in memory.
+    fn news(&self) -> Result<Option<View>, BrokenOff> {
+        let view = self.open.cluster().view();
+        self.open.goes_on(&view)?;
+        Ok((self.next < view.state().history.next()).then_some(view))
+    }
+
+    /// Reads some of the next events, of which there is one; none of them may be to be shown.
+    async fn read(&mut self, view: View) -> Result<Vec<u8>, BrokenOff> {
+        let (from, show) = (self.next, self.show.clone());
+        let (piece, next) = archive::read(view, move |view| {
+            let (mut piece, mut next) = (Vec::new(), from);
+            for recorded in events_from(view, from, ROWS_MAX)? {
+                if recorded.number != next || piece.len() >= PIECE_BYTES {
+                    break;
+                }
+                if let Some(frame) = show(&recorded) {
+                    frame.write(recorded.id, &mut piece);
+                }
+                next += 1;
+            }
+            Ok((piece, next))
+        })
+        .await?;
+        if next == from {
+            // It was recorded, so it was removed.
+            return Err(BrokenOff::EventsGone);
+        }
+        self.next = next;
+        Ok(piece)
+    }
+}

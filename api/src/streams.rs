@@ -1,0 +1,86 @@
+//! The answers of a node that go on: how many there may be, and how long.
+
+use std::{sync::Arc, time::Duration};
+
+use capstan_raft_store::handle::{ClusterHandle, View};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::{answer::BrokenOff, error::InputError, ports::NodeHealth};
+
+/// After how long without news a stream sends a heartbeat; less than half of the time that a connection may stand still.
+pub(crate) const HEARTBEAT_AFTER: Duration = Duration::from_secs(10);
+/// How many streams a node serves at a time: less than half of its connections.
+const STREAMS_MAX: usize = 4_096;
+
+/// All streams of a node.
+pub(crate) struct Streams {
+    places: Arc<Semaphore>,
+    over: watch::Sender<bool>,
+}
+
+/// A stream's place among those of its node, and what tells it to end.
+pub(crate) struct Open {
+    cluster: ClusterHandle,
+    health: Arc<dyn NodeHealth>,
+    over: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Streams {
+    pub(crate) fn new() -> Self {
+        Self { places: Arc::new(Semaphore::new(STREAMS_MAX)), over: watch::Sender::new(false) }
+    }
+
+    /// Breaks every stream off, also those that begin later.
+    pub(crate) fn end(&self) {
+        self.over.send_replace(true);
+    }
+
+    /// Takes a place.
+    ///
+    /// # Errors
+    /// [`InputError::TooManyStreams`] when all are taken.
+    pub(crate) fn open(
+        &self,
+        cluster: &ClusterHandle,
+        health: &Arc<dyn NodeHealth>,
+    ) -> Result<Open, InputError> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| InputError::TooManyStreams { streams_max: STREAMS_MAX })?;
+        let (cluster, health) = (cluster.clone(), Arc::clone(health));
+        Ok(Open { cluster, health, over: self.over.subscribe(), _place: place })
+    }
+}
+
+impl Open {
+    /// The replicated state.
+    pub(crate) fn cluster(&self) -> &ClusterHandle {
+        &self.cluster
+    }
+
+    /// Whether a stream that has no end may begin.
+    ///
+    /// # Errors
+    /// [`InputError::StreamsEnd`] where it would be broken off at once.
+    pub(crate) fn may_begin(&self) -> Result<(), InputError> {
+        self.goes_on(&self.cluster.view()).map_err(|_| InputError::StreamsEnd)
+    }
+
+    /// Whether the stream goes on, as far as this view knows. A node that is drained sends its readers to others.
+    ///
+    /// # Errors
+    /// [`BrokenOff::NodeEnds`].
+    pub(crate) fn goes_on(&self, view: &View) -> Result<(), BrokenOff> {
+        let record = view.state().nodes.get(&self.cluster.node_id());
+        let is_over = *self.over.borrow()
+            || self.health.draining()
+            || record.is_some_and(|record| record.draining || record.leaving);
+        if is_over { Err(BrokenOff::NodeEnds) } else { Ok(()) }
+    }
+
+    /// Waits until streams are told to end. That a node is drained is seen in State.
+    pub(crate) async fn told_to_end(&mut self) {
+        // Without the sender there is no node any more.
+        let _ = self.over.wait_for(|over| *over).await;
+    }
+}
