@@ -77,6 +77,8 @@ impl Operation {
             | Endpoint::Running => Self::ReadRequest,
             Endpoint::ListRequests => Self::ListRequests,
             Endpoint::DrainNode { .. } => Self::ManageNode,
+            Endpoint::ExplainLrp { .. } => Self::ReadLrp,
+            Endpoint::ListCells | Endpoint::GetCell { .. } => Self::ListLrps,
             Endpoint::ClusterStatus
             | Endpoint::Health
             | Endpoint::Ready

@@ -98,6 +98,11 @@ fn domains_and_cells() {
 }
 
 #[test]
+fn cells_and_explanations() {
+    run("cells_and_explanations");
+}
+
+#[test]
 fn tasks() {
     run("tasks");
 }

@@ -1,8 +1,12 @@
 //! The shapes under `/cluster/v1`, the part of the surface that is Capstan's own.
 
+mod cells;
+mod explanation;
 mod status;
 mod variables;
 
+pub use cells::{CellDetail, CellState, CellStatus, HostedInstance};
+pub use explanation::{CellVerdict, ExplainedDesire, ExplainedRecord, LrpExplanation, OneMore, Verdict};
 pub use status::{ClusterStatus, NodeDrain, NodeStatus, Role, StateChecksum};
 pub use variables::{VariableEntry, VariableList, VariablePut};
 

@@ -8,6 +8,7 @@ mod cell;
 mod desired;
 mod egress;
 mod error;
+mod rollout;
 mod task;
 mod version;
 
@@ -19,6 +20,7 @@ pub use cell::{Cell, CellCapacity};
 pub use desired::{DesiredLrp, DesiredLrpCreate, DesiredLrpUpdate, ModificationTag, Routes};
 pub use egress::{EgressRule, IcmpInfo, PortRange};
 pub use error::ErrorBody;
+pub use rollout::Rollout;
 pub use task::{Task, TaskCreate, TaskState};
 pub use version::Version;
 

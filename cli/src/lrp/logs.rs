@@ -1,0 +1,80 @@
+//! `capstan lrp logs GUID`: what an instance wrote.
+
+use capstan_client::{CallError, LogQuery, Stream};
+use serde_json::json;
+
+use super::about_lrp;
+use crate::{
+    console::Console,
+    failure::Failure,
+    options::{CallOptions, Output},
+    text::{
+        escape,
+        when::{self, When},
+    },
+};
+
+/// Which lines to show.
+#[derive(Debug, clap::Args)]
+pub struct Logs {
+    /// The LRP
+    guid: String,
+    /// Which of its instances, from 0
+    #[arg(short, long, default_value_t = 0)]
+    index: u32,
+    /// Go on with what is written from now on, until ctrl-C
+    #[arg(short, long)]
+    follow: bool,
+    /// Only lines from then on: a time (2026-11-20T14:00:00Z) or an age (2h)
+    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
+    since: Option<When>,
+    /// Only lines of this stream
+    #[arg(long, value_enum)]
+    stream: Option<StreamArg>,
+    /// At most so many of the last lines
+    #[arg(long, value_name = "LINES")]
+    tail: Option<u64>,
+}
+
+/// Where an instance writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum StreamArg {
+    /// Standard output
+    Out,
+    /// Standard error
+    Err,
+}
+
+pub(super) async fn run(logs: &Logs, options: &CallOptions, console: &mut Console) -> Result<(), Failure> {
+    let since = logs.since.map(|since| since.from((console.now)()).unix_nanos());
+    let query = LogQuery {
+        follow: logs.follow,
+        since: since.map(|nanos| u64::try_from(nanos).unwrap_or(0)),
+        stream: logs.stream.map(|stream| match stream {
+            StreamArg::Out => Stream::Out,
+            StreamArg::Err => Stream::Err,
+        }),
+        tail: logs.tail,
+    };
+    let opened = options.client()?.instance_logs(&logs.guid, logs.index, query).await;
+    let mut lines = opened.map_err(|error| about_instance(error, logs))?;
+    while let Some(line) = lines.next().await? {
+        match options.output {
+            // One object a line, as there may be no end.
+            Output::Json => console.line(json!({ "line": line }))?,
+            Output::Table if console.terminal.out => console.line(escape::line(&line))?,
+            Output::Table => console.line(line)?,
+        }
+        if logs.follow {
+            console.flush()?;
+        }
+    }
+    Ok(())
+}
+
+fn about_instance(error: CallError, logs: &Logs) -> Failure {
+    let missing = error.is_not_found();
+    let failure = about_lrp(error);
+    let next = format!("capstan lrp show {} shows its instances", logs.guid);
+    if missing { failure.suggesting(next) } else { failure }
+}
