@@ -75,6 +75,9 @@ pub(crate) fn read<T: DeserializeOwned>(
     } else {
         serde_saphyr::from_str(&text).map_err(|error| wrong(&error.to_string()))?
     };
+    if found.is_empty() {
+        return Err(wrong("there is nothing in it"));
+    }
     if let Some(unknown) = found.keys().find(|name| !members.contains(&name.as_str())) {
         let near = did_you_mean(unknown, members.iter().copied());
         return Err(wrong(&format!("there is no member {unknown}{near}")));
@@ -169,7 +172,8 @@ mod tests {
             ("instances: many\n", "standard input: invalid type: string \"many\", expected i64"),
             ("instance: 3\n", "standard input: there is no member instance; did you mean instances?"),
             ("- 1\n", "standard input: "),
-            ("", "standard input: "),
+            ("", "standard input: there is nothing in it"),
+            ("{}", "standard input: there is nothing in it"),
         ];
         for (text, expected) in cases {
             let error = given::<DesiredLrpCreate>(text, LRP).unwrap_err();

@@ -40,7 +40,7 @@ async fn cells_are_listed_with_what_is_taken() {
     let node = node(vec![ok("GET /cluster/v1/cells ", list)]).await;
     let ran = run(&node, &["cell", "ls"]).await;
     let expected = "\
-CELL    NODE  ZONE  STATE           MEMORY           DISK  CONTAINERS  INSTANCES  TASKS
+CELL    NODE  ZONE  STATE  MEMORY           DISK           CONTAINERS  INSTANCES  TASKS
 cell-2     2  z1    open   100 of 1024 MiB  0 of 2048 MiB    2 of 256          1      1
 ";
     assert_eq!((&*ran.out, ran.exit), (expected, Exit::Done));

@@ -59,7 +59,7 @@ pub(super) async fn settled(
             let (desired, actual) = (client.desired_lrp(guid).await?, client.instances_of(guid).await?);
             console.json(&serde_json::json!({ "desired": desired, "actual": actual }))?;
         }
-        (Output::Table, Some(rollout)) => console.line(format!("{guid}: {}", wait::told(rollout)))?,
+        (Output::Table, Some(rollout)) => console.line(format!("{guid}: {rollout}"))?,
         (Output::Table, None) => {
             console.line(format!("{done} {guid}"))?;
             console.note(&format!("next: capstan lrp show {guid}"))?;

@@ -3,7 +3,7 @@
 use capstan_client::receptor::{DesiredLrp, Rollout};
 use serde_json::json;
 
-use super::{about_lrp, instances, wait::told};
+use super::{about_lrp, instances};
 use crate::{
     console::Console,
     failure::Failure,
@@ -47,7 +47,7 @@ fn described(desired: &DesiredLrp, rollout: Rollout) -> String {
     facts([
         ("guid", escape::line(&desired.process_guid)),
         ("domain", escape::line(&desired.domain)),
-        ("instances", told(rollout)),
+        ("instances", rollout.to_string()),
         ("rootfs", escape::line(&desired.rootfs)),
         ("memory", size(desired.memory_mb)),
         ("disk", size(desired.disk_mb)),

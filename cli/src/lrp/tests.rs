@@ -333,7 +333,7 @@ async fn credentials_are_sent_and_missing_ones_told() {
     let refused = json!({"name": "Unauthorized", "message": "Unauthorized"}).to_string();
     let replies = vec![
         ok("authorization: Basic dTpw", "[]"),
-        Reply { call: "GET /v1/desired_lrps ", status: "401 Unauthorized", body: refused },
+        Reply { call: "GET /v1/desired_lrps HTTP/1.1\r\naccept", status: "401 Unauthorized", body: refused },
     ];
     let node = node(replies).await;
     let guarded = ["lrp", "ls", "--receptor-username", "u", "--receptor-password", "p"];

@@ -54,7 +54,9 @@ pub(super) async fn until(
     let ended = followed.await;
     progress.clear();
     ended.unwrap_or_else(|_| {
-        let reached = progress.shown.map_or_else(|| "nothing was heard of it".to_owned(), told);
+        let reached = progress
+            .shown
+            .map_or_else(|| "nothing was heard of it".to_owned(), |rollout| rollout.to_string());
         Err(Failure::new(
             Exit::Unknown,
             format!("{guid} after {:?}: {reached}; the cluster goes on", wait.wait_max),
@@ -138,7 +140,7 @@ impl Progress {
                 bar.set_message(if rollout.leaving > 0 { "stopping" } else { "starting" });
             }
             None if before == Some(rollout) => {}
-            None => console.note(&format!("{}, {}", told(rollout), duration(self.started.elapsed())))?,
+            None => console.note(&format!("{}, {}", rollout, duration(self.started.elapsed())))?,
         }
         for instance in instances.iter().filter(|instance| !instance.placement_error.is_empty()) {
             let (index, error) = (instance.index, &instance.placement_error);
@@ -172,19 +174,4 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
-}
-
-/// How far it is, in words.
-pub(super) fn told(rollout: Rollout) -> String {
-    let parts = [
-        (rollout.starting, "starting"),
-        (rollout.unplaced, "waiting for a cell"),
-        (rollout.crashed, "crashed"),
-        (rollout.leaving, "stopping"),
-    ];
-    let mut text = format!("{} of {} running", rollout.running, rollout.wanted);
-    for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
-        text = format!("{text}, {count} {what}");
-    }
-    text
 }

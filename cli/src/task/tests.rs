@@ -64,8 +64,8 @@ async fn tasks_are_listed_and_shown() {
     let node = node(replies).await;
     let ran = run(&node, &["task", "ls", "--domain", "d"]).await;
     let expected = "\
-GUID  DOMAIN  STATE   CELL    CREATED    WHY
-t1    d       FAILED  cell-1  10 s ago   task was cancelled
+GUID  DOMAIN  STATE   CELL    CREATED   WHY
+t1    d       FAILED  cell-1  10 s ago  task was cancelled
 ";
     assert_eq!(ran.out, expected);
     let ran = run(&node, &["task", "show", "t1"]).await;

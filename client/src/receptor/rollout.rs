@@ -1,5 +1,7 @@
 //! How far the instances of an LRP are towards what is desired.
 
+use std::fmt;
+
 use super::{ActualLrp, ActualLrpState};
 
 /// The instances of one LRP, counted by what is to become of them.
@@ -39,6 +41,22 @@ impl Rollout {
     /// Whether all that is wanted runs, and nothing else.
     pub fn is_done(&self) -> bool {
         self.running == self.wanted && self.leaving == 0
+    }
+}
+
+impl fmt::Display for Rollout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} running", self.running, self.wanted)?;
+        let parts = [
+            (self.starting, "starting"),
+            (self.unplaced, "waiting for a cell"),
+            (self.crashed, "crashed"),
+            (self.leaving, "stopping"),
+        ];
+        parts
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .try_for_each(|(count, what)| write!(f, ", {count} {what}"))
     }
 }
 
