@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use capstan_client::{CallError, Client, ClientOptions, LogQuery, Stream};
+use capstan_client::{CallError, Client, ClientOptions, LogQuery, Stream, spin_cycle::UtcTime};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -127,14 +127,19 @@ async fn events_that_are_not_kept_any_more_are_a_refusal() {
 
 #[tokio::test]
 async fn output_comes_line_by_line_until_it_ends() {
-    let (node, calls) = node(&[("200 OK", &["one\ntw", "o\nthree"], End::Clean)]).await;
-    let query = LogQuery { follow: true, since: Some(5), stream: Some(Stream::Err), tail: Some(3) };
+    let (node, calls) = node(&[("200 OK", &["one\ntw", "o\n\n", "\nthree"], End::Clean)]).await;
+    let query = LogQuery {
+        follow: true,
+        since: UtcTime::parse("2026-11-20T14:16:00Z"),
+        stream: Some(Stream::Err),
+        tail: Some(3),
+    };
     let mut lines = client(&[&node]).instance_logs("p", 2, query).await.unwrap();
     for expected in [Some("one"), Some("two"), Some("three"), None, None] {
         assert_eq!(lines.next().await.unwrap().as_deref(), expected);
     }
     let call = calls.lock().unwrap()[0].clone();
-    let path = "get /v1/actual_lrps/p/index/2/logs?follow=true&since=5&stream=err&tail=3 http";
+    let path = "get /v1/actual_lrps/p/index/2/logs?follow=true&since=2026-11-20t14%3a16%3a00z&stream=stderr&tail=3 http";
     assert!(call.starts_with(path), "{call}");
 }
 

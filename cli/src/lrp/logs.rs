@@ -1,6 +1,7 @@
 //! `capstan lrp logs GUID`: what an instance wrote.
 
-use capstan_client::{CallError, LogQuery, Stream};
+use capstan_client::{CallError, LogQuery, Stream, spin_cycle::UtcTime};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::about_lrp;
@@ -40,36 +41,56 @@ pub struct Logs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum StreamArg {
     /// Standard output
-    Out,
+    Stdout,
     /// Standard error
-    Err,
+    Stderr,
+}
+
+/// One line, as far as it is shown to people.
+#[derive(Debug, Deserialize)]
+struct Written {
+    at: UtcTime,
+    text: String,
 }
 
 pub(super) async fn run(logs: &Logs, options: &CallOptions, console: &mut Console) -> Result<(), Failure> {
-    let since = logs.since.map(|since| since.from((console.now)()).unix_nanos());
     let query = LogQuery {
         follow: logs.follow,
-        since: since.map(|nanos| u64::try_from(nanos).unwrap_or(0)),
+        since: logs.since.map(|since| since.from((console.now)())),
         stream: logs.stream.map(|stream| match stream {
-            StreamArg::Out => Stream::Out,
-            StreamArg::Err => Stream::Err,
+            StreamArg::Stdout => Stream::Out,
+            StreamArg::Stderr => Stream::Err,
         }),
         tail: logs.tail,
     };
     let opened = options.client()?.instance_logs(&logs.guid, logs.index, query).await;
     let mut lines = opened.map_err(|error| about_instance(error, logs))?;
-    while let Some(line) = lines.next().await? {
-        match options.output {
+    let mut last = None;
+    while let Some(line) = lines.next().await.map_err(|error| broken(error, logs, last))? {
+        let written: Option<Written> = serde_json::from_str(&line).ok();
+        last = written.as_ref().map(|written| written.at).or(last);
+        match (options.output, written) {
             // One object a line, as there may be no end.
-            Output::Json => console.line(json!({ "line": line }))?,
-            Output::Table if console.terminal.out => console.line(escape::line(&line))?,
-            Output::Table => console.line(line)?,
+            (Output::Json, Some(_)) => console.line(line)?,
+            (Output::Json, None) => console.line(json!({ "text": line }))?,
+            (Output::Table, written) => {
+                let text = written.map_or(line, |written| written.text);
+                console.line(if console.terminal.out { escape::line(&text) } else { text })?;
+            }
         }
         if logs.follow {
             console.flush()?;
         }
     }
     Ok(())
+}
+
+/// Says how to go on where the lines broke off.
+fn broken(error: CallError, logs: &Logs, last: Option<UtcTime>) -> Failure {
+    let failure = Failure::from(error);
+    let Some(last) = last else { return failure };
+    let Logs { guid, index, .. } = logs;
+    failure.suggesting(format!("capstan lrp logs {guid} --index {index} --follow --since {last}"))
 }
 
 fn about_instance(error: CallError, logs: &Logs) -> Failure {

@@ -10,15 +10,21 @@ use crate::{
 
 #[tokio::test]
 async fn logs_are_the_lines_as_they_were_written() {
-    let call = "GET /v1/actual_lrps/web/index/1/logs?since=1795184160000000000&stream=err&tail=2 ";
-    let node = node(vec![ok(call, "one\ntwo \u{1b}[2J\n")]).await;
-    let line = ["lrp", "logs", "web", "--index", "1", "--since", "1m", "--stream", "err", "--tail", "2"];
-    assert_eq!(run(&node, &line).await.out, "one\ntwo \u{1b}[2J\n");
+    let call = "GET /v1/actual_lrps/web/index/1/logs?since=2026-11-20T14%3A16%3A00Z&stream=stderr&tail=2 ";
+    let written = |text: &str| {
+        let at = "2026-11-20T14:16:50Z";
+        json!({"at": at, "stream": "stderr", "source": "APP", "text": text}).to_string()
+    };
+    let lines = [written("one"), written("two \u{1b}[2J")];
+    let node = node(vec![ok(call, lines.join("\n") + "\n")]).await;
+    let line = ["lrp", "logs", "web", "--index", "1", "--since", "1m", "--stream", "stderr", "--tail", "2"];
+    let ran = run(&node, &line).await;
+    assert_eq!(ran.out, "one\ntwo \u{1b}[2J\n", "{}", ran.err);
     let terminal = Terminal { out: true, ..Terminal::default() };
     let ran = run_with_input("", terminal, &node, &line).await;
     assert_eq!(ran.out, "one\ntwo \\u{1b}[2J\n", "a terminal is not driven by it");
     let ran = run(&node, &[&line[..], &["-o", "json"]].concat()).await;
-    assert_eq!(ran.out.lines().next(), Some(r#"{"line":"one"}"#));
+    assert_eq!(ran.out.lines().next(), Some(&*lines[0]));
 }
 
 #[tokio::test]

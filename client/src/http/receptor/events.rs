@@ -1,11 +1,12 @@
 //! `GET /v1/events`: what happens to LRPs, as it happens, for as long as anybody listens.
 
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 
 use http::{HeaderName, HeaderValue};
 
 use super::{
     super::{Client, ReadOptions, call::Call, error::CallError},
+    SILENCE_MAX,
     frames::Frames,
     opened::Opened,
 };
@@ -14,10 +15,6 @@ pub use super::frames::Notice;
 
 /// By which a stream is resumed behind an event.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-
-/// How long a stream may be silent before it is taken for broken: a node whose machine is gone sends no end. Twice the pause between
-/// the comments by which proxies keep a stream open; to resume one that was whole does no harm.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// The events of the cluster, in their order. When the connection breaks it goes on at another node, behind the last event.
 #[derive(Debug)]

@@ -9,16 +9,18 @@ use super::{
         error::{CallError, Tried},
         segment,
     },
+    SILENCE_MAX,
     opened::Opened,
 };
+use crate::spin_cycle::UtcTime;
 
 /// Which lines are wanted; all that are kept when nothing is named.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LogQuery {
     /// Whether to go on with what is written from now on.
     pub follow: bool,
-    /// Only lines from this moment on, in Unix nanoseconds.
-    pub since: Option<u64>,
+    /// Only lines from this moment on.
+    pub since: Option<UtcTime>,
     /// Only lines of this stream.
     pub stream: Option<Stream>,
     /// At most so many of the last lines, before what is followed.
@@ -34,7 +36,7 @@ pub enum Stream {
     Err,
 }
 
-/// Lines of an instance, as they come.
+/// Lines of an instance, as they come: each a JSON object with `at`, `stream`, `source` and `text`.
 #[derive(Debug)]
 pub struct LogStream {
     opened: Opened,
@@ -78,28 +80,32 @@ impl LogStream {
             if self.ended {
                 return Ok(None);
             }
-            match self.opened.response.chunk().await {
-                Ok(Some(piece)) => self.take(&piece),
-                Ok(None) => {
+            match tokio::time::timeout(SILENCE_MAX, self.opened.response.chunk()).await {
+                Ok(Ok(Some(piece))) => self.take(&piece),
+                Ok(Ok(None)) => {
                     self.ended = true;
                     let rest = std::mem::take(&mut self.part);
                     return Ok((!rest.is_empty()).then(|| text(&rest)));
                 }
-                Err(error) => {
-                    self.ended = true;
-                    let failure = format!("the connection broke: {error}");
-                    let tried = vec![Tried { address: self.opened.address.clone(), failure }];
-                    return Err(CallError::Broken { tried });
-                }
+                Ok(Err(error)) => return Err(self.broken(format!("the connection broke: {error}"))),
+                Err(_) => return Err(self.broken("nothing came any more".to_owned())),
             }
         }
     }
 
+    fn broken(&mut self, failure: String) -> CallError {
+        self.ended = true;
+        CallError::Broken { tried: vec![Tried { address: self.opened.address.clone(), failure }] }
+    }
+
+    /// Empty lines say only that the node is there.
     fn take(&mut self, piece: &[u8]) {
         self.part.extend_from_slice(piece);
         while let Some(end) = self.part.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.part.drain(..=end).collect();
-            self.lines.push_back(text(&line[..end]));
+            if end > 0 {
+                self.lines.push_back(text(&line[..end]));
+            }
         }
     }
 }
@@ -107,8 +113,8 @@ impl LogStream {
 impl Stream {
     fn name(self) -> &'static str {
         match self {
-            Self::Out => "out",
-            Self::Err => "err",
+            Self::Out => "stdout",
+            Self::Err => "stderr",
         }
     }
 }
