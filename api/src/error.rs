@@ -170,6 +170,12 @@ pub(crate) enum InputError {
         /// The id asked for, as sent.
         id: String,
     },
+    /// There is no such cell.
+    #[error("there is no cell {id}: GET /cluster/v1/cells lists the cells")]
+    NoSuchCell {
+        /// The id asked for, as sent.
+        id: String,
+    },
     /// There is no such request, neither live nor in the archive.
     #[error("request {id} not found")]
     NoSuchRequest {
@@ -268,6 +274,7 @@ impl ApiError {
                 InputError::CreateTimeout { .. } => (S::BAD_REQUEST, "create_timeout"),
                 InputError::NoSuchVariable { .. } => (S::NOT_FOUND, "no_such_variable"),
                 InputError::NoSuchNode { .. } => (S::NOT_FOUND, "no_such_node"),
+                InputError::NoSuchCell { .. } => (S::NOT_FOUND, "no_such_cell"),
                 InputError::NoSuchRequest { .. } => (S::NOT_FOUND, "no_such_request"),
                 InputError::NoSuchJobLog { .. } => (S::NOT_FOUND, "no_such_job"),
                 InputError::NotStartable { .. } => (S::CONFLICT, "wrong_state"),
@@ -420,6 +427,7 @@ impl ApiError {
                 | InputError::CreateTimeout { .. }
                 | InputError::NoSuchVariable { .. }
                 | InputError::NoSuchNode { .. }
+                | InputError::NoSuchCell { .. }
                 | InputError::NoSuchRequest { .. }
                 | InputError::NoSuchJobLog { .. }
                 | InputError::NotStartable { .. }

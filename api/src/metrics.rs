@@ -80,6 +80,8 @@ impl Operation {
             Endpoint::ListRequests => Self::ListRequests,
             Endpoint::Events => Self::Follow,
             Endpoint::DrainNode { .. } => Self::ManageNode,
+            Endpoint::ExplainLrp { .. } => Self::ReadLrp,
+            Endpoint::ListCells | Endpoint::GetCell { .. } => Self::ListLrps,
             Endpoint::ClusterStatus
             | Endpoint::Health
             | Endpoint::Ready

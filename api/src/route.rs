@@ -27,6 +27,14 @@ pub(crate) enum Endpoint<'a> {
         id: &'a str,
         draining: bool,
     },
+    /// Why the instances of an LRP are where they are.
+    ExplainLrp {
+        guid: &'a str,
+    },
+    ListCells,
+    GetCell {
+        id: &'a str,
+    },
     ClusterStatus,
     Health,
     Ready,
@@ -120,6 +128,11 @@ fn cluster<'a>(method: &Method, segments: &[&'a str]) -> Result<Endpoint<'a>, In
         ["variables"] => one_of(method, &[(Method::GET, Endpoint::ListVariables)]),
         ["events"] => one_of(method, &[(Method::GET, Endpoint::Events)]),
         ["status"] => one_of(method, &[(Method::GET, Endpoint::ClusterStatus)]),
+        ["lrps", guid, "explain"] if !guid.is_empty() => {
+            one_of(method, &[(Method::GET, Endpoint::ExplainLrp { guid })])
+        }
+        ["cells"] => one_of(method, &[(Method::GET, Endpoint::ListCells)]),
+        ["cells", id] if !id.is_empty() => one_of(method, &[(Method::GET, Endpoint::GetCell { id })]),
         ["nodes", id, what @ ("drain" | "undrain")] if !id.is_empty() => {
             one_of(method, &[(Method::POST, Endpoint::DrainNode { id, draining: what == "drain" })])
         }
@@ -184,6 +197,9 @@ mod tests {
             ("HEAD", "/health", Endpoint::Health),
             ("POST", "/cluster/v1/nodes/2/drain", Endpoint::DrainNode { id: "2", draining: true }),
             ("POST", "/cluster/v1/nodes/2/undrain", Endpoint::DrainNode { id: "2", draining: false }),
+            ("GET", "/cluster/v1/lrps/p/explain", Endpoint::ExplainLrp { guid: "p" }),
+            ("GET", "/cluster/v1/cells", Endpoint::ListCells),
+            ("HEAD", "/cluster/v1/cells/cell-1", Endpoint::GetCell { id: "cell-1" }),
             ("GET", "/version", Endpoint::Version),
             ("POST", "/api/v1/requests", Endpoint::CreateRequest),
             ("GET", "/api/v1/requests/x", Endpoint::GetRequest { id: "x" }),
@@ -212,6 +228,9 @@ mod tests {
             "/Cluster/v1/status",
             "/cluster/v1/variables/a/b",
             "/cluster/v1/status/",
+            "/cluster/v1/cells/",
+            "/cluster/v1/lrps/p",
+            "/cluster/v1/lrps//explain",
             "/api/v1/requests/",
             "/api/v1/requests//stop",
             "/api/v1//",

@@ -79,7 +79,9 @@ impl Failure {
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
         let exit = match &error {
-            CallError::Unreachable { .. } | CallError::Timeout { .. } => Exit::Unavailable,
+            CallError::Unreachable { .. } | CallError::Timeout { .. } | CallError::Broken { .. } => {
+                Exit::Unavailable
+            }
             CallError::Refused { status: 404, .. } => Exit::NotFound,
             CallError::Refused { status: 429 | 503 | 507, .. } => Exit::Unavailable,
             CallError::UnknownOutcome { .. } => Exit::Unknown,
@@ -89,6 +91,11 @@ impl From<CallError> for Failure {
         let next = match &error {
             CallError::UnknownOutcome { location: Some(path), .. } => {
                 format!("{}: {path}", error.next_step())
+            }
+            CallError::Refused { status: 401, .. } => {
+                "give the nodes' name and password with --receptor-username and --receptor-password, or in \
+                 CAPSTAN_RECEPTOR_USERNAME and CAPSTAN_RECEPTOR_PASSWORD"
+                    .to_owned()
             }
             _ => error.next_step().to_owned(),
         };

@@ -1,4 +1,4 @@
-//! The client commands of the `capstan` binary: `capstan variable | cluster | node | request | spec`.
+//! The client commands of the `capstan` binary: `capstan variable | cluster | node | request | spec | lrp | task | cell | domain`.
 //!
 //! They talk to a running cluster through `capstan-client` and never touch a data directory, so this crate does not
 //! link the store. `capstan spec` needs no cluster: it reads files through [`ports`]. The binary embeds [`Command`] in its own command line and hands what was parsed to [`run`]:
@@ -15,14 +15,19 @@
 //! What a command found goes to standard output, as a table or as JSON; progress and errors go to standard error. An
 //! error ends with the next thing to try, and the exit code says which kind it was ([`EXIT_CODES`]).
 
+mod cell;
 mod cluster;
 mod console;
+mod domain;
 mod failure;
+mod lrp;
+mod manifest;
 mod node;
 mod options;
 pub mod ports;
 mod request;
 mod spec;
+mod task;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -52,6 +57,18 @@ pub enum Command {
     /// Start requests and follow them
     #[command(after_help = EXIT_CODES)]
     Request(Called<request::RequestCommand>),
+    /// Desire long-running processes, change them and look at them
+    #[command(after_help = EXIT_CODES)]
+    Lrp(Called<lrp::LrpCommand>),
+    /// Run one-off tasks on cells
+    #[command(after_help = EXIT_CODES)]
+    Task(Called<task::TaskCommand>),
+    /// Look at cells, which host instances and tasks, and empty them
+    #[command(after_help = EXIT_CODES)]
+    Cell(Called<cell::CellCommand>),
+    /// Say which domains are fresh
+    #[command(after_help = EXIT_CODES)]
+    Domain(Called<domain::DomainCommand>),
     /// Look at request specs on this machine
     #[command(after_help = EXIT_CODES)]
     Spec(spec::SpecArgs),
@@ -79,6 +96,10 @@ async fn execute(command: Command, tools: &dyn SpecTools, console: &mut Console)
         Command::Cluster(called) => cluster::run(called.command, &called.options, console).await,
         Command::Node(called) => node::run(called.command, &called.options, console).await,
         Command::Request(called) => request::run(called.command, &called.options, console).await,
+        Command::Lrp(called) => lrp::run(called.command, &called.options, console).await,
+        Command::Task(called) => task::run(called.command, &called.options, console).await,
+        Command::Cell(called) => cell::run(called.command, &called.options, console).await,
+        Command::Domain(called) => domain::run(called.command, &called.options, console).await,
         Command::Spec(args) => spec::run(args, tools, console).await,
     }
 }

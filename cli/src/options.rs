@@ -1,10 +1,10 @@
-//! The options every client command has: whom to ask, how long to wait, how to answer.
+//! The options every client command has: whom to ask and as whom, how long to wait, how to answer.
 
-use std::time::Duration;
+use std::{convert::Infallible, fmt, str::FromStr, time::Duration};
 
 use capstan_client::{Client, ClientOptions};
 
-use crate::failure::Failure;
+use crate::failure::{Exit, Failure};
 
 /// Whom a client command asks, how long it waits, and how it shows what it found.
 #[derive(Debug, Clone, clap::Args)]
@@ -22,9 +22,39 @@ pub struct CallOptions {
     /// How long one call may take, over all nodes it tries
     #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
+    /// The name that calls of /v1 bring, where the nodes ask for one
+    #[arg(long, global = true, env = "CAPSTAN_RECEPTOR_USERNAME", value_name = "NAME")]
+    pub receptor_username: Option<String>,
+    /// Its password; safer in the environment, where others do not see it
+    #[arg(
+        long,
+        global = true,
+        env = "CAPSTAN_RECEPTOR_PASSWORD",
+        hide_env_values = true,
+        value_name = "PASSWORD"
+    )]
+    pub receptor_password: Option<Password>,
     /// How to show what was found
     #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
     pub output: Output,
+}
+
+/// A password. It is left out where options are shown.
+#[derive(Clone)]
+pub struct Password(String);
+
+impl FromStr for Password {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
 }
 
 /// How a command shows what it found.
@@ -46,7 +76,16 @@ impl CallOptions {
             connect_patience: default.connect_patience.min(self.timeout),
             ..default
         };
-        Ok(Client::with_options(self.addresses.clone(), options)?)
+        let client = Client::with_options(self.addresses.clone(), options)?;
+        match (&self.receptor_username, &self.receptor_password) {
+            (Some(username), Some(password)) => Ok(client.with_credentials(username, &password.0)),
+            (None, None) => Ok(client),
+            _ => Err(Failure::new(
+                Exit::Usage,
+                "--receptor-username and --receptor-password go together",
+                "give both, or CAPSTAN_RECEPTOR_USERNAME and CAPSTAN_RECEPTOR_PASSWORD",
+            )),
+        }
     }
 
     /// A client of one node, which gives up after one attempt.

@@ -15,8 +15,8 @@ pub mod receptor;
 pub mod spin_cycle;
 
 pub use http::{
-    AddressError, CallError, Client, ClientOptions, Consistency, Precondition, ReadOptions, Ready, Tried,
-    Variable, VariableQuery, Written,
+    AddressError, CallError, Client, ClientOptions, Consistency, EventStream, LogQuery, LogStream, Notice,
+    Precondition, ReadOptions, Ready, Stream, Tried, Variable, VariableQuery, Written,
 };
 
 /// Header of every reply, the log index of the state it shows; in a call, the index the node must have applied.

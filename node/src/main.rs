@@ -9,7 +9,7 @@ use capstan_node::{
     config::{Config, EXIT_CONFIG, ServerArgs},
     dev, guardian,
     instance::host,
-    jobs::http_request,
+    jobs::{http_request, lrp},
     lost,
     server::{self, End, Supervision},
     spec_tools::NodeTools,
@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         Some("__guardian") => return guardian::main_guardian(args),
         Some("__exec") => return guardian::exec::main(args),
         Some(http_request::ARGUMENT) => return http_request::call::main(),
+        Some(lrp::ARGUMENT) => return lrp::process::main(),
         Some(host::TRANSFER_ARGUMENT) => return host::main_transfer(),
         _ => {}
     }

@@ -1,4 +1,4 @@
-//! Job types that are processes: plugins and HTTP calls, run by a real guardian.
+//! Job types that are processes: plugins, HTTP calls and `lrp/…`, run by a real guardian.
 
 #![allow(clippy::unwrap_used, reason = "all of it is tests")]
 
@@ -22,7 +22,7 @@ use capstan_model::workflow::{
 use capstan_node::{
     executor::{Executor, Outcome},
     guardian::output::STREAM_BYTES_MAX,
-    jobs::{JobTypes, Run, RunInput, plugin::discover},
+    jobs::{JobTypes, Run, RunInput, lrp::Surface, plugin::discover},
 };
 use guardian_world::{World, key};
 use serde_json::Value;
@@ -218,9 +218,7 @@ fn serve_once(answer: &'static str) -> (String, thread::JoinHandle<String>) {
         let (mut stream, _) = listener.accept().unwrap();
         let mut asked = Vec::new();
         let mut buffer = [0; 4096];
-        let has_body =
-            |asked: &[u8]| String::from_utf8_lossy(asked).to_lowercase().contains("content-length: ");
-        while !asked.ends_with(b"END") && (has_body(&asked) || !asked.ends_with(b"\r\n\r\n")) {
+        while !is_whole(&asked) {
             let count = stream.read(&mut buffer).unwrap();
             asked.extend_from_slice(&buffer[..count]);
         }
@@ -228,6 +226,13 @@ fn serve_once(answer: &'static str) -> (String, thread::JoinHandle<String>) {
         String::from_utf8(asked).unwrap()
     });
     (url, served)
+}
+
+fn is_whole(asked: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(asked).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    body.len() >= length.map_or(0, |length| length.parse().unwrap())
 }
 
 async fn call(object: &str) -> Arc<Outcome> {
@@ -246,12 +251,12 @@ async fn an_expected_answer_completes() {
     let (url, served) =
         serve_once("HTTP/1.1 201 Created\r\nContent-Length: 4\r\nConnection: close\r\n\r\nmade");
     let outcome =
-        call(&format!(r#"{{"url":"{url}","method":"PUT","headers":{{"X-A":"b"}},"body":"xEND"}}"#)).await;
+        call(&format!(r#"{{"url":"{url}","method":"PUT","headers":{{"X-A":"b"}},"body":"x"}}"#)).await;
     assert_eq!((outcome.end, &*outcome.error), (TryEnd::Complete, ""), "{}", stderr(&outcome));
     assert_eq!(outcome.stdout.bytes, b"made");
     assert!(stderr(&outcome).contains("201 Created"));
     let asked = served.join().unwrap();
-    assert!(asked.starts_with("PUT /path HTTP/1.1\r\n") && asked.ends_with("\r\n\r\nxEND"), "{asked}");
+    assert!(asked.starts_with("PUT /path HTTP/1.1\r\n") && asked.ends_with("\r\n\r\nx"), "{asked}");
     assert!(asked.to_lowercase().contains("x-a: b\r\n"), "{asked}");
 }
 
@@ -285,4 +290,38 @@ async fn a_server_that_does_not_answer_is_given_up() {
     drop(listener);
     let outcome = call(&format!(r#"{{"url":"{url}"}}"#)).await;
     assert!(outcome.error.contains("refused"), "{}", outcome.error);
+}
+
+/// Runs an `lrp/…` job against a node that answers one call, and returns what it was asked.
+async fn lrp(name: &str, object: &str, answer: &'static str) -> (Arc<Outcome>, String) {
+    let (url, served) = serve_once(answer);
+    let address = url.trim_start_matches("http://").trim_end_matches("/path").to_owned();
+    let credentials = (Some("u".to_owned()), Some("p".to_owned()));
+    let mut types = JobTypes::built_in();
+    types.reach_lrps(Surface { addresses: vec![address], username: credentials.0, password: credentials.1 });
+    let created = types.get(name).unwrap().create(args(object)).await.unwrap();
+    let outcome = run(&mut World::new().await, &types, name, created.bytes).await;
+    (outcome, served.join().unwrap())
+}
+
+#[tokio::test]
+async fn an_lrp_job_calls_a_node_with_its_credentials() {
+    let answer = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
+    let (outcome, asked) = lrp("lrp/scale", r#"{"processGuid":"p","instances":2}"#, answer).await;
+    assert_eq!((outcome.end, &*outcome.error), (TryEnd::Complete, ""), "{}", stderr(&outcome));
+    assert_eq!(outcome.stdout.bytes, b"updated p: {\"instances\":2}\n");
+    assert!(
+        asked.starts_with("PUT /v1/desired_lrps/p HTTP/1.1\r\n") && asked.ends_with("{\"instances\":2}"),
+        "{asked}"
+    );
+    assert!(asked.contains("authorization: Basic dTpw\r\n"), "{asked}");
+}
+
+#[tokio::test]
+async fn an_lrp_job_that_is_refused_fails_with_the_nodes_words() {
+    let answer = "HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 36\r\n\r\n\
+        {\"name\":\"x\",\"message\":\"no such LRP\"}";
+    let (outcome, _) = lrp("lrp/wait-running", r#"{"processGuid":"p","onFailure":"delete"}"#, answer).await;
+    assert_eq!((outcome.end, outcome.exit), (TryEnd::Failed, 1));
+    assert!(outcome.error.starts_with("no such LRP (HTTP 404 from "), "{}", outcome.error);
 }

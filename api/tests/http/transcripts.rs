@@ -117,6 +117,11 @@ fn instance_output() {
 }
 
 #[test]
+fn cells_and_explanations() {
+    run("cells_and_explanations");
+}
+
+#[test]
 fn tasks() {
     run("tasks");
 }

@@ -1,7 +1,5 @@
 //! `capstan request ls`.
 
-use std::time::Duration;
-
 use capstan_client::{
     ReadOptions,
     spin_cycle::{Request, RequestFilter, State, UtcTime},
@@ -14,6 +12,7 @@ use crate::{
     text::{
         table::{Cell, Table},
         time::{ago, between, duration},
+        when::{self, When},
     },
 };
 
@@ -33,10 +32,10 @@ pub struct Ls {
     #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = parse_arg)]
     args: Vec<(String, String)>,
     /// Only requests that were not over by then: a time (2026-11-20T14:00:00Z) or an age (2h)
-    #[arg(long, value_name = "WHEN", value_parser = parse_when)]
+    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
     since: Option<When>,
     /// Only requests created before then: a time or an age
-    #[arg(long, value_name = "WHEN", value_parser = parse_when)]
+    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
     until: Option<When>,
     /// At most as many; 0 lists all
     #[arg(long, default_value_t = 20)]
@@ -44,13 +43,6 @@ pub struct Ls {
     /// Skip as many of the newest
     #[arg(long, default_value_t = 0)]
     offset: u64,
-}
-
-/// A moment as people name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum When {
-    At(UtcTime),
-    Ago(Duration),
 }
 
 pub(super) async fn run(ls: Ls, options: &CallOptions, console: &mut Console) -> Result<(), Failure> {
@@ -94,28 +86,6 @@ fn table(requests: &[Request], now: UtcTime) -> Table {
     table
 }
 
-impl When {
-    fn from(self, now: UtcTime) -> UtcTime {
-        match self {
-            Self::At(moment) => moment,
-            Self::Ago(age) => {
-                let nanos = u64::try_from(now.unix_nanos()).unwrap_or(0);
-                UtcTime::from_unix_nanos(
-                    nanos.saturating_sub(u64::try_from(age.as_nanos()).unwrap_or(u64::MAX)),
-                )
-            }
-        }
-    }
-}
-
-fn parse_when(text: &str) -> Result<When, String> {
-    if let Some(moment) = UtcTime::parse(text) {
-        return Ok(When::At(moment));
-    }
-    let age = humantime::parse_duration(text);
-    age.map(When::Ago).map_err(|_| "neither a time like 2026-11-20T14:00:00Z nor an age like 90m".to_owned())
-}
-
 fn parse_state(text: &str) -> Result<State, String> {
     text.to_uppercase().parse().map_err(|_| {
         let names: Vec<&str> = State::ALL.into_iter().map(State::name).collect();
@@ -126,23 +96,4 @@ fn parse_state(text: &str) -> Result<State, String> {
 fn parse_arg(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("an arg is NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_moment_may_be_named_by_its_age() {
-        let now = UtcTime::parse("2026-11-20T14:00:00Z").unwrap();
-        let cases = [
-            ("90m", "2026-11-20T12:30:00Z"),
-            ("1d", "2026-11-19T14:00:00Z"),
-            ("2026-01-02T03:04:05.5Z", "2026-01-02T03:04:05.5Z"),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(parse_when(text).unwrap().from(now).to_string(), expected, "{text}");
-        }
-        assert!(parse_when("yesterday").is_err());
-    }
 }

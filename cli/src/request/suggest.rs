@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     failure::{Exit, Failure},
-    text::escape,
+    text::{escape, nearest::did_you_mean},
 };
 
 /// Checks what is to be started against what the cluster offers.
@@ -50,17 +50,6 @@ fn unknown_request(name: &str, offered: &[RequestListEntry]) -> Failure {
     let message = format!("there is no request {name}{}", did_you_mean(name, names()));
     let all = names().collect::<Vec<_>>().join(", ");
     Failure::new(Exit::NotFound, message, format!("start one of: {all}"))
-}
-
-/// `; did you mean X?` for the nearest of the known names, or nothing when none is near.
-fn did_you_mean<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
-    /// Half of the letters may differ; beyond that a suggestion is noise.
-    const SIMILARITY_MIN: f64 = 0.5;
-    let near = known
-        .map(|name| (strsim::normalized_damerau_levenshtein(given, name), name))
-        .filter(|(similarity, _)| *similarity >= SIMILARITY_MIN)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b));
-    near.map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"))
 }
 
 /// The args of a request, one line each, as `spinc help` shows them.

@@ -6,7 +6,7 @@ use capstan_client::{
     Client, ReadOptions,
     spin_cycle::{JobLogEntry, Request, State},
 };
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::time::Instant;
 
 use super::about_request;
@@ -15,6 +15,7 @@ use crate::{
     failure::{Exit, Failure},
     options::{CallOptions, Output},
     text::{
+        bar::bar,
         escape,
         time::{between, duration},
     },
@@ -110,14 +111,7 @@ struct Progress {
 
 impl Progress {
     fn new(console: &Console) -> Self {
-        let bar = console.terminal.err.then(|| {
-            let style =
-                ProgressStyle::with_template("{msg:10} {wide_bar:.cyan/blue} {pos} of {len} jobs  {elapsed}")
-                    .expect("the template is a constant");
-            let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr()).with_style(style);
-            bar.enable_steady_tick(Duration::from_millis(250));
-            bar
-        });
+        let bar = bar(console, "jobs");
         Self { bar, started: Instant::now(), shown: None, silent: false }
     }
 

@@ -1,10 +1,14 @@
 //! The shapes under `/cluster/v1`, the part of the surface that is Capstan's own.
 
+mod cells;
 mod events;
+mod explanation;
 mod status;
 mod variables;
 
+pub use cells::{CellDetail, CellState, CellStatus, HostedInstance};
 pub use events::{EVENT_KINDS, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent};
+pub use explanation::{CellVerdict, ExplainedDesire, ExplainedRecord, LrpExplanation, OneMore, Verdict};
 pub use status::{ClusterStatus, NodeDrain, NodeStatus, Role, StateChecksum};
 pub use variables::{VariableEntry, VariableList, VariablePut};
 

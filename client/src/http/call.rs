@@ -8,7 +8,7 @@ use std::{error::Error as _, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
 use super::{
@@ -66,21 +66,21 @@ pub(super) struct Ending {
 
 /// What an answer's status says about the attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Final,
     NothingHappened,
     MayHaveHappened,
 }
 
 /// Why an attempt brought no answer.
-enum Lost {
+pub(super) enum Lost {
     BeforeSending(String),
     AfterSending(String),
 }
 
 /// What the attempts so far have shown.
 #[derive(Default)]
-struct Findings {
+pub(super) struct Findings {
     tried: Vec<Tried>,
     refusal: Option<CallError>,
     location: Option<String>,
@@ -89,8 +89,8 @@ struct Findings {
 
 /// Shortest and longest pause between two rounds over the nodes. An election ends within about a second, so a longer
 /// pause, or the whole second a `Retry-After` has to name, would only delay the first write after it.
-const PAUSE_MIN: Duration = Duration::from_millis(25);
-const PAUSE_MAX: Duration = Duration::from_millis(400);
+pub(super) const PAUSE_MIN: Duration = Duration::from_millis(25);
+pub(super) const PAUSE_MAX: Duration = Duration::from_millis(400);
 
 impl Call {
     pub(super) fn read(path: String, options: ReadOptions) -> Self {
@@ -104,6 +104,14 @@ impl Call {
             call.headers.insert(index_header(), HeaderValue::from(index));
         }
         call
+    }
+
+    /// The same call with this body.
+    pub(super) fn with_json(mut self, body: &impl Serialize) -> Self {
+        let json = HeaderValue::from_static("application/json");
+        self.headers.insert(header::CONTENT_TYPE, json);
+        self.body = Bytes::from(serde_json::to_vec(body).expect("maps with string keys become JSON"));
+        self
     }
 
     pub(super) fn new(method: Method, path: String, repeat: Repeat) -> Self {
@@ -200,24 +208,52 @@ impl Client {
     }
 
     async fn send(&self, call: &Call, node: Node<'_>, timeout: Duration) -> Result<Answer, Lost> {
-        let mut url = node.url.clone();
-        url.set_path(&call.path);
-        let request = self
-            .http
-            .request(call.method.clone(), url)
-            .query(&call.query)
-            .headers(call.headers.clone())
-            .body(call.body.clone())
-            .timeout(timeout);
+        let request = self.prepared(call, node).timeout(timeout);
         let response = request.send().await.map_err(|e| lost(&e))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let body = response.bytes().await.map_err(|e| lost(&e))?;
         Ok(Answer { status, headers, body, address: shown(node.url) })
     }
+
+    /// The call as one node is sent it, without a bound on its time.
+    pub(super) fn prepared(&self, call: &Call, node: Node<'_>) -> reqwest::RequestBuilder {
+        let mut url = node.url.clone();
+        url.set_path(&call.path);
+        let mut headers = call.headers.clone();
+        if let Some(credentials) = self.credentials.as_ref().filter(|_| call.path.starts_with("/v1/")) {
+            headers.insert(header::AUTHORIZATION, credentials.clone());
+        }
+        let request = self.http.request(call.method.clone(), url);
+        request.query(&call.query).headers(headers).body(call.body.clone())
+    }
+
+    /// A write that does no more when it is sent twice: it carries an `Idempotency-Key`, unless the options say otherwise.
+    pub(super) fn keyed(&self, method: Method, path: String) -> Call {
+        let mut call = Call::new(method, path, Repeat::Harmful);
+        if self.options.idempotency_keys {
+            let key = format!("{:032x}", rand::random::<u128>());
+            let key = HeaderValue::try_from(key).expect("hexadecimal digits are legal");
+            call.headers.insert(HeaderName::from_static("idempotency-key"), key);
+            call.repeat = Repeat::Harmless;
+        }
+        call
+    }
+
+    /// Makes a read and takes its answer for JSON.
+    pub(super) async fn read_json<T: DeserializeOwned>(
+        &self,
+        path: String,
+        query: Vec<(&'static str, String)>,
+        options: ReadOptions,
+    ) -> Result<T, CallError> {
+        let mut call = Call::read(path, options);
+        call.query.extend(query);
+        self.call(&call).await?.json()
+    }
 }
 
 impl Findings {
-    fn note_lost(&mut self, address: String, lost: Lost) {
+    pub(super) fn note_lost(&mut self, address: String, lost: Lost) {
         let failure = match lost {
             Lost::BeforeSending(failure) => failure,
             Lost::AfterSending(failure) => {
@@ -228,7 +264,7 @@ impl Findings {
         self.tried.push(Tried { address, failure });
     }
 
-    fn note_refused(&mut self, answer: Answer, verdict: Verdict) {
+    pub(super) fn note_refused(&mut self, answer: Answer, verdict: Verdict) {
         if verdict == Verdict::MayHaveHappened {
             self.uncertain = true;
             self.location = answer.header(&header::LOCATION).or(self.location.take());
@@ -239,11 +275,11 @@ impl Findings {
         self.refusal = Some(answer.refusal());
     }
 
-    fn only_unreachable(&self) -> bool {
+    pub(super) fn only_unreachable(&self) -> bool {
         self.refusal.is_none() && !self.uncertain
     }
 
-    fn give_up(self, call: &Call, waited: Duration) -> CallError {
+    pub(super) fn give_up(self, call: &Call, waited: Duration) -> CallError {
         let Self { tried, refusal, location, uncertain } = self;
         if uncertain && call.method != Method::GET {
             return CallError::UnknownOutcome { waited, location, tried };
@@ -299,7 +335,7 @@ impl Answer {
     }
 }
 
-fn verdict(status: StatusCode) -> Verdict {
+pub(super) fn verdict(status: StatusCode) -> Verdict {
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Verdict::NothingHappened,
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Verdict::MayHaveHappened,
@@ -307,7 +343,7 @@ fn verdict(status: StatusCode) -> Verdict {
     }
 }
 
-fn lost(error: &reqwest::Error) -> Lost {
+pub(super) fn lost(error: &reqwest::Error) -> Lost {
     let failure =
         if error.is_timeout() && !error.is_connect() { "no answer in time".to_owned() } else { root(error) };
     if error.is_connect() || error.is_builder() {

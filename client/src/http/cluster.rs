@@ -6,8 +6,9 @@ use super::{
     Client, ReadOptions,
     call::{Asks, Call, Repeat},
     error::CallError,
+    segment,
 };
-use crate::cluster::{ClusterStatus, NodeDrain};
+use crate::cluster::{CellDetail, CellStatus, ClusterStatus, LrpExplanation, NodeDrain};
 
 /// Whether a node would serve now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,23 @@ impl Client {
         let verb = if draining { "drain" } else { "undrain" };
         let path = format!("/cluster/v1/nodes/{node}/{verb}");
         self.call(&Call::new(Method::POST, path, Repeat::Harmless)).await?.json()
+    }
+
+    /// Lists all cells with what of them is taken, by node.
+    pub async fn cell_statuses(&self) -> Result<Vec<CellStatus>, CallError> {
+        self.read_json("/cluster/v1/cells".to_owned(), Vec::new(), ReadOptions::default()).await
+    }
+
+    /// Reads one cell and what it was given; an unknown one is a refusal with status 404.
+    pub async fn cell(&self, id: &str) -> Result<CellDetail, CallError> {
+        let path = format!("/cluster/v1/cells/{}", segment(id)?);
+        self.read_json(path, Vec::new(), ReadOptions::default()).await
+    }
+
+    /// Asks why the instances of an LRP are where they are; an unknown one is a refusal with status 404.
+    pub async fn explain_lrp(&self, guid: &str) -> Result<LrpExplanation, CallError> {
+        let path = format!("/cluster/v1/lrps/{}/explain", segment(guid)?);
+        self.read_json(path, Vec::new(), ReadOptions::default()).await
     }
 
     /// Asks the first node that answers whether it is alive; answers at all only when one is.

@@ -53,6 +53,12 @@ pub enum CallError {
         #[source]
         source: serde_json::Error,
     },
+    /// A node broke off in the middle of an answer that goes on and on; what had come was right.
+    #[error("broken off: {}", list(.tried))]
+    Broken {
+        /// By whom, and how.
+        tried: Vec<Tried>,
+    },
     /// The name cannot stand in a URL; nothing was sent.
     #[error("{name:?} cannot be named in a URL")]
     InvalidName {
@@ -84,6 +90,7 @@ impl CallError {
             Self::Unreadable { .. } => {
                 "check that the address is that of a capstan node, and the versions of both"
             }
+            Self::Broken { .. } => "ask again for what came after",
             Self::InvalidName { .. } => "choose another name",
         }
     }

@@ -4,17 +4,21 @@ mod address;
 mod call;
 mod cluster;
 mod error;
+mod receptor;
 mod requests;
 mod variables;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use address::AddressBook;
 pub use address::AddressError;
 pub use cluster::Ready;
 pub use error::{CallError, Tried};
+pub use receptor::{EventStream, LogQuery, LogStream, Notice, Stream};
 pub use variables::{Precondition, Variable, VariableQuery, Written};
 
 /// Calls the nodes of one cluster over HTTP.
@@ -26,6 +30,8 @@ pub struct Client {
     nodes: Arc<AddressBook>,
     http: reqwest::Client,
     options: ClientOptions,
+    /// What calls under `/v1` bring as `Authorization`.
+    credentials: Option<HeaderValue>,
 }
 
 /// How patient a [`Client`] is, and whether it makes its POSTs repeatable.
@@ -95,7 +101,18 @@ impl Client {
             .user_agent(concat!("capstan/", env!("CARGO_PKG_VERSION")))
             .build()
             .expect("a client without TLS and proxies builds from constants");
-        Ok(Self { nodes: Arc::new(nodes), http, options })
+        Ok(Self { nodes: Arc::new(nodes), http, options, credentials: None })
+    }
+
+    /// The same client, whose calls under `/v1` bring this name and password. The nodes guard nothing else, so nothing
+    /// else brings them.
+    pub fn with_credentials(mut self, username: &str, password: &str) -> Self {
+        let encoded = BASE64_STANDARD.encode(format!("{username}:{password}"));
+        let mut value =
+            HeaderValue::try_from(format!("Basic {encoded}")).expect("base64 is legal in a header");
+        value.set_sensitive(true);
+        self.credentials = Some(value);
+        self
     }
 
     /// The nodes' addresses as URLs, in the order given.

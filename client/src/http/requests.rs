@@ -1,8 +1,6 @@
 //! Calls about requests, under the Spin Cycle API.
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, header};
-use serde::de::DeserializeOwned;
+use http::Method;
 
 use super::{
     Client, ReadOptions,
@@ -23,14 +21,7 @@ impl Client {
     /// Starts a request. Carries an `Idempotency-Key` unless the options say otherwise, so that a lost answer does not
     /// start it twice.
     pub async fn create_request(&self, create: &CreateRequest) -> Result<Request, CallError> {
-        let key = self.options.idempotency_keys.then(draw_key);
-        let repeat = if key.is_some() { Repeat::Harmless } else { Repeat::Harmful };
-        let mut call = Call::new(Method::POST, "/api/v1/requests".to_owned(), repeat);
-        if let Some(key) = key {
-            call.headers.insert(HeaderName::from_static("idempotency-key"), key);
-        }
-        call.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        call.body = Bytes::from(serde_json::to_vec(create).expect("maps with string keys become JSON"));
+        let call = self.keyed(Method::POST, "/api/v1/requests".to_owned()).with_json(create);
         self.call(&call).await?.json()
     }
 
@@ -77,24 +68,8 @@ impl Client {
         let query = request.map(|id| ("requestId", id.to_owned())).into_iter().collect();
         self.read_json("/api/v1/status/running".to_owned(), query, options).await
     }
-
-    async fn read_json<T: DeserializeOwned>(
-        &self,
-        path: String,
-        query: Vec<(&'static str, String)>,
-        options: ReadOptions,
-    ) -> Result<T, CallError> {
-        let mut call = Call::read(path, options);
-        call.query.extend(query);
-        self.call(&call).await?.json()
-    }
 }
 
 fn path(id: &str) -> Result<String, CallError> {
     Ok(format!("/api/v1/requests/{}", segment(id)?))
-}
-
-/// Draws 128 random bits as 32 hexadecimal digits.
-fn draw_key() -> HeaderValue {
-    HeaderValue::try_from(format!("{:032x}", rand::random::<u128>())).expect("hexadecimal digits are legal")
 }

@@ -10,6 +10,7 @@ mod egress;
 mod error;
 mod event;
 mod output;
+mod rollout;
 mod task;
 mod version;
 
@@ -26,6 +27,7 @@ pub use event::{
     DESIRED_LRP_CHANGED, DESIRED_LRP_CREATED, DESIRED_LRP_REMOVED, DesiredLrpChange, DesiredLrpEvent,
 };
 pub use output::{OutputLine, OutputStream};
+pub use rollout::Rollout;
 pub use task::{Task, TaskCreate, TaskState};
 pub use version::Version;
 

@@ -5,7 +5,9 @@
 //! holds the try, so that both can be stopped, logged and simulated in one place.
 
 mod create;
+mod ending;
 pub mod http_request;
+pub mod lrp;
 pub mod noop;
 pub mod plugin;
 pub mod shell_command;
@@ -89,7 +91,16 @@ impl JobTypes {
         types.add(Arc::new(sleep::Sleep));
         types.add(Arc::new(shell_command::ShellCommand));
         types.add(Arc::new(http_request::HttpRequest));
+        types.reach_lrps(lrp::Surface::default());
         types
+    }
+
+    /// Says where the calls of `lrp/…` jobs go. Before, such jobs can be created, but not run.
+    pub fn reach_lrps(&mut self, surface: lrp::Surface) {
+        let surface = Arc::new(surface);
+        for job_type in lrp::Kind::ALL.map(|kind| lrp::LrpJob::new(kind, Arc::clone(&surface))) {
+            self.add(Arc::new(job_type));
+        }
     }
 
     /// Adds a type, in the place of one of the same name.
@@ -152,7 +163,8 @@ mod tests {
     #[test]
     fn types_are_found_by_name_and_listed_in_order() {
         let types = JobTypes::built_in();
-        assert_eq!(types.names().collect::<Vec<_>>(), ["http-request", "noop", "shell-command", "sleep"]);
+        let names: Vec<_> = types.names().filter(|name| !name.starts_with("lrp/")).collect();
+        assert_eq!(names, ["http-request", "noop", "shell-command", "sleep"]);
         assert!(types.get("sleep").is_some_and(|found| found.describe().idempotent));
         assert!(types.get("Sleep").is_none());
     }

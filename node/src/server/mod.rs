@@ -54,7 +54,7 @@ use crate::{
     guardian::{self, Guardian},
     instance::host::Folders,
     instance_output::Outputs,
-    jobs::{JobTypes, plugin},
+    jobs::{JobTypes, lrp, plugin},
     leave,
     live_status::Statuses,
     lost,
@@ -240,6 +240,7 @@ impl Preparation {
         let mut guardian_gone = pin!(stop::guardian_gone(executor.events()).fuse());
 
         let mut job_types = JobTypes::built_in();
+        job_types.reach_lrps(lrp::Surface::of(&config));
         if let Some(directory) = &config.jobs_directory {
             let executor = Arc::clone(&executor) as Arc<dyn Executor>;
             plugin::discover(directory, &executor, &mut job_types)?;

@@ -1,13 +1,11 @@
 //! The process of an `http-request`: reads what to call from standard input, calls, and tells how it went.
 
 use std::{
-    env, fs,
     io::{self, Read, Write},
     process::ExitCode,
     time::{Duration, Instant},
 };
 
-use serde_json::json;
 use ureq::{
     Agent,
     http::{Request, Response},
@@ -15,6 +13,7 @@ use ureq::{
 };
 
 use super::Stored;
+use crate::jobs::ending;
 
 /// How much of an answer is read; the log keeps the end of it.
 const BODY_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -26,19 +25,7 @@ const USER_AGENT: &str = concat!("capstan/", env!("CARGO_PKG_VERSION"));
 /// Runs `capstan __http-request`. Exits with 0 when the answer is an expected one, else with 1 and the reason in the
 /// file named by `CAPSTAN_RESULT`.
 pub fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            eprintln!("{reason}");
-            if let Some(path) = env::var_os("CAPSTAN_RESULT") {
-                let result = json!({ "state": "FAIL", "exit": 1, "error": reason });
-                if let Err(error) = fs::write(path, result.to_string()) {
-                    eprintln!("cannot write the result: {error}");
-                }
-            }
-            ExitCode::FAILURE
-        }
-    }
+    ending::conclude(run())
 }
 
 fn run() -> Result<(), String> {
