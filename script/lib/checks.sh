@@ -82,11 +82,14 @@ check_doctests() {
   cargo_here test --workspace --doc --no-fail-fast
 }
 
+# The tests build the program too; script/sim would build the crates below it again, without the features that only tests need.
 check_sim() {
   cargo_sim test --release --no-fail-fast
-  "$ROOT/script/sim" sweep --count 5000 --budget "$SIM_SWEEP"
-  "$ROOT/script/sim" determinism --count "$SIM_TWICE"
-  "$ROOT/script/sim" mutants --of-the-day "$(date +%F)" --pick "$SIM_BUGS" --until-caught 1
+  local sim
+  sim=$(sim_program release)
+  "$sim" sweep --count 5000 --budget "$SIM_SWEEP"
+  "$sim" determinism --count "$SIM_TWICE"
+  "$sim" mutants --of-the-day "$(date +%F)" --pick "$SIM_BUGS" --until-caught 1
 }
 
 check_fuzz() {
