@@ -7,8 +7,9 @@ SIM_SWEEP=3m
 SIM_TWICE=10
 # For how long `check_fuzz` runs all targets together.
 FUZZ_SECONDS=60
-# How many planted bugs it hunts, others every day.
+# How many planted bugs it hunts, others every day, and in how many seeds each.
 SIM_BUGS=5
+SIM_BUG_SEEDS=300
 
 check_lock() {
   cargo_here metadata --locked --format-version 1 >/dev/null
@@ -89,7 +90,7 @@ check_sim() {
   sim=$(sim_program release)
   "$sim" sweep --count 5000 --budget "$SIM_SWEEP"
   "$sim" determinism --count "$SIM_TWICE"
-  "$sim" mutants --of-the-day "$(date +%F)" --pick "$SIM_BUGS" --until-caught 1
+  "$sim" mutants --of-the-day "$(date +%F)" --pick "$SIM_BUGS" --count "$SIM_BUG_SEEDS" --until-caught 1
 }
 
 check_fuzz() {
