@@ -67,7 +67,7 @@ pub enum StagedFault {
     /// The follower of the process that will run for longest is told to stop; once that is committed, nothing that it forwards arrives: it cannot
     /// say that its jobs have stopped.
     LeavesUnforwarded,
-    /// The leader is killed, and whoever is struck first at a place that an election passes.
+    /// The leader is killed, and whoever first comes to a place that an election passes is struck.
     ElectionStruck(Failpoint, Blow),
     /// A node begins anew, and whoever admits it is struck.
     AdmissionStruck(Target, Blow),
