@@ -285,7 +285,11 @@ mod tests {
         let drawn: BTreeSet<&str> =
             days.flat_map(|day| of_the_day(&day, 5)).map(|mutant| mutant.name).collect();
         assert!(drawn.len() > all().count() / 2, "the days of a month draw many");
-        assert_eq!(of_the_day("2026-11-20", 1_000).len(), all().count() - ELUSIVE.len(), "each is in the table");
+        assert_eq!(
+            of_the_day("2026-11-20", 1_000).len(),
+            all().count() - ELUSIVE.len(),
+            "each is in the table"
+        );
     }
 
     #[test]
