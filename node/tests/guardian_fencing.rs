@@ -16,7 +16,13 @@ use capstan_node::{
 use guardian_world::{
     FIRST_LIFE, PATIENCE, World, helpless_node, is_alive, key, launch, pid_in, pid_of, script, send, until,
 };
-use nix::{sys::signal::Signal, unistd::Pid};
+use nix::{
+    sys::{
+        signal::Signal,
+        wait::{Id, WaitPidFlag, waitid},
+    },
+    unistd::Pid,
+};
 
 /// What design.md 5 allows between the end of a lease and the death of the last process.
 const KILL_MAX: Duration = Duration::from_secs(1);
@@ -163,7 +169,9 @@ async fn a_new_life_waits_for_a_guardian_at_work_and_ends_one_that_is_stopped() 
     MEMBERS.iter().for_each(|name| fs::remove_file(folder.path().join(name)).unwrap());
     let mut guardian = helpless_node(folder.path(), &FAMILY.replace("env -i ", ""));
     let pids = family(folder.path()).await;
-    send(pid_of(&guardian.process), Signal::SIGSTOP);
+    let stopped = pid_of(&guardian.process);
+    send(stopped, Signal::SIGSTOP);
+    waitid(Id::Pid(stopped), WaitPidFlag::WSTOPPED).unwrap();
     drop(guardian.socket);
     let cleared = clear_leftovers(folder.path()).unwrap();
     assert!(cleared.waited, "{cleared:?}");

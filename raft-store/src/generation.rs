@@ -109,6 +109,8 @@ pub(crate) fn find(disk: &dyn Disk) -> io::Result<Found> {
 pub(crate) fn open(disk: &Arc<dyn Disk>, found: Found) -> io::Result<Generation> {
     disk.create_dir(FOLDER)?;
     disk.sync_dir("")?;
+    // A life that was killed may have set the pointer without making that durable.
+    disk.sync_dir(FOLDER)?;
     for name in disk.list(FOLDER)? {
         if name.parse().is_ok_and(|number| found != Found::Current(number)) {
             disk.remove_dir_all(&join(FOLDER, &name))?;

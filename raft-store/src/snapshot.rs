@@ -145,13 +145,15 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
-    /// Finds the complete snapshots and removes what a crash has left of others.
+    /// Finds the complete snapshots, makes their names durable, and removes what a crash has left of others.
     ///
     /// # Errors
     /// The disk failed, or a complete snapshot is damaged: what it covers may have left the log.
     pub(crate) fn open(disk: Arc<dyn Disk>) -> io::Result<Self> {
         disk.create_dir(FOLDER)?;
         disk.sync_dir("")?;
+        // A life that was killed may have given or taken a name without making that durable.
+        disk.sync_dir(FOLDER)?;
         let mut kept = Vec::new();
         let mut next_number = 0;
         for name in disk.list(FOLDER)? {

@@ -7,8 +7,9 @@ SIM_SWEEP=3m
 SIM_TWICE=10
 # For how long `check_fuzz` runs all targets together.
 FUZZ_SECONDS=60
-# How many planted bugs it hunts, others every day.
+# How many planted bugs it hunts, others every day, and in how many seeds each.
 SIM_BUGS=5
+SIM_BUG_SEEDS=300
 
 check_lock() {
   cargo_here metadata --locked --format-version 1 >/dev/null
@@ -82,11 +83,14 @@ check_doctests() {
   cargo_here test --workspace --doc --no-fail-fast
 }
 
+# The tests build the program too; script/sim would build the crates below it again, without the features that only tests need.
 check_sim() {
   cargo_sim test --release --no-fail-fast
-  "$ROOT/script/sim" sweep --count 5000 --budget "$SIM_SWEEP"
-  "$ROOT/script/sim" determinism --count "$SIM_TWICE"
-  "$ROOT/script/sim" mutants --of-the-day "$(date +%F)" --pick "$SIM_BUGS" --until-caught 1
+  local sim
+  sim=$(sim_program release)
+  "$sim" sweep --count 5000 --budget "$SIM_SWEEP"
+  "$sim" determinism --count "$SIM_TWICE"
+  "$sim" mutants --of-the-day "$(date +%F)" --pick "$SIM_BUGS" --count "$SIM_BUG_SEEDS" --until-caught 1
 }
 
 check_fuzz() {

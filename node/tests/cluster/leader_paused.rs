@@ -24,7 +24,7 @@ async fn a_leader_that_was_paused_answers_no_stale_read() {
         let mut readers = connected(&cluster, leader).await;
 
         let stopped = Instant::now();
-        cluster.node(leader).signal(Signal::SIGSTOP);
+        cluster.node(leader).pause();
         let value = format!("written in pause {round}");
         let other = cluster.others(leader)[round % 2];
         put(&cluster, other, &value).await;

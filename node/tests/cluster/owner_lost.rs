@@ -49,7 +49,7 @@ async fn lose(loss: Loss) {
     let lost = Instant::now();
     match loss {
         Loss::Cut => cluster.cables.set_whole(owner, false),
-        Loss::Paused => cluster.node(owner).signal(Signal::SIGSTOP),
+        Loss::Paused => cluster.node(owner).pause(),
         Loss::Killed => cluster.node(owner).kill(),
     }
     let (second_no, second) =

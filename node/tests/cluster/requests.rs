@@ -62,7 +62,7 @@ async fn any_node_tells_what_a_job_says_of_itself_unless_its_owner_is_silent() {
         let told = running(&mut cluster, node, &held.id).await;
         assert_eq!(told, [("hold".to_owned(), "holding".to_owned())], "node {node}");
     }
-    cluster.node(held.owner).signal(Signal::SIGSTOP);
+    cluster.node(held.owner).pause();
     let told = running(&mut cluster, others[0], &held.id).await;
     cluster.node(held.owner).signal(Signal::SIGCONT);
     assert_eq!(told, [("hold".to_owned(), String::new())], "the job is shown, without its words");

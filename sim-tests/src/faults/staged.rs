@@ -57,6 +57,9 @@ pub enum StagedFault {
     HeardUnknowing(Target, i64),
     /// A node is not heard until it was declared lost, and does not learn it; then whoever declared it is killed, and the next leader hears it.
     HeardByNextLeader(Target),
+    /// A node is not heard until so many milliseconds before it is declared lost; then its leader hears and reaches nobody by Raft, and declares
+    /// it lost all the same, perhaps, while the next leader hears it.
+    JudgedByDeposed(Target, u64),
     /// The leader is killed while a wall clock is off by so many milliseconds, whose node hears nothing of the others' clocks.
     WrongClockLeadsAlone(u64, i64),
     /// Every node is drained for a while: nobody can run what is left.
@@ -64,7 +67,7 @@ pub enum StagedFault {
     /// The follower of the process that will run for longest is told to stop; once that is committed, nothing that it forwards arrives: it cannot
     /// say that its jobs have stopped.
     LeavesUnforwarded,
-    /// The leader is killed, and whoever is struck first at a place that an election passes.
+    /// The leader is killed, and whoever first comes to a place that an election passes is struck.
     ElectionStruck(Failpoint, Blow),
     /// A node begins anew, and whoever admits it is struck.
     AdmissionStruck(Target, Blow),
@@ -97,8 +100,14 @@ pub(super) const KINDS: &[Kind] = &[
     }),
     Kind::new(|draw| staged(StagedFault::HeardByNextLeader(draw.target()))),
     Kind::new(|draw| {
-        let ahead_ms = draw.log_uniform(2_000.0, 1e9) as i64;
-        staged(StagedFault::WrongClockLeadsAlone(draw.rng.random_range(0..draw.nodes), ahead_ms))
+        let early_ms = draw.rng.random_range(0..300);
+        staged(StagedFault::JudgedByDeposed(draw.target(), early_ms))
+    }),
+    Kind::new(|draw| {
+        // Half are by more than an idempotency key is kept.
+        let ahead_ms =
+            if draw.rng.random_bool(0.5) { draw.log_uniform(2e3, 9e7) } else { draw.log_uniform(9e7, 1e9) };
+        staged(StagedFault::WrongClockLeadsAlone(draw.rng.random_range(0..draw.nodes), ahead_ms as i64))
     }),
     Kind::new(|_| staged(StagedFault::AllDrained)),
     Kind::new(|_| staged(StagedFault::LeavesUnforwarded)),
@@ -172,6 +181,9 @@ impl StagedFault {
             }
             Self::HeardUnknowing(target, over_ms) => strike.hear_again(target, over_ms, false).await,
             Self::HeardByNextLeader(target) => strike.hear_again(target, 1_500, true).await,
+            Self::JudgedByDeposed(target, early_ms) => {
+                strike.judge_deposed(target, Duration::from_millis(early_ms)).await;
+            }
             Self::WrongClockLeadsAlone(which, ahead_ms) => {
                 let leader = strike.resolve(Target::Leader);
                 let alone = strike.resolve(Target::Follower(which));
@@ -239,6 +251,28 @@ impl Strike {
     async fn send_away(&self, node: Place) {
         let away = self.world.timing().snapshot_every.min(WAITS) + self.lasts;
         self.under(self.isolate(node), away).await;
+    }
+
+    /// What a leader has judged must not hold under the next one, who has heard otherwise.
+    async fn judge_deposed(&self, target: Target, early: Duration) {
+        let (node, leader) = (self.resolve(target), self.resolve(Target::Leader));
+        if node == leader {
+            return;
+        }
+        let timing = self.world.timing();
+        let net = &self.world.machines.net;
+        self.under(self.mute(node), timing.owner_lost_after.saturating_sub(early)).await;
+        let both_ways = |other| {
+            let cut = |from, to| Rule::CutChannel(from, to, Channel::Raft);
+            [cut(leader, other), cut(other, leader)]
+        };
+        let deposed: Vec<Rule> = self.others(leader).flat_map(both_ways).collect();
+        net.begin(self.number, [self.mute(node), deposed.clone()].concat());
+        tokio::time::sleep(early + timing.ack_age_max).await;
+        net.begin(self.number, deposed);
+        operator::give_work(&self.world).await;
+        tokio::time::sleep(3 * timing.election_max).await;
+        net.end(self.number);
     }
 
     async fn leave_unforwarded(&self) {

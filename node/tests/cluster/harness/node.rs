@@ -11,7 +11,10 @@ use std::{
 use capstan_client::{Client, ClientOptions, cluster::ClusterStatus};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        wait::{Id, WaitPidFlag, waitid},
+    },
     unistd::Pid,
 };
 
@@ -143,6 +146,14 @@ impl Node {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.pid().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Stops the process; when this returns none of its threads runs. `SIGCONT` lets it go on.
+    pub(crate) fn pause(&self) {
+        self.signal(Signal::SIGSTOP);
+        // A signal takes a moment to reach the last thread.
+        let pid = Pid::from_raw(self.pid().try_into().unwrap());
+        waitid(Id::Pid(pid), WaitPidFlag::WSTOPPED).unwrap();
     }
 
     /// Ends the process as a crash would; when this returns it is gone.

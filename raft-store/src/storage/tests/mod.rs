@@ -9,6 +9,7 @@ mod found;
 mod golden;
 mod harness;
 mod install;
+mod killed_then_cut;
 mod model;
 mod obligations;
 mod power;
