@@ -10,9 +10,12 @@ use capstan_model::{ids::NodeId, lrp::actual::ActualKey, time::Timestamp};
 use capstan_raft_store::peer::{OutputFrom, OutputLine, OutputPage, OutputPlace, OutputStream, ReadOutput};
 use futures::future::{self, BoxFuture};
 
+/// The lines of each instance on each node.
+type Written = BTreeMap<(u64, ActualKey), Vec<OutputLine>>;
+
 /// The output on all nodes. Nobody answers for node 3.
 #[derive(Clone, Default)]
-pub(crate) struct TestOutput(Arc<Mutex<BTreeMap<(u64, ActualKey), Vec<OutputLine>>>>);
+pub(crate) struct TestOutput(Arc<Mutex<Written>>);
 
 impl TestOutput {
     /// Adds a line; its time counts the lines there are.
