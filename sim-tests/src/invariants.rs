@@ -2,6 +2,7 @@
 
 mod acknowledged_are_kept;
 mod applied_grows;
+mod capacity_is_kept;
 mod chain;
 mod claims;
 mod committed_agreement;
@@ -15,6 +16,7 @@ mod epochs_fence;
 mod expansions_are_bounded;
 mod former_lives_run_nothing;
 mod free_of_bugs;
+pub(crate) mod instances_match_desires;
 mod log_matching;
 mod log_time_is_true;
 mod logs_survive;
@@ -22,6 +24,7 @@ mod nodes_return;
 mod on_sound_disks;
 mod parents_first;
 mod positions_in_order;
+mod records_are_unique;
 mod requests_end;
 mod resumed_after_drain;
 mod retries_are_used;
@@ -86,5 +89,8 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::<data_is_handed_on::DataIsHandedOn>::default(),
         Box::<log_time_is_true::LogTimeIsTrue>::default(),
         Box::<nodes_return::NodesReturn>::default(),
+        Box::<records_are_unique::RecordsAreUnique>::default(),
+        Box::<instances_match_desires::InstancesMatchDesires>::default(),
+        Box::<capacity_is_kept::CapacityIsKept>::default(),
     ]
 }

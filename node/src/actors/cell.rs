@@ -15,7 +15,7 @@ use capstan_model::{
     task::Outcome,
     time::Timestamp,
 };
-use capstan_raft_store::handle::ProposeOptions;
+use capstan_raft_store::{handle::ProposeOptions, runtime};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -188,7 +188,7 @@ impl Cell {
         ctx: &Context<Self>,
     ) {
         let (actor, alarm): (Addr<Self>, _) = (ctx.address(), self.tools.alarm.clone());
-        tokio::spawn(async move {
+        runtime::spawn(async move {
             let _alarm = alarm;
             run.await;
             // A stopped actor's node has ended.

@@ -13,7 +13,9 @@ use capstan_model::{
 use capstan_node::{
     actors::{self, Alarm, Tools, liveness},
     callbacks::Callbacks,
+    cell::CellTools,
     executor::{Executor, lease},
+    instance::monitor::check_permits,
     jobs::JobTypes,
     lost,
 };
@@ -34,7 +36,7 @@ use super::{
 };
 use crate::{
     disk::Loss,
-    guardian::SimExecutor,
+    guardian::{SimDrivers, SimExecutor},
     net::{Job, Place, Services},
     oracle::{self, Observation},
 };
@@ -47,6 +49,7 @@ pub(crate) struct Life {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) clock: Arc<MachineClock>,
     pub(super) executor: SimExecutor,
+    pub(super) drivers: SimDrivers,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) entropy_seed: u64,
     pub(super) ground: Ground,
@@ -84,13 +87,21 @@ impl Life {
         }
         handle.begin_reports();
         runtime::spawn(lease::follow(handle.lease(), Arc::clone(&executor)));
+        let cells = &self.ground.cells;
+        let cell = CellTools {
+            zone: cells.zone(self.node),
+            capacity: cells.capacity(),
+            rootfs: cells.rootfs(self.node),
+            drivers: Arc::new(self.drivers),
+            checks: check_permits(),
+        };
         let tools = Tools {
             alarm: Alarm::default(),
             cluster: handle.clone(),
             executor,
             jobs: job_types.clone(),
             clock: Arc::clone(&self.clock) as _,
-            cell: None,
+            cell: Some(cell),
             callbacks: Arc::new(NobodyAnswers),
             entropy: Arc::clone(&entropy) as _,
             owner_lost_after: self.ground.timing.owner_lost_after,
