@@ -59,11 +59,7 @@ impl HostPorts {
     }
 
     /// The same on a machine that is asked in another way whether anybody listens somewhere.
-    pub fn where_free(
-        address: IpAddr,
-        range: RangeInclusive<u16>,
-        is_free: fn(SocketAddr) -> bool,
-    ) -> Self {
+    pub fn where_free(address: IpAddr, range: RangeInclusive<u16>, is_free: fn(SocketAddr) -> bool) -> Self {
         let next = *range.start();
         Self(Arc::new(Mutex::new(Pool { address, is_free, range, taken: BTreeSet::new(), next })))
     }

@@ -51,7 +51,11 @@ impl Invariant for CapacityIsKept {
             };
             let Some(life) = placed else { continue };
             has_placed = true;
-            if !self.cells.get(&life).is_some_and(|cell| !cell.silent && !cell.evacuating) {
+            let is_drained = [&committed.before, &committed.after].iter().all(|state| {
+                let node = state.nodes.get(&life.node);
+                node.is_none_or(|node| node.draining || node.leaving)
+            });
+            if is_drained || !self.cells.get(&life).is_some_and(|cell| !cell.silent && !cell.evacuating) {
                 return Err(format!("at {} {life:?} is given {event:?}", committed.index));
             }
         }

@@ -48,9 +48,8 @@ pub(crate) fn difference(state: &State, units: &[UnitProcess]) -> Option<String>
             Unit::Task { .. } => return Some(format!("a task is still done: {process:?}")),
         }
     }
-    let waiting = |task: &task::Task| {
-        matches!(task.phase, task::Phase::Pending | task::Phase::Running { .. } | task::Phase::Resolving(_))
-    };
+    let waiting =
+        |task: &task::Task| matches!(task.phase, task::Phase::Pending | task::Phase::Running { .. });
     if let Some(task) = state.tasks.iter().find(|task| waiting(task)) {
         return Some(format!("a task is not done: {task:?}"));
     }

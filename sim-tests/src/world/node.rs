@@ -1,6 +1,6 @@
 //! One life of a node: the real store, actors and API on simulated ground, and the watchers of the oracle.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use capstan_api::{
     Api, Parts as ApiParts,
@@ -24,7 +24,7 @@ use capstan_raft_store::{
     engine::Disk,
     handle::ClusterHandle,
     peer::{NodeFacts, OutputPage, OutputPlace, ReadOutput, Transport, TryStatus},
-    ports::FatalSink,
+    ports::{Entropy, FatalSink},
     runtime,
 };
 use futures::future::{self, BoxFuture};
@@ -102,7 +102,7 @@ impl Life {
             jobs: job_types.clone(),
             clock: Arc::clone(&self.clock) as _,
             cell: Some(cell),
-            callbacks: Arc::new(NobodyAnswers),
+            callbacks: Arc::new(Owners { entropy: Arc::clone(&entropy) }),
             entropy: Arc::clone(&entropy) as _,
             owner_lost_after: self.ground.timing.owner_lost_after,
             cell_silent_after: liveness::cell_silent_after(&self.ground.timing),
@@ -253,11 +253,22 @@ impl Workflows for Loaded {
     }
 }
 
-struct NobodyAnswers;
+/// Those who are called back: some are busy, some are not there, most hear it.
+struct Owners {
+    entropy: Arc<SimEntropy>,
+}
 
-impl Callbacks for NobodyAnswers {
+impl Callbacks for Owners {
     fn post(&self, _: &str, _: String) -> BoxFuture<'static, Result<u16, String>> {
-        Box::pin(future::ready(Err("nobody is there".to_owned())))
+        let draw = self.entropy.u64();
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(draw % 200)).await;
+            match draw / 200 % 6 {
+                0 => Err("nobody is there".to_owned()),
+                1 => Ok(503),
+                _ => Ok(200),
+            }
+        })
     }
 }
 
