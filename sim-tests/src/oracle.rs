@@ -16,8 +16,10 @@ use tokio::sync::{Notify, mpsc};
 use crate::{
     disk::{Loss, SimDisk},
     history::registers::Registers,
+    instances::{EndedBy, UnitProcess},
     invariants::{self, Invariant},
     ledger::{Committed, Ledger},
+    lrps::Called,
     net::Place,
     processes::Process,
     requests::listing::Lifetimes,
@@ -129,12 +131,28 @@ pub enum Observation<'a> {
         /// When, in microseconds of virtual time.
         at_us: u64,
     },
+    /// A process of an instance or a task was made.
+    UnitStarted {
+        /// Which.
+        process: &'a UnitProcess,
+    },
+    /// A process of an instance or a task is gone.
+    UnitEnded {
+        /// Which.
+        process: &'a UnitProcess,
+        /// Who ended it.
+        by: EndedBy,
+    },
+    /// A call about LRPs, domains or tasks is over.
+    LrpCalled(&'a Called),
     /// Everything was healed long ago, and clients ask for nothing any more.
     Settled {
         /// The newest state.
         state: &'a State,
         /// What still runs.
         processes: &'a [Process],
+        /// What still runs for instances and tasks.
+        units: &'a [UnitProcess],
         /// Nodes whose data is not damaged for good.
         serving: &'a [Place],
     },

@@ -21,6 +21,8 @@ use crate::{
     faults::{self, OnPurpose},
     health,
     history::{self, Call, Outcome, linearizable},
+    invariants::instances_match_desires,
+    lrps::{Lrps, cleaner},
     net::Place,
     oracle::{Observation, Oracle, Violation},
     plan::{Heal, Plan},
@@ -188,17 +190,25 @@ where
         timing: plan.timing.clone(),
         specs: requests::specs::load(plan.specs_seed),
         slots: plan.requests.slots,
+        cells: plan.lrps.cells.clone(),
     };
     let world = World::new(rng.random(), ground, Arc::clone(&trace));
     let (net, oracle) = (Arc::clone(&world.machines.net), Arc::clone(&world.machines.oracle));
     let workload = Workload::new(Arc::clone(&net), Arc::clone(&oracle), Arc::clone(&trace));
+    let lrps = Lrps::new(Arc::clone(&net), Arc::clone(&oracle));
     let requests = Requests::new(net, Arc::clone(&oracle));
     let seen = Arc::clone(&oracle);
     witness::tell(Some(Box::new(move |node, step| seen.stepped(node, step))));
     world.boot_all();
 
-    let stage =
-        Stage { plan, world: world.clone(), trace: Arc::clone(&trace), workload: workload.clone(), requests };
+    let stage = Stage {
+        plan,
+        world: world.clone(),
+        trace: Arc::clone(&trace),
+        workload: workload.clone(),
+        requests,
+        lrps,
+    };
     let playing = stage.play(rng, scenario);
     if options.ends_at_violation {
         tokio::select! {
@@ -221,7 +231,7 @@ where
         events: trace.take_events(),
         tally: oracle.tally(),
         counts: Counts::new(),
-        operations: history.len() as u64 + stage.requests.calls(),
+        operations: history.len() as u64 + stage.requests.calls() + stage.lrps.calls(),
         unknown: unknown as u64,
         virtual_time: start.elapsed(),
     }
@@ -234,6 +244,7 @@ struct Stage<'a> {
     trace: Arc<Trace>,
     workload: Workload,
     requests: Requests,
+    lrps: Lrps,
 }
 
 impl Stage<'_> {
@@ -243,13 +254,17 @@ impl Stage<'_> {
         S: FnOnce(World, Workload) -> F,
         F: Future<Output = ()>,
     {
-        let Self { plan, world, trace, workload, requests } = self;
+        let Self { plan, world, trace, workload, requests, lrps } = self;
         let mut clients: Vec<_> = (1..=plan.load.clients)
             .map(|id| tokio::task::spawn_local(workload.client(id, rng.random()).run(plan.load.clone())))
             .collect();
         clients.extend(
             (1..=plan.requests.clients)
                 .map(|id| tokio::task::spawn_local(requests.client(id, rng.random(), &plan.requests).run())),
+        );
+        clients.extend(
+            (1..=plan.lrps.clients)
+                .map(|id| tokio::task::spawn_local(lrps.client(id, rng.random(), &plan.lrps).run())),
         );
         let nemesis = tokio::task::spawn_local(faults::carry_out(
             world.clone(),
@@ -274,12 +289,15 @@ impl Stage<'_> {
         tokio::time::sleep(Duration::from_secs(2)).await;
         workload.close();
         requests.close();
+        lrps.close();
         for client in clients {
             client.await.expect("clients do not panic");
         }
         self.demand_progress(&world.serving(), self.elections(), CHECKER, rng.random()).await;
         self.read_everything(&plan.load, rng.random()).await;
+        let cleaning = tokio::task::spawn_local(cleaner::clean(world.clone()));
         settle(world).await;
+        cleaning.abort();
         undraining.abort();
         judge(world, workload, requests);
     }
@@ -326,21 +344,26 @@ impl Stage<'_> {
     }
 }
 
-/// Waits until every request has ended, and judges what is left when that takes too long.
+/// Waits until every request has ended and what is desired runs, and judges what is left when that takes too long.
 async fn settle(world: &World) {
     let start = Instant::now();
-    let Machines { oracle, processes, .. } = &*world.machines;
+    let Machines { oracle, processes, instances, .. } = &*world.machines;
     loop {
         let (state, running, serving) = (oracle.committed_state(), processes.running(), world.serving());
         let are_back = serving
             .iter()
             .filter_map(|node| state.nodes.get(&NodeId(*node)))
             .all(|record| record.is_available());
-        let is_settled = state.requests.is_empty() && running.is_empty() && are_back;
+        let units = instances.running();
+        let is_settled = state.requests.is_empty()
+            && running.is_empty()
+            && are_back
+            && instances_match_desires::difference(&state, &units).is_none();
         if is_settled || start.elapsed() > SETTLED_WITHIN {
             return oracle.observe(&Observation::Settled {
                 state: &state,
                 processes: &running,
+                units: &units,
                 serving: &serving,
             });
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
 use capstan_model::{
     command::Command,
-    history,
+    failpoint, history,
     lrp::{
         command::LrpCommand,
         convergence::{self, STEPS_MAX, Step},
@@ -96,6 +96,7 @@ impl Converger {
             let due = if pause.is_zero() { next_due(view.state(), at) } else { pause };
             self.wake_after(due.min(self.trims_from.saturating_sub(now)), ctx);
         } else {
+            failpoint!("convergence: due, not proposed");
             self.propose(commands, ctx);
         }
     }
