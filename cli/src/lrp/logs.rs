@@ -1,7 +1,6 @@
 //! `capstan lrp logs GUID`: what an instance wrote.
 
-use capstan_client::{CallError, LogQuery, Stream, spin_cycle::UtcTime};
-use serde::Deserialize;
+use capstan_client::{CallError, LogQuery, Stream, receptor::OutputLine, spin_cycle::UtcTime};
 use serde_json::json;
 
 use super::about_lrp;
@@ -46,13 +45,6 @@ enum StreamArg {
     Stderr,
 }
 
-/// One line, as far as it is shown to people.
-#[derive(Debug, Deserialize)]
-struct Written {
-    at: UtcTime,
-    text: String,
-}
-
 pub(super) async fn run(logs: &Logs, options: &CallOptions, console: &mut Console) -> Result<(), Failure> {
     let query = LogQuery {
         follow: logs.follow,
@@ -67,7 +59,7 @@ pub(super) async fn run(logs: &Logs, options: &CallOptions, console: &mut Consol
     let mut lines = opened.map_err(|error| about_instance(error, logs))?;
     let mut last = None;
     while let Some(line) = lines.next().await.map_err(|error| broken(error, logs, last))? {
-        let written: Option<Written> = serde_json::from_str(&line).ok();
+        let written: Option<OutputLine> = serde_json::from_str(&line).ok();
         last = written.as_ref().map(|written| written.at).or(last);
         match (options.output, written) {
             // One object a line, as there may be no end.
