@@ -74,6 +74,11 @@ pub(super) async fn run(logs: &Logs, options: &CallOptions, console: &mut Consol
             console.flush()?;
         }
     }
+    if logs.follow {
+        let Logs { guid, index, .. } = logs;
+        let next = last.map_or_else(|| format!("capstan lrp show {guid}"), |last| go_on(logs, last));
+        console.note(&format!("{guid}/{index} is gone, or runs on another cell now\nnext: {next}"))?;
+    }
     Ok(())
 }
 
@@ -81,8 +86,12 @@ pub(super) async fn run(logs: &Logs, options: &CallOptions, console: &mut Consol
 fn broken(error: CallError, logs: &Logs, last: Option<UtcTime>) -> Failure {
     let failure = Failure::from(error);
     let Some(last) = last else { return failure };
+    failure.suggesting(go_on(logs, last))
+}
+
+fn go_on(logs: &Logs, last: UtcTime) -> String {
     let Logs { guid, index, .. } = logs;
-    failure.suggesting(format!("capstan lrp logs {guid} --index {index} --follow --since {last}"))
+    format!("capstan lrp logs {guid} --index {index} --follow --since {last}")
 }
 
 fn about_instance(error: CallError, logs: &Logs) -> Failure {
