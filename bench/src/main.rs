@@ -1,7 +1,7 @@
 //! `bench`: how fast Capstan is, beside what the disk can do and beside etcd.
 //!
 //! * [`load`]: closed loops of clients. [`workload`]: what they write and read. [`report`]: what comes out.
-//! * [`throughput`], [`failover`], [`requests`], [`raft`]: benchmarks of Capstan. [`calls`], [`cluster`]: its API, its processes.
+//! * [`throughput`], [`failover`], [`requests`], [`lrps`], [`raft`]: benchmarks of Capstan. [`calls`], [`cluster`]: its API, its processes.
 //! * [`against_etcd`]: the same load on etcd, in turn; [`etcd`]: its API and processes.
 
 mod against_etcd;
@@ -13,6 +13,7 @@ mod etcd;
 mod failover;
 mod http_client;
 mod load;
+mod lrps;
 mod process;
 mod raft;
 mod report;
@@ -46,6 +47,8 @@ enum Bench {
     Raft(raft::RaftArgs),
     /// Requests created and finished per second
     Requests(requests::RequestsArgs),
+    /// How soon long-running processes run, and run again after something was killed
+    Lrps(lrps::LrpsArgs),
     /// Writes and reads of Capstan and of etcd, which must be installed, as a ratio
     AgainstEtcd(against_etcd::AgainstEtcdArgs),
 }
@@ -86,6 +89,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         Bench::Failover(args) => failover::run(args).await,
         Bench::Raft(args) => raft::run(args).await,
         Bench::Requests(args) => requests::run(args).await,
+        Bench::Lrps(args) => lrps::run(args).await,
         Bench::AgainstEtcd(args) => against_etcd::run(args).await,
     }
 }
