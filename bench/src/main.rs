@@ -1,7 +1,7 @@
 //! `bench`: how fast Capstan is, beside what the disk can do and beside etcd.
 //!
 //! * [`load`]: closed loops of clients. [`workload`]: what they write and read. [`report`]: what comes out.
-//! * [`throughput`], [`failover`], [`requests`]: benchmarks of Capstan. [`calls`], [`cluster`]: its API, its processes.
+//! * [`throughput`], [`failover`], [`requests`], [`lrps`]: benchmarks of Capstan. [`calls`], [`cluster`]: its API, its processes.
 //! * [`raft`], [`instances`], [`planner`]: of parts of it, in this process. [`stores`], [`surface`]: the parts.
 //! * [`against_etcd`]: the same load on etcd, in turn; [`etcd`]: its API and processes.
 
@@ -15,6 +15,7 @@ mod failover;
 mod http_client;
 mod instances;
 mod load;
+mod lrps;
 mod planner;
 mod process;
 mod raft;
@@ -51,6 +52,8 @@ enum Bench {
     Raft(raft::RaftArgs),
     /// Requests created and finished per second
     Requests(requests::RequestsArgs),
+    /// How soon long-running processes run, and run again after something was killed
+    Lrps(lrps::LrpsArgs),
     /// What many instances cost a node in memory, to list and to look after
     Instances(instances::InstancesArgs),
     /// How many instances the auction places per second
@@ -95,6 +98,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         Bench::Failover(args) => failover::run(args).await,
         Bench::Raft(args) => raft::run(args).await,
         Bench::Requests(args) => requests::run(args).await,
+        Bench::Lrps(args) => lrps::run(args).await,
         Bench::Instances(args) => instances::run(args).await,
         Bench::Planner(args) => planner::run(args),
         Bench::AgainstEtcd(args) => against_etcd::run(args).await,
