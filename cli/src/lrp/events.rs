@@ -29,6 +29,7 @@ pub struct Events {
 }
 
 /// What an event tells.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Told {
     Desired(DesiredLrpEvent),
     DesiredChange(DesiredLrpChange),
