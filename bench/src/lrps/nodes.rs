@@ -13,7 +13,11 @@ use nix::{
 };
 
 use super::{LrpsArgs, desired, follower::Follower, histogram, record};
-use crate::{cluster::Cluster, http_client::HttpClient, scratch::Scratch};
+use crate::{
+    cluster::{Cluster, ReadyNode},
+    http_client::HttpClient,
+    scratch::Scratch,
+};
 
 /// The LRP of all instances.
 const GUID: &str = "many";
@@ -59,7 +63,7 @@ async fn round(args: &LrpsArgs, victim: Victim, measured: &mut Histogram<u64>) -
     let mut lost: BTreeSet<_> = of_cell.map(|instance| instance.index).collect();
     ensure!(lost.len() == args.instances, "{cell} has {} instances", lost.len());
     let survivors: Vec<_> = processes.iter().filter(|node| node.id != process.id).collect();
-    let survivors: Vec<_> = survivors.into_iter().map(|node| node.address()).collect::<Result<_, _>>()?;
+    let survivors: Vec<_> = survivors.into_iter().map(ReadyNode::address).collect::<Result<_, _>>()?;
     let mut follower = Follower::start(&survivors).await?;
 
     let killed = Instant::now();
