@@ -62,8 +62,8 @@ async fn round(args: &LrpsArgs, victim: Victim, measured: &mut Histogram<u64>) -
     let of_cell = instances.iter().filter(|instance| instance.cell_id == cell);
     let mut lost: BTreeSet<_> = of_cell.map(|instance| instance.index).collect();
     ensure!(lost.len() == args.instances, "{cell} has {} instances", lost.len());
-    let survivors: Vec<_> = processes.iter().filter(|node| node.id != process.id).collect();
-    let survivors: Vec<_> = survivors.into_iter().map(ReadyNode::address).collect::<Result<_, _>>()?;
+    let survivors = processes.iter().filter(|node| node.id != process.id).map(ReadyNode::address);
+    let survivors = survivors.collect::<Result<Vec<_>, _>>()?;
     let mut follower = Follower::start(&survivors).await?;
 
     let killed = Instant::now();

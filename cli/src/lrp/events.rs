@@ -31,10 +31,10 @@ pub struct Events {
 /// What an event tells.
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Told {
-    Desired(DesiredLrpEvent),
-    DesiredChange(DesiredLrpChange),
-    Actual(ActualLrpEvent),
-    ActualChange(ActualLrpChange),
+    Desired(Box<DesiredLrpEvent>),
+    DesiredChange(Box<DesiredLrpChange>),
+    Actual(Box<ActualLrpEvent>),
+    ActualChange(Box<ActualLrpChange>),
     /// Of a kind that a later version has.
     Other,
 }
@@ -117,13 +117,11 @@ impl Told {
 
     fn in_words(&self) -> String {
         match self {
-            Self::Desired(DesiredLrpEvent { desired_lrp: lrp, .. }) => {
-                format!("{} × {}", lrp.process_guid, lrp.instances)
+            Self::Desired(event) => {
+                format!("{} × {}", event.desired_lrp.process_guid, event.desired_lrp.instances)
             }
             Self::DesiredChange(event) => changed_desire(&event.desired_lrp_before, &event.desired_lrp_after),
-            Self::Actual(ActualLrpEvent { actual_lrp: lrp, .. }) => {
-                format!("{} {}", subject(lrp), state(lrp))
-            }
+            Self::Actual(event) => format!("{} {}", subject(&event.actual_lrp), state(&event.actual_lrp)),
             Self::ActualChange(event) => {
                 let (before, after) = (&event.actual_lrp_before, &event.actual_lrp_after);
                 format!("{} {} → {}", subject(after), name_of(before.state), state(after))
