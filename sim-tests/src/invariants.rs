@@ -6,18 +6,23 @@ mod chain;
 mod claims;
 mod committed_agreement;
 mod committed_is_kept;
+mod cursors_are_honoured;
 mod data_is_handed_on;
 mod election_safety;
 mod ends_are_recorded_once;
 mod ends_are_true;
 mod ends_follow_jobs;
 mod epochs_fence;
+mod events_are_true;
+mod events_arrive;
+mod events_in_order;
 mod expansions_are_bounded;
 mod former_lives_run_nothing;
 mod free_of_bugs;
 mod log_matching;
 mod log_time_is_true;
 mod logs_survive;
+mod no_event_is_missed;
 mod nodes_return;
 mod on_sound_disks;
 mod parents_first;
@@ -29,6 +34,8 @@ mod sequences_retry;
 mod sound_state;
 mod stop_is_final;
 mod stops_are_told;
+mod streams_begin_exactly;
+mod streams_begin_now;
 #[cfg(test)]
 mod testing;
 mod tries_are_accounted;
@@ -86,5 +93,12 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::<data_is_handed_on::DataIsHandedOn>::default(),
         Box::<log_time_is_true::LogTimeIsTrue>::default(),
         Box::<nodes_return::NodesReturn>::default(),
+        Box::<events_in_order::EventsInOrder>::default(),
+        Box::<no_event_is_missed::NoEventIsMissed>::default(),
+        Box::<cursors_are_honoured::CursorsAreHonoured>::default(),
+        Box::<streams_begin_exactly::StreamsBeginExactly>::default(),
+        Box::<streams_begin_now::StreamsBeginNow>::default(),
+        Box::<events_are_true::EventsAreTrue>::default(),
+        Box::<events_arrive::EventsArrive>::default(),
     ]
 }

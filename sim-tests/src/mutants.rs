@@ -68,6 +68,8 @@ pub enum Area {
     Sequence,
     /// What is left of requests that have ended.
     Archive,
+    /// Streams of events.
+    Event,
 }
 
 /// All of them, by what they break: the name, and what is wrong.
@@ -208,6 +210,19 @@ const TABLE: &[(Area, &[(&str, &str)])] = &[
     (Area::Archive, &[
         ("archive-index-missed", "A request that has ended is missing in one of the lists."),
         ("stopped-try-not-logged", "A try that was stopped has no log."),
+    ]),
+    (Area::Event, &[
+        ("event-cursor-inclusive", "A stream that goes on repeats the event that was named."),
+        ("event-ordinal-ignored", "A stream that goes on in the middle of an entry leaves out the rest of it."),
+        ("event-floor-ignored", "A stream whose next events are kept no more goes on with those that are."),
+        ("event-above-floor-removed", "One event more is removed than the floor says."),
+        ("event-ordinals-count-private", "What is not public takes a number among the events of an entry."),
+        ("event-wakeup-lost", "A reader that asks for more sleeps until the next entry, whatever there is to read."),
+        ("event-filter-skips-to-end", "A stream that reads nothing it is to show goes on with what happens next."),
+        ("event-page-skips-one", "Between two pages of rows one is left out."),
+        ("event-not-awaited", "A node that has not seen the event that was named begins at its own end."),
+        ("stream-begins-stale", "A stream that is new begins at whatever its node has."),
+        ("events-lost-at-install", "A snapshot is installed without the events."),
     ]),
 ];
 

@@ -8,12 +8,16 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{Heal, Plan};
 use crate::{
+    events::TailLoad,
     faults::{self, Swarm},
     net::Latency,
     probes::Buggify,
     requests::RequestLoad,
     workload::Load,
 };
+
+/// What tailers follow from beside the seed: a draw of theirs changes nothing else.
+const TAILING: u64 = 0x7a11;
 
 pub(super) fn draw(seed: u64) -> Plan {
     let mut rng = SmallRng::seed_from_u64(seed);
@@ -46,6 +50,7 @@ pub(super) fn draw(seed: u64) -> Plan {
         latency,
         load: load(&mut rng),
         requests: requests(&mut rng),
+        tailing: TailLoad::draw(seed ^ TAILING),
         specs_seed: rng.random(),
         timing,
         buggify,
