@@ -9,6 +9,7 @@ mod claims;
 mod committed_agreement;
 mod committed_is_kept;
 mod crashes_back_off;
+mod cursors_are_honoured;
 mod data_is_handed_on;
 mod domains_follow_log_time;
 mod election_safety;
@@ -16,6 +17,9 @@ mod ends_are_recorded_once;
 mod ends_are_true;
 mod ends_follow_jobs;
 mod epochs_fence;
+mod events_are_true;
+mod events_arrive;
+mod events_in_order;
 mod expansions_are_bounded;
 mod former_lives_run_nothing;
 mod free_of_bugs;
@@ -25,6 +29,7 @@ mod last_copies_are_kept;
 mod log_matching;
 mod log_time_is_true;
 mod logs_survive;
+mod no_event_is_missed;
 mod nodes_return;
 mod on_sound_disks;
 mod parents_first;
@@ -38,6 +43,8 @@ mod sequences_retry;
 mod sound_state;
 mod stop_is_final;
 mod stops_are_told;
+mod streams_begin_exactly;
+mod streams_begin_now;
 #[cfg(test)]
 mod testing;
 mod tries_are_accounted;
@@ -108,5 +115,12 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::<units_start_claimed::UnitsStartClaimed>::default(),
         Box::<cells_report_truly::CellsReportTruly>::default(),
         Box::<wishes_are_done_once::WishesAreDoneOnce>::default(),
+        Box::<events_in_order::EventsInOrder>::default(),
+        Box::<no_event_is_missed::NoEventIsMissed>::default(),
+        Box::<cursors_are_honoured::CursorsAreHonoured>::default(),
+        Box::<streams_begin_exactly::StreamsBeginExactly>::default(),
+        Box::<streams_begin_now::StreamsBeginNow>::default(),
+        Box::<events_are_true::EventsAreTrue>::default(),
+        Box::<events_arrive::EventsArrive>::default(),
     ]
 }

@@ -78,6 +78,8 @@ pub enum Area {
     Wish,
     /// Tasks.
     Task,
+    /// Streams of events.
+    Event,
 }
 
 /// All of them, by what they break: the name, and what is wrong.
@@ -253,6 +255,19 @@ const TABLE: &[(Area, &[(&str, &str)])] = &[
     (Area::Task, &[
         ("stale-task-report-accepted", "The report of a task is accepted whatever cell it comes from."),
         ("lost-tasks-kept", "A task whose cell is lost goes on as if it were done there."),
+    ]),
+    (Area::Event, &[
+        ("event-cursor-inclusive", "A stream that goes on repeats the event that was named."),
+        ("event-ordinal-ignored", "A stream that goes on in the middle of an entry leaves out the rest of it."),
+        ("event-floor-ignored", "A stream whose next events are kept no more goes on with those that are."),
+        ("event-above-floor-removed", "One event more is removed than the floor says."),
+        ("event-ordinals-count-private", "What is not public takes a number among the events of an entry."),
+        ("event-wakeup-lost", "A reader that asks for more sleeps until the next entry, whatever there is to read."),
+        ("event-filter-skips-to-end", "A stream that reads nothing it is to show goes on with what happens next."),
+        ("event-page-skips-one", "Between two pages of rows one is left out."),
+        ("event-not-awaited", "A node that has not seen the event that was named begins at its own end."),
+        ("stream-begins-stale", "A stream that is new begins at whatever its node has."),
+        ("events-lost-at-install", "A snapshot is installed without the events."),
     ]),
 ];
 

@@ -10,7 +10,8 @@ use capstan_raft_store::timing::Timing;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    faults::Planned, lrps::LrpLoad, net::Latency, probes::Buggify, requests::RequestLoad, workload::Load,
+    events::TailLoad, faults::Planned, lrps::LrpLoad, net::Latency, probes::Buggify, requests::RequestLoad,
+    workload::Load,
 };
 
 /// Everything a run follows from. As a file it is RON, made to be edited by hand.
@@ -35,6 +36,9 @@ pub struct Plan {
     /// How busy the clients of LRPs are, and what cells have.
     #[serde(default)]
     pub lrps: LrpLoad,
+    /// How busy those are that follow events.
+    #[serde(default)]
+    pub tailing: TailLoad,
     /// What the specs that are drawn follow from.
     pub specs_seed: u64,
     /// The nodes' periods.

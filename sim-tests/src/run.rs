@@ -13,11 +13,12 @@ use capstan_raft_store::{runtime, witness};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{
     runtime::{Builder, RngSeed},
-    task::LocalSet,
+    task::{JoinSet, LocalSet},
     time::Instant,
 };
 
 use crate::{
+    events::{self, Tailers},
     faults::{self, OnPurpose},
     health,
     history::{self, Call, Outcome, linearizable},
@@ -237,6 +238,12 @@ where
     }
 }
 
+/// The tailers of a run, at work until this is dropped.
+struct Tailing {
+    tailers: Tailers,
+    _tasks: JoinSet<()>,
+}
+
 /// Where one run takes place.
 struct Stage<'a> {
     plan: &'a Plan,
@@ -258,6 +265,7 @@ impl Stage<'_> {
         let mut clients: Vec<_> = (1..=plan.load.clients)
             .map(|id| tokio::task::spawn_local(workload.client(id, rng.random()).run(plan.load.clone())))
             .collect();
+        let tailing = self.tail();
         clients.extend(
             (1..=plan.requests.clients)
                 .map(|id| tokio::task::spawn_local(requests.client(id, rng.random(), &plan.requests).run())),
@@ -298,8 +306,25 @@ impl Stage<'_> {
         let cleaning = tokio::task::spawn_local(cleaner::clean(world.clone()));
         settle(world).await;
         cleaning.abort();
+        tailing.tailers.settle(world.serving()).await;
+        drop(tailing);
         undraining.abort();
         judge(world, workload, requests);
+    }
+
+    /// Lets tailers follow events, from now until they are told to end.
+    fn tail(&self) -> Tailing {
+        let Self { plan, world, .. } = self;
+        let machines = &world.machines;
+        let tailers = Tailers::new(Arc::clone(&machines.net), Arc::clone(&machines.oracle));
+        let mut tasks = JoinSet::new();
+        for tailer in tailers.all(&plan.tailing, plan.seed) {
+            tasks.spawn_local(tailer.run());
+        }
+        if plan.tailing.tailers > 0 {
+            tasks.spawn_local(events::keep_few(world.clone(), plan.tailing.kept));
+        }
+        Tailing { tailers, _tasks: tasks }
     }
 
     /// Five of the longest elections. While others are broken it may take four times that: one of them may lead, be heard, and hear nobody, and

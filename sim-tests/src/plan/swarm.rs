@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{Heal, Plan};
 use crate::{
+    events::TailLoad,
     faults::{self, Swarm},
     lrps::{CellLoad, LrpLoad, Mix},
     net::Latency,
@@ -15,6 +16,9 @@ use crate::{
     requests::RequestLoad,
     workload::Load,
 };
+
+/// What tailers follow from beside the seed: a draw of theirs changes nothing else.
+const TAILING: u64 = 0x7a11;
 
 pub(super) fn draw(seed: u64) -> Plan {
     let mut rng = SmallRng::seed_from_u64(seed);
@@ -47,6 +51,7 @@ pub(super) fn draw(seed: u64) -> Plan {
         latency,
         load: load(&mut rng),
         requests: requests(&mut rng),
+        tailing: TailLoad::draw(seed ^ TAILING),
         specs_seed: rng.random(),
         lrps: lrps(&mut rng, nodes),
         timing,
