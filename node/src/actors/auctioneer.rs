@@ -185,6 +185,7 @@ mod tests {
             zone: "z".into(),
             capacity: Default::default(),
             rootfs: Default::default(),
+            isolation: Default::default(),
         };
         commit(state, time, Command::Lrp(LrpCommand::AnnounceCell(Box::new(announcement))));
     }

@@ -85,12 +85,13 @@ impl Cell {
         if std::mem::replace(&mut self.is_announcing, true) {
             return;
         }
-        let CellTools { zone, capacity, rootfs, .. } = &self.cell;
+        let CellTools { zone, capacity, rootfs, isolation, .. } = &self.cell;
         let announcement = Announcement {
             incarnation: self.tools.cluster.incarnation(),
             zone: zone.clone(),
             capacity: *capacity,
             rootfs: rootfs.clone(),
+            isolation: isolation.clone(),
         };
         let command = Command::Lrp(LrpCommand::AnnounceCell(Box::new(announcement)));
         let cluster = self.tools.cluster.clone();

@@ -216,8 +216,13 @@ mod tests {
             }),
         );
         let capacity = Capacity { memory_mb: 1, disk_mb: 1, containers: INSTANCES };
-        let announcement =
-            Announcement { incarnation: LIFE, zone: "z".into(), capacity, rootfs: Default::default() };
+        let announcement = Announcement {
+            incarnation: LIFE,
+            zone: "z".into(),
+            capacity,
+            rootfs: Default::default(),
+            isolation: Default::default(),
+        };
         commit(&mut state, Command::Lrp(LrpCommand::AnnounceCell(Box::new(announcement))));
         let guid: capstan_model::lrp::guid::Guid = "lrp".parse().unwrap();
         let desire = Desire {

@@ -16,6 +16,7 @@ use capstan_model::{
         actual::{ActualKey, InstanceKey, NetInfo},
         cell::{Capacity, RootfsProviders},
         definition::Definition,
+        isolation::Isolation,
     },
     task::Task,
 };
@@ -32,6 +33,8 @@ pub struct CellTools {
     pub capacity: Capacity,
     /// What it can start instances from.
     pub rootfs: RootfsProviders,
+    /// How far it keeps them apart.
+    pub isolation: Isolation,
     /// Makes what drives them.
     pub drivers: Arc<dyn Drivers>,
     /// The permits for health checks; see [`crate::instance::monitor::check_permits`].

@@ -18,18 +18,18 @@ use tokio::{
 use crate::harness::{Cluster, PATIENCE, until, wire::Wire};
 
 /// The LRP of each test.
-const GUID: &str = "some-app";
+pub(crate) const GUID: &str = "some-app";
 
 /// Answers over HTTP with the files of its folder, among them its process id.
 const SERVES: &str = "echo $$ > pid; exec python3 -m http.server $CAPSTAN_PORT_8080";
 
 /// Runs a script for /bin/sh, as whoever may.
-fn script(text: &str) -> Value {
+pub(crate) fn script(text: &str) -> Value {
     let user = if geteuid().is_root() { "root" } else { "anybody" };
     json!({ "run": { "path": "/bin/sh", "args": ["-c", text], "user": user } })
 }
 
-fn serving(instances: u32) -> Value {
+pub(crate) fn serving(instances: u32) -> Value {
     json!({
         "process_guid": GUID,
         "domain": "tests",
@@ -42,14 +42,20 @@ fn serving(instances: u32) -> Value {
 }
 
 /// Calls a node that runs, and expects this answer.
-async fn call(cluster: &mut Cluster, method: &str, path: &str, body: &Value, status: u16) -> Value {
+pub(crate) async fn call(
+    cluster: &mut Cluster,
+    method: &str,
+    path: &str,
+    body: &Value,
+    status: u16,
+) -> Value {
     let body = serde_json::to_vec(body).unwrap();
     let answer = Wire::to(cluster.running().http).call(method, path, &[], &body).await.unwrap();
     assert_eq!(answer.status, status, "{method} {path}: {}", answer.text());
     serde_json::from_slice(&answer.body).unwrap_or_default()
 }
 
-async fn desire(cluster: &mut Cluster, body: &Value) {
+pub(crate) async fn desire(cluster: &mut Cluster, body: &Value) {
     call(cluster, "POST", "/v1/desired_lrps", body, 201).await;
 }
 
@@ -68,7 +74,7 @@ async fn actual_at(http: SocketAddr) -> Vec<ActualLrp> {
 }
 
 /// Waits until so many instances run, all of them as asked for.
-async fn running(
+pub(crate) async fn running(
     cluster: &mut Cluster,
     count: usize,
     mut is_wanted: impl FnMut(&ActualLrp) -> bool,
@@ -83,7 +89,7 @@ async fn running(
 }
 
 /// The process id of an instance, as it tells it itself.
-async fn pid(lrp: &ActualLrp) -> i32 {
+pub(crate) async fn pid(lrp: &ActualLrp) -> i32 {
     assert_eq!(lrp.ports[0].container_port, 8080, "{lrp:?}");
     let address = format!("{}:{}", lrp.address, lrp.ports[0].host_port).parse().unwrap();
     until("an instance's answer", async || {
@@ -97,7 +103,7 @@ async fn pids(lrps: &[ActualLrp]) -> Vec<i32> {
     futures::future::join_all(lrps.iter().map(pid)).await
 }
 
-async fn all_dead(pids: &[i32]) {
+pub(crate) async fn all_dead(pids: &[i32]) {
     until("the end of processes", async || {
         pids.iter().all(|pid| kill(Pid::from_raw(*pid), None) == Err(Errno::ESRCH)).then_some(())
     })
@@ -105,7 +111,7 @@ async fn all_dead(pids: &[i32]) {
 }
 
 /// The node that an instance runs on.
-fn node_of(lrp: &ActualLrp) -> u64 {
+pub(crate) fn node_of(lrp: &ActualLrp) -> u64 {
     lrp.cell_id.strip_prefix("cell-").and_then(|node| node.parse().ok()).expect("it runs on a cell")
 }
 
@@ -335,7 +341,7 @@ async fn answer_one_call(listener: &TcpListener, status: &str) -> (String, Value
     }
 }
 
-async fn completed(cluster: &mut Cluster, guid: &str) -> Task {
+pub(crate) async fn completed(cluster: &mut Cluster, guid: &str) -> Task {
     let path = format!("/v1/tasks/{guid}");
     until("the end of a task", async || {
         let task = call(cluster, "GET", &path, &Value::Null, 200).await;
@@ -343,6 +349,31 @@ async fn completed(cluster: &mut Cluster, guid: &str) -> Task {
         (task.state == TaskState::Completed).then_some(task)
     })
     .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_started_again_begins_without_the_instances_of_its_last_life() {
+    let mut cluster = Cluster::start().await;
+    desire(&mut cluster, &serving(3)).await;
+    let before = running(&mut cluster, 3, |_| true).await;
+    let lost = before[0].clone();
+    let (lost_pid, node) = (pid(&lost).await, node_of(&lost));
+    cluster.node(node).kill();
+    // At once: nobody has missed it yet, and its guardian may still be at work.
+    cluster.node(node).start();
+    let new = |lrp: &ActualLrp| lrp.index != lost.index || lrp.instance_guid != lost.instance_guid;
+    let after = running(&mut cluster, 3, new).await;
+    all_dead(&[lost_pid]).await;
+    let other = after.iter().find(|lrp| lrp.index == lost.index).unwrap();
+    assert_eq!(other.crash_count, 0, "a lost life is no crash");
+    assert_ne!(other.modification_tag.epoch, lost.modification_tag.epoch);
+    pid(other).await;
+    for lrp in before.iter().filter(|lrp| node_of(lrp) != node) {
+        let same = after.iter().find(|other| other.index == lrp.index).unwrap();
+        assert_eq!(same.instance_guid, lrp.instance_guid, "what ran elsewhere runs on");
+    }
+    cluster.all_ready().await;
+    cluster.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

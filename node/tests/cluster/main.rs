@@ -22,6 +22,7 @@ mod leader_paused;
 mod lrps;
 mod malformed_calls;
 mod malformed_peers;
+mod networks;
 mod owner_lost;
 mod reads;
 mod requests;
