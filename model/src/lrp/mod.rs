@@ -12,6 +12,7 @@
 //! none, or its cell has been asked to stop it. So nothing is ever missing or left over, and there is nothing to look for.
 
 mod check;
+mod counts;
 mod draft;
 mod handle;
 mod indexes;
@@ -40,4 +41,4 @@ pub(crate) use self::{
     check::check,
     handle::{expire_domains, follow, handle},
 };
-pub use self::{live::Lrps, report::REASON_BYTES_MAX};
+pub use self::{counts::Counts, live::Lrps, report::REASON_BYTES_MAX};

@@ -23,6 +23,7 @@ use super::{Tools, hints};
 use crate::{
     cell::{
         CellTools,
+        counted::Counted,
         plan::{Held, Step, Unit, plan},
         report::{Reporter, Subject},
     },
@@ -60,7 +61,8 @@ struct Holding {
 impl Cell {
     /// The actor of a node that is a cell; it lives as long as the node.
     pub(crate) fn new(tools: Tools, cell: CellTools) -> Self {
-        let reporter = Reporter { cluster: tools.cluster.clone(), entropy: Arc::clone(&tools.entropy) };
+        let (cluster, entropy) = (tools.cluster.clone(), Arc::clone(&tools.entropy));
+        let reporter = Reporter { cluster, entropy, counted: Counted::new() };
         Self { tools, cell, reporter, held: BTreeMap::new(), is_announcing: false }
     }
 
@@ -125,6 +127,7 @@ impl Cell {
         // Its record would be gone, or to be stopped, without what it is a record of.
         let Some(desired) = state.lrps.desired(key.guid.as_str()) else { return self.disown(unit, ctx) };
         let definition = Arc::clone(&desired.definition);
+        self.reporter.counted.starts.increment(1);
         let (stop, reporter) = (self.hold(&unit), self.reporter.clone());
         let driven = match self.cell.drivers.instance(&key, instance, &definition) {
             Ok(driven) => driven,
@@ -152,6 +155,7 @@ impl Cell {
         let task = state.tasks.get(guid.as_str()).expect("it was found on this cell");
         let unit = Unit::Task { guid: guid.clone(), created_at };
         let (stop, reporter) = (self.hold(&unit), self.reporter.clone());
+        self.reporter.counted.tasks.increment(1);
         let driver = self.cell.drivers.task(task, self.tools.entropy.u128());
         let definition = Arc::clone(&task.definition);
         let run = async move {

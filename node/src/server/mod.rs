@@ -5,9 +5,10 @@
 //! ended; only then does the node speak with its peers, and its actors act. Stopping goes the other way.
 //!
 //! * `stop`: why a node stops. `actor_thread`: the one thread of all actors. `ports`: what the API asks of
-//!   the node. `space`: room on the disk. `specs`: the request specs.
+//!   the node. `page`: metrics. `space`: room on the disk. `specs`: the request specs.
 
 mod actor_thread;
+mod page;
 mod ports;
 mod space;
 mod specs;
@@ -42,7 +43,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 pub use self::stop::Stop;
-use self::{actor_thread::ActorThread, ports::Health, specs::LoadedSpecs};
+use self::{actor_thread::ActorThread, page::Page, ports::Health, specs::LoadedSpecs};
 use crate::{
     actors::{Alarm, Tools, liveness},
     callbacks::HttpCallbacks,
@@ -309,7 +310,7 @@ impl Preparation {
             live_status: Arc::new(statuses),
             output: Arc::new(outputs),
             health: Arc::clone(&health) as _,
-            metrics: Arc::clone(&metrics) as _,
+            metrics: Arc::new(Page { process: Arc::clone(&metrics), cluster: handle.clone() }),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         };

@@ -19,6 +19,7 @@ mod disk_full;
 mod jobs_and_nodes;
 mod leader_killed;
 mod leader_paused;
+mod lrp_metrics;
 mod lrps;
 mod malformed_calls;
 mod malformed_peers;
