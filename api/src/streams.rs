@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use capstan_raft_store::handle::{ClusterHandle, View};
+use metrics::{Gauge, gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::{answer::BrokenOff, error::InputError, ports::NodeHealth};
@@ -16,6 +17,7 @@ const STREAMS_MAX: usize = 4_096;
 pub(crate) struct Streams {
     places: Arc<Semaphore>,
     over: watch::Sender<bool>,
+    open: Gauge,
 }
 
 /// A stream's place among those of its node, and what tells it to end.
@@ -23,12 +25,31 @@ pub(crate) struct Open {
     cluster: ClusterHandle,
     health: Arc<dyn NodeHealth>,
     over: watch::Receiver<bool>,
+    _counted: Counted,
     _place: OwnedSemaphorePermit,
+}
+
+/// One of those that are open, until it is dropped.
+struct Counted(Gauge);
+
+impl Counted {
+    fn new(open: &Gauge) -> Self {
+        open.increment(1);
+        Self(open.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
 }
 
 impl Streams {
     pub(crate) fn new() -> Self {
-        Self { places: Arc::new(Semaphore::new(STREAMS_MAX)), over: watch::Sender::new(false) }
+        let open = gauge!("capstan_http_streams_open");
+        open.set(0);
+        Self { places: Arc::new(Semaphore::new(STREAMS_MAX)), over: watch::Sender::new(false), open }
     }
 
     /// Breaks every stream off, also those that begin later.
@@ -48,7 +69,8 @@ impl Streams {
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| InputError::TooManyStreams { streams_max: STREAMS_MAX })?;
         let (cluster, health) = (cluster.clone(), Arc::clone(health));
-        Ok(Open { cluster, health, over: self.over.subscribe(), _place: place })
+        let counted = Counted::new(&self.open);
+        Ok(Open { cluster, health, over: self.over.subscribe(), _counted: counted, _place: place })
     }
 }
 

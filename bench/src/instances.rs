@@ -21,6 +21,7 @@ use capstan_model::{
         cell::{Announcement, Capacity, RootfsProviders},
         command::LrpCommand,
         convergence,
+        isolation::Isolation,
     },
     time::Timestamp,
 };
@@ -127,6 +128,7 @@ async fn announce(cluster: &ClusterHandle) -> anyhow::Result<()> {
             zone: format!("z{}", node % 3).into(),
             capacity: Capacity { memory_mb: 1 << 30, disk_mb: 1 << 30, containers: 1 << 20 },
             rootfs: RootfsProviders { preloaded: vec!["host".into()], schemes: vec![] },
+            isolation: Isolation::default(),
         };
         propose(cluster, Command::Lrp(LrpCommand::AnnounceCell(Box::new(announcement)))).await?;
     }

@@ -32,6 +32,7 @@ use capstan_model::{
         definition::{Changeable, Definition, Update},
         event::LrpEvent,
         guid::Guid,
+        isolation::Isolation,
         tag::ModificationTag,
     },
     task::{
@@ -608,7 +609,8 @@ fn key_of(instance: &Instance, cell: Incarnation) -> InstanceKey {
 
 fn announce(incarnation: Incarnation, zone: &str, capacity: Capacity) -> ModelCommand {
     let rootfs = RootfsProviders { preloaded: vec!["host".into()], schemes: vec!["docker".into()] };
-    let announced = Announcement { incarnation, zone: zone.into(), capacity, rootfs };
+    let announced =
+        Announcement { incarnation, zone: zone.into(), capacity, rootfs, isolation: Isolation::default() };
     ModelCommand::Lrp(LrpCommand::AnnounceCell(Box::new(announced)))
 }
 

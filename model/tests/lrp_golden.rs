@@ -22,6 +22,7 @@ use capstan_model::{
         definition::{Changeable, Definition, Update},
         egress::{EgressRule, IcmpInfo, PortRange},
         guid::Guid,
+        isolation::{Isolation, Limit, Unlimited},
         tag::ModificationTag,
     },
     rows::Table,
@@ -221,6 +222,12 @@ fn announcement() -> Announcement {
         zone: "z1".into(),
         capacity: Capacity { memory_mb: 1_000, disk_mb: 10_000, containers: 300 },
         rootfs: RootfsProviders { preloaded: vec!["host".into()], schemes: vec!["docker".into()] },
+        isolation: Isolation {
+            own_network: true,
+            unlimited: [Limit::Memory, Limit::Cpu]
+                .map(|limit| Unlimited { limit, reason: "no controller".into() })
+                .to_vec(),
+        },
     }
 }
 

@@ -21,6 +21,7 @@ use capstan_model::{
         definition::{Changeable, Definition, Update},
         event::LrpEvent,
         guid::Guid,
+        isolation::Isolation,
     },
     state::State,
     task::{
@@ -148,6 +149,7 @@ impl World {
             zone: Arc::from(format!("z{}", node % 2)),
             capacity: Capacity { memory_mb: 600, disk_mb: 100, containers: 4 },
             rootfs: RootfsProviders { preloaded: vec!["host".into()], schemes: vec![] },
+            isolation: Isolation::default(),
         };
         self.apply(Command::Lrp(LrpCommand::AnnounceCell(Box::new(announced))));
     }

@@ -8,7 +8,7 @@ use std::{
 use capstan_node::{
     config::{Config, EXIT_CONFIG, ServerArgs},
     dev, guardian,
-    instance::host,
+    instance::{host, network::relay},
     jobs::{http_request, lrp},
     lost,
     server::{self, End, Supervision},
@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         Some(http_request::ARGUMENT) => return http_request::call::main(),
         Some(lrp::ARGUMENT) => return lrp::process::main(),
         Some(host::TRANSFER_ARGUMENT) => return host::main_transfer(),
+        Some(relay::ARGUMENT) => return relay::main(),
         _ => {}
     }
     match Cli::parse().command {

@@ -92,15 +92,15 @@ fn a_node_is_a_cell_unless_it_is_told_otherwise() {
     let cell = load(&with_voters(NODE), &[]).unwrap().cell.unwrap();
     assert_eq!((&*cell.zone, &*cell.address, cell.containers), ("default", "127.0.0.1", 256));
     assert_eq!((cell.rootfs, cell.ports), (vec!["host".to_owned()], 61_001..=65_535));
-    assert_eq!((cell.memory_mb, cell.disk_mb, cell.allow_root), (None, None, false));
+    assert_eq!((cell.memory_mb, cell.disk_mb, cell.allow_root, cell.netns), (None, None, false, false));
     assert_eq!(load(&with("enabled = false, ports = \"1-2\""), &[]).unwrap().cell, None);
 
     let section = r#"zone = "z1", address = "cell-1.example", memory_mb = 512, disk_mb = 0, containers = 3,
-        rootfs = ["host", "cflinuxfs2"], ports = "2000-2009", allow_root = true"#;
+        rootfs = ["host", "cflinuxfs2"], ports = "2000-2009", allow_root = true, netns = true"#;
     let section = section.replace('\n', " ");
     let cell = load(&with(&section), &[]).unwrap().cell.unwrap();
     assert_eq!((&*cell.zone, &*cell.address, cell.containers), ("z1", "cell-1.example", 3));
-    assert_eq!((cell.memory_mb, cell.disk_mb, cell.allow_root), (Some(512), Some(0), true));
+    assert_eq!((cell.memory_mb, cell.disk_mb, cell.allow_root, cell.netns), (Some(512), Some(0), true, true));
     assert_eq!((cell.rootfs.len(), cell.ports), (2, 2_000..=2_009));
     let flags =
         ["--cell-zone", "z2", "--cell-rootfs", "a,b,c", "--cell-ports", "7-7", "--cell-memory-mb", "9"];

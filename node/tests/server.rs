@@ -4,6 +4,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -12,11 +13,13 @@ use std::{
 use capstan_client::{Client, ClientOptions};
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::Pid,
+    unistd::{Pid, geteuid},
 };
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A user that may do nothing.
+const NOBODY: u32 = 65_534;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A cluster of one.
@@ -28,16 +31,8 @@ struct Node {
 impl Node {
     /// Starts node `id`, the only voter, on this data directory.
     fn start(id: u64, data: &Path, more: &[&str]) -> Self {
-        let [http, peer] = free_addresses();
-        let process = Command::new(env!("CARGO_BIN_EXE_capstan"))
-            .args(["server", "--node-id", &id.to_string(), "--voter", &format!("{id}={peer},{http}")])
-            .arg("--data")
-            .arg(data)
-            .args(more)
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
-        Self { process, http }
+        let (mut command, http) = server(id, data, more);
+        Self { process: command.stdin(Stdio::piped()).spawn().unwrap(), http }
     }
 
     fn client(&self) -> Client {
@@ -84,6 +79,25 @@ impl Node {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+/// `capstan server` for node `id`, the only voter, on this data directory, and where it will serve.
+fn server(id: u64, data: &Path, more: &[&str]) -> (Command, SocketAddr) {
+    let [http, peer] = free_addresses();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_capstan"));
+    command
+        .args(["server", "--node-id", &id.to_string(), "--voter", &format!("{id}={peer},{http}")])
+        .arg("--data")
+        .arg(data)
+        .args(more);
+    (command, http)
+}
+
+/// A folder in which everybody may do everything.
+fn open_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    folder
 }
 
 impl Drop for Node {
@@ -168,6 +182,52 @@ async fn a_taken_address_exits_with_78_before_the_data_is_touched() {
     let mut node = Node::start(1, &data.path().join("data"), &["--http-listen", &address]);
     assert_eq!(node.ended().await.code(), Some(78));
     assert_eq!(std::fs::read_dir(data.path().join("data")).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_make_networks_and_is_to_says_so_and_exits_with_78() {
+    let folder = open_folder();
+    let (mut command, _) = server(1, &folder.path().join("data"), &["--cell-netns", "true"]);
+    if geteuid().is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    assert!(said.contains("capstan: cell.netns = true, but this node cannot make networks: "), "{said}");
+    assert!(!folder.path().join("data").exists(), "it came to nothing");
+}
+
+#[tokio::test]
+async fn a_node_that_may_not_limit_its_instances_says_so_once_and_its_cell_always() {
+    if !geteuid().is_root() {
+        return println!("NOT RUN: only root can be somebody who may surely make no control groups");
+    }
+    let folder = open_folder();
+    let log = std::fs::File::create(folder.path().join("log")).unwrap();
+    let (mut command, http) = server(1, &folder.path().join("data"), &[]);
+    command.uid(NOBODY).gid(NOBODY).stdin(Stdio::piped()).stderr(log.try_clone().unwrap()).stdout(log);
+    let mut node = Node { process: command.spawn().unwrap(), http };
+    node.ready().await;
+    let start = Instant::now();
+    let cell = loop {
+        if let Some(cell) = node.client().cell_statuses().await.unwrap().pop() {
+            break cell;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain for the cell");
+        tokio::time::sleep(LOOK_EVERY).await;
+    };
+    assert!(!cell.isolation.own_network);
+    let unlimited: Vec<_> = cell.isolation.unlimited.iter().map(|it| &*it.limit).collect();
+    assert_eq!(unlimited, ["memory", "cpu"]);
+    node.signal(Signal::SIGTERM);
+    node.ended().await;
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    for unlimited in cell.isolation.unlimited {
+        let words = format!("limit={} reason={}", unlimited.limit, unlimited.reason);
+        let said = log.lines().filter(|line| line.contains("WARN") && line.contains(&words));
+        assert_eq!(said.count(), 1, "{words} in {log}");
+    }
 }
 
 const SPEC: &str = "sequences:\n  NAME:\n    request: true\n    args: {}\n    nodes:\n      one:\n        category: job\n        type: noop\n        args: []\n        sets: []\n        deps: []\n";

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use capstan_client::{
-    cluster::{CellDetail, CellState, CellStatus, HostedInstance},
+    cluster::{CellDetail, CellIsolation, CellState, CellStatus, HostedInstance, Unlimited},
     receptor::{ActualLrpState, CellCapacity},
 };
 use capstan_model::{
@@ -11,6 +11,7 @@ use capstan_model::{
     lrp::{
         actual::{Actual, ActualKey, Phase, Presence},
         cell::{Capacity, Cell, RootfsProviders, Used},
+        isolation::Isolation,
     },
     state::State,
     time::Timestamp,
@@ -94,7 +95,17 @@ fn status(state: &State, node: NodeId, cell: &Cell) -> CellStatus {
         instances: used.containers - tasks,
         tasks,
         rootfs_providers: providers(&cell.rootfs),
+        isolation: isolation(&cell.isolation),
     }
+}
+
+/// How far a cell keeps what it runs apart, on the wire.
+pub(super) fn isolation(of: &Isolation) -> CellIsolation {
+    let unlimited = of.unlimited.iter().map(|unlimited| Unlimited {
+        limit: unlimited.limit.name().to_owned(),
+        reason: unlimited.reason.to_string(),
+    });
+    CellIsolation { own_network: of.own_network, unlimited: unlimited.collect() }
 }
 
 fn capacity(of: Capacity) -> CellCapacity {

@@ -16,7 +16,7 @@ use capstan_model::{
 };
 use http::StatusCode;
 
-use super::cells::{at_index, cell_id, placement_error, state_of, unix_nanos};
+use super::cells::{at_index, cell_id, isolation, placement_error, state_of, unix_nanos};
 use crate::{
     answer::{self, Answer},
     call::{Head, decode_segment},
@@ -88,7 +88,7 @@ fn one_more(state: &State, desired: &Desired) -> OneMore {
         rootfs: definition.rootfs.clone(),
     };
     let mut auction = Auction::about(state, std::slice::from_ref(&work));
-    let cells = auction::explain(&auction, &work).into_iter().map(verdict).collect();
+    let cells = auction::explain(&auction, &work).into_iter().map(|of| verdict(state, of)).collect();
     let outcome = auction::plan(&mut auction, vec![work]).pop().expect("one piece of work, one outcome");
     let (winner, error) = match outcome.result {
         Ok(life) => (Some(cell_id(life.node)), String::new()),
@@ -97,7 +97,7 @@ fn one_more(state: &State, desired: &Desired) -> OneMore {
     OneMore { cell_id: winner, placement_error: error, cells }
 }
 
-fn verdict(of: auction::Verdict) -> CellVerdict {
+fn verdict(state: &State, of: auction::Verdict) -> CellVerdict {
     let (verdict, score, lacks) = match of.reason {
         Reason::Fits { score } => (Verdict::Fits, Some(score), Vec::new()),
         Reason::Silent => (Verdict::Silent, None, Vec::new()),
@@ -108,6 +108,7 @@ fn verdict(of: auction::Verdict) -> CellVerdict {
             (Verdict::Full, None, names.collect())
         }
     };
+    let cell = state.lrps.cell_of(of.life).expect("the cells of an auction are those of its state");
     CellVerdict {
         cell_id: cell_id(of.life.node),
         zone: of.zone.to_string(),
@@ -116,5 +117,6 @@ fn verdict(of: auction::Verdict) -> CellVerdict {
         verdict,
         score,
         lacks,
+        isolation: isolation(&cell.isolation),
     }
 }

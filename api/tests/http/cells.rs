@@ -9,6 +9,7 @@ use capstan_model::{
         cell::{Announcement, Capacity, RootfsProviders},
         command::{LrpCommand, Place, Placement, PlacementFailure},
         guid::Guid,
+        isolation::{Isolation, Limit, Unlimited},
     },
     task::{
         Outcome,
@@ -53,6 +54,10 @@ fn announce(cluster: &ClusterHandle) -> LrpCommand {
         zone: "z1".into(),
         capacity: Capacity { memory_mb: 1024, disk_mb: 2048, containers: 256 },
         rootfs: RootfsProviders { preloaded: vec!["cflinuxfs2".into()], schemes: vec!["docker".into()] },
+        isolation: Isolation {
+            own_network: true,
+            unlimited: vec![Unlimited { limit: Limit::Cpu, reason: "no controller".into() }],
+        },
     }))
 }
 

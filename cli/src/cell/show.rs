@@ -1,7 +1,7 @@
 //! `capstan cell show ID`.
 
 use capstan_client::{
-    cluster::{CellDetail, HostedInstance},
+    cluster::{CellDetail, CellIsolation, HostedInstance, Unlimited},
     receptor::ActualLrpState,
     spin_cycle::UtcTime,
 };
@@ -54,10 +54,22 @@ fn described(cell: &CellDetail, console: &Console) -> String {
         ("memory", memory),
         ("disk", disk),
         ("containers", containers),
+        ("network", network(&status.isolation).to_owned()),
+        ("not limited", unlimited(&status.isolation)),
         ("rootfs", or_dash(&provided.collect::<Vec<_>>().join(", "))),
         ("instances", status.instances.to_string()),
         ("tasks", or_dash(&cell.task_guids.join(", "))),
     ])
+}
+
+fn network(isolation: &CellIsolation) -> &'static str {
+    if isolation.own_network { "one for each, with nothing but loopback" } else { "that of the machine" }
+}
+
+/// What is not, and why.
+fn unlimited(isolation: &CellIsolation) -> String {
+    let told = |unlimited: &Unlimited| format!("{}: {}", unlimited.limit, unlimited.reason);
+    or_dash(&isolation.unlimited.iter().map(told).collect::<Vec<_>>().join("; "))
 }
 
 fn instances(hosted: &[HostedInstance], now: UtcTime) -> Table {

@@ -18,6 +18,7 @@ fn cell(state: &str, instances: u64) -> Value {
         "capacity": {"memory_mb": 1024, "disk_mb": 2048, "containers": 256},
         "used": {"memory_mb": 100, "disk_mb": 0, "containers": instances + tasks}, "instances": instances, "tasks": tasks,
         "rootfs_providers": {"docker": [], "preloaded": ["host", "cflinuxfs2"]},
+        "own_network": true, "unlimited": [{"limit": "cpu", "reason": "no controller"}],
     })
 }
 
@@ -60,16 +61,18 @@ async fn a_cell_is_shown_with_what_it_has() {
     let node = node(vec![ok(CELL, detail("open", 2))]).await;
     let ran = run(&node, &["cell", "show", "cell-2"]).await;
     let expected = "\
-cell        cell-2
-node        2
-zone        z1
-state       open
-memory      100 of 1024 MiB
-disk        0 of 2048 MiB
-containers  3 of 256
-rootfs      docker:…, preloaded:host, preloaded:cflinuxfs2
-instances   2
-tasks       t1
+cell         cell-2
+node         2
+zone         z1
+state        open
+memory       100 of 1024 MiB
+disk         0 of 2048 MiB
+containers   3 of 256
+network      one for each, with nothing but loopback
+not limited  cpu: no controller
+rootfs       docker:…, preloaded:host, preloaded:cflinuxfs2
+instances    2
+tasks        t1
 
 GUID  INDEX  STATE  SINCE      WHY
 web       0  runs   3 min ago

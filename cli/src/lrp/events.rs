@@ -29,7 +29,6 @@ pub struct Events {
 }
 
 /// What an event tells.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 enum Told {
     Desired(Box<DesiredLrpEvent>),
     DesiredChange(Box<DesiredLrpChange>),

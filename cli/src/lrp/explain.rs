@@ -49,6 +49,9 @@ fn show(explanation: &LrpExplanation, console: &mut Console) -> Result<(), Failu
         if !one_more.cells.is_empty() {
             console.line(table(one_more).draw(console))?;
         }
+        for line in words::isolation(&one_more.cells) {
+            console.line(escape::line(&line))?;
+        }
     }
     Ok(())
 }

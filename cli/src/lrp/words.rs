@@ -1,7 +1,9 @@
 //! The explanation of an LRP in words.
 
+use std::collections::BTreeMap;
+
 use capstan_client::{
-    cluster::{CellVerdict, ExplainedRecord, LrpExplanation, OneMore, Verdict},
+    cluster::{CellVerdict, ExplainedRecord, LrpExplanation, OneMore, Unlimited, Verdict},
     receptor::ActualLrpState,
     spin_cycle::UtcTime,
 };
@@ -92,6 +94,30 @@ pub(super) fn verdict(cell: &CellVerdict) -> String {
         Verdict::Evacuating => "takes nothing: its node is drained".to_owned(),
         Verdict::Unknown => "says what this version does not know".to_owned(),
     }
+}
+
+/// What cells do not keep apart or to what it asked for, a line for each thing that is so on some.
+pub(super) fn isolation(cells: &[CellVerdict]) -> Vec<String> {
+    let own_networks = cells.iter().filter(|cell| cell.isolation.own_network);
+    let own_networks: Vec<&str> = own_networks.map(|cell| &*cell.cell_id).collect();
+    let mut lines = Vec::new();
+    if !own_networks.is_empty() {
+        lines.push(format!(
+            "It would have a network of its own on {}: it is reached through its ports, and reaches nobody itself.",
+            own_networks.join(", ")
+        ));
+    }
+    let mut unlimited: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for cell in cells {
+        for Unlimited { limit, reason } in &cell.isolation.unlimited {
+            unlimited.entry((limit, reason)).or_default().push(&cell.cell_id);
+        }
+    }
+    let told = unlimited.into_iter().map(|((limit, reason), cells)| {
+        format!("Its {limit} would not be limited on {}: {reason}.", cells.join(", "))
+    });
+    lines.extend(told);
+    lines
 }
 
 fn place(record: &ExplainedRecord) -> String {

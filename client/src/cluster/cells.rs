@@ -27,6 +27,29 @@ pub struct CellStatus {
     pub tasks: u64,
     /// By the scheme of a rootfs URL, which names it offers; none where it takes any.
     pub rootfs_providers: BTreeMap<String, Vec<String>>,
+    /// How far it keeps what it runs apart.
+    #[serde(flatten)]
+    pub isolation: CellIsolation,
+}
+
+/// How far a cell keeps what it runs apart from the machine, and to what it asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CellIsolation {
+    /// Whether each instance and task has a network of its own, in which there is nothing but loopback; otherwise all have that of the
+    /// machine.
+    pub own_network: bool,
+    /// What instances and tasks may use more of than they asked for; by name.
+    pub unlimited: Vec<Unlimited>,
+}
+
+/// A limit that a cell does not set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlimited {
+    /// Of what: `memory` or `cpu`.
+    pub limit: String,
+    /// Why it does not.
+    pub reason: String,
 }
 
 /// The body of `GET /cluster/v1/cells/{cell_id}`.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::CellIsolation;
 use crate::receptor::ActualLrpState;
 
 /// The body of `GET /cluster/v1/lrps/{process_guid}/explain`: the state of one moment, changed by nothing.
@@ -85,6 +86,9 @@ pub struct CellVerdict {
     pub score: Option<u64>,
     /// What it has too little of: `containers`, `disk`, `memory`; empty unless it is full.
     pub lacks: Vec<String>,
+    /// How far it would keep the instance apart.
+    #[serde(flatten)]
+    pub isolation: CellIsolation,
 }
 
 /// Whether a cell would take one more instance.

@@ -6,7 +6,7 @@ mod explanation;
 mod status;
 mod variables;
 
-pub use cells::{CellDetail, CellState, CellStatus, HostedInstance};
+pub use cells::{CellDetail, CellIsolation, CellState, CellStatus, HostedInstance, Unlimited};
 pub use events::{EVENT_KINDS, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent};
 pub use explanation::{CellVerdict, ExplainedDesire, ExplainedRecord, LrpExplanation, OneMore, Verdict};
 pub use status::{ClusterStatus, NodeDrain, NodeStatus, Role, StateChecksum};

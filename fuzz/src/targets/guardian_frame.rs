@@ -4,6 +4,7 @@ use std::{fmt::Debug, time::Duration};
 
 use capstan_model::{
     ids::{Epoch, JobId, RequestId, TryNo},
+    lrp::isolation::{Limit, Unlimited},
     time::Timestamp,
 };
 use capstan_node::guardian::{
@@ -11,7 +12,7 @@ use capstan_node::guardian::{
     exec::read_failure,
     frame::{self, FrameError, Inbox},
     instance_spec::{
-        Destination, InstanceEnd, InstanceId, InstanceProcess, InstanceSignal, InstanceSpec, Output,
+        Destination, InstanceEnd, InstanceId, InstanceProcess, InstanceSignal, InstanceSpec, Output, Place,
         Resources, Said,
     },
     output::Captured,
@@ -117,6 +118,7 @@ fn seeds() -> Vec<Seed> {
         ToGuardian::SignalInInstance { process, signal: InstanceSignal::Terminate },
         ToGuardian::EndInstance { id: 6, instance: process.instance },
         ToGuardian::Say(Said { to: destination(), stream: Stream::Stderr, text: "one\n".to_owned() }),
+        ToGuardian::Limits { id: 7 },
     ];
     let told = [
         ToNode::Begun { id: 1 },
@@ -130,6 +132,10 @@ fn seeds() -> Vec<Seed> {
             end: InstanceEnd { end: End::Exited(137), out_of_memory: true, held: captured() },
         },
         ToNode::InstanceGone { id: 6 },
+        ToNode::Unlimited {
+            id: 7,
+            unlimited: vec![Unlimited { limit: Limit::Cpu, reason: "no controller".into() }],
+        },
     ];
     let payload = postcard::to_stdvec(&told[1]).expect("messages are serialisable");
     let failure = postcard::to_stdvec(&failure).expect("failures are serialisable");
@@ -153,6 +159,7 @@ fn instance_spec(process: InstanceProcess) -> InstanceSpec {
         open_files: Some(100),
         resources: Resources { memory_bytes: 300, cpu_weight: 50 },
         output: Output::Files(destination()),
+        place: Place::Inside { network: Some("/proc/7/fd/9".into()) },
     }
 }
 

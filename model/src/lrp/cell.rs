@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lrps, actual::Needs, event::LrpEvent};
+use super::{Lrps, actual::Needs, event::LrpEvent, isolation::Isolation};
 use crate::{
     ids::{Incarnation, NodeId},
     nodes::NodeRecord,
@@ -23,6 +23,8 @@ pub struct Cell {
     pub capacity: Capacity,
     /// What it can start instances from.
     pub rootfs: RootfsProviders,
+    /// How far it keeps them apart.
+    pub isolation: Isolation,
     /// Whether it is silent: its instances are placed elsewhere, and nothing is placed on it.
     pub silent: bool,
     /// Whether its node is drained or leaving: as above, but each of its instances goes on until another runs.
@@ -71,6 +73,8 @@ pub struct Announcement {
     pub capacity: Capacity,
     /// What it can start instances from.
     pub rootfs: RootfsProviders,
+    /// How far it keeps them apart.
+    pub isolation: Isolation,
 }
 
 impl std::ops::Add for Used {
@@ -138,6 +142,7 @@ pub(super) fn announce(state: &State, announced: &Announcement) -> Result<Vec<Lr
         zone: announced.zone.clone(),
         capacity: announced.capacity,
         rootfs: announced.rootfs.clone(),
+        isolation: announced.isolation.clone(),
         silent: false,
         evacuating: node.draining || node.leaving,
     };

@@ -7,6 +7,7 @@ use imbl::{OrdMap, OrdSet};
 use super::{
     actual::{Actual, ActualKey, Phase, Presence},
     cell::Used,
+    counts::Counts,
     crash,
     guid::Guid,
 };
@@ -25,10 +26,13 @@ pub(super) struct Indexes {
     pub(super) unplaced: OrdSet<(Timestamp, ActualKey)>,
     /// Indices that have crashed, by the time at which they are to be started again.
     pub(super) restarts: OrdSet<(Timestamp, ActualKey)>,
+    /// How many there are.
+    pub(super) counts: Counts,
 }
 
 impl Indexes {
     pub(super) fn add(&mut self, key: &ActualKey, presence: Presence, actual: &Actual) {
+        *self.counts.of(presence, &actual.phase) += 1;
         if let Some(instance) = actual.instance() {
             self.by_cell.insert((instance.cell, key.clone(), presence));
             self.used.entry(instance.cell).or_default().take(actual.needs);
@@ -39,6 +43,7 @@ impl Indexes {
     }
 
     pub(super) fn remove(&mut self, key: &ActualKey, presence: Presence, actual: &Actual) {
+        *self.counts.of(presence, &actual.phase) -= 1;
         if let Some(instance) = actual.instance() {
             self.by_cell.remove(&(instance.cell, key.clone(), presence));
             let used = self.used.get_mut(&instance.cell).expect("what is on a cell was counted");

@@ -7,6 +7,7 @@ use imbl::OrdMap;
 use super::{
     actual::{Actual, ActualKey, Group, Presence},
     cell::{Cell, Used},
+    counts::Counts,
     definition::Definition,
     desired::Desired,
     domain::Domains,
@@ -60,6 +61,16 @@ impl Lrps {
     pub fn desired_after(&self, after: Option<&str>) -> impl Iterator<Item = &Arc<Desired>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         self.desired.range::<_, str>((from, Bound::Unbounded)).map(|(_, desired)| desired)
+    }
+
+    /// How many are desired.
+    pub fn desired_len(&self) -> usize {
+        self.desired.len()
+    }
+
+    /// How many there are.
+    pub fn counts(&self) -> Counts {
+        self.indexes.counts
     }
 
     /// The records of one index.
@@ -193,6 +204,9 @@ impl Lrps {
             Some(desired) => self.desired.insert(guid.clone(), desired.clone()),
             None => self.desired.remove(guid),
         };
+        let instances = |desired: &Arc<Desired>| u64::from(desired.instances());
+        self.indexes.counts.desired_instances += now.map_or(0, instances);
+        self.indexes.counts.desired_instances -= before.as_ref().map_or(0, instances);
         let Some(sink) = sink else { return };
         let definition = |desired: &Arc<Desired>| desired.definition.clone();
         let (old, new) = (before.as_ref().map(definition), now.map(definition));
@@ -240,6 +254,8 @@ impl Lrps {
     /// What the indexes must be.
     pub(super) fn rebuild_indexes(&self) -> Indexes {
         let mut indexes = Indexes::default();
+        let instances = self.desired.values().map(|desired| u64::from(desired.instances()));
+        indexes.counts.desired_instances = instances.sum();
         for (key, group) in &self.actual {
             group.records().for_each(|(presence, actual)| indexes.add(key, presence, actual));
         }

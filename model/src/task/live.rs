@@ -139,7 +139,32 @@ impl Phase {
     }
 }
 
+/// How many tasks there are in each phase.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TaskCounts {
+    /// Those that wait for a cell.
+    pub pending: usize,
+    /// Those that a cell does.
+    pub running: usize,
+    /// Those that are done.
+    pub completed: usize,
+    /// Those of whose end their owner is being told.
+    pub resolving: usize,
+}
+
 impl Tasks {
+    /// How many there are in each phase. Looks at none of them.
+    pub fn counts(&self) -> TaskCounts {
+        let indexes = &self.indexes;
+        let resolving = indexes.resolving.len();
+        TaskCounts {
+            pending: indexes.pending.len(),
+            running: indexes.by_cell.len(),
+            completed: indexes.done.len() - resolving,
+            resolving,
+        }
+    }
+
     /// The task of this name.
     pub fn get(&self, guid: &str) -> Option<&Arc<Task>> {
         self.by_guid.get(guid)

@@ -19,5 +19,5 @@ pub mod validate;
 pub(crate) use self::{check::check, handle::handle};
 pub use self::{
     handle::RESULT_BYTES_MAX,
-    live::{Completed, Outcome, Phase, Task, TaskEvent, Tasks},
+    live::{Completed, Outcome, Phase, Task, TaskCounts, TaskEvent, Tasks},
 };

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
 use capstan_model::{
     auction::{
-        self, Auction,
+        self, Auction, Outcome,
         work::{AGAIN_AFTER, next_again, work},
     },
     command::Command,
@@ -15,6 +15,8 @@ use capstan_model::{
     state::State,
     time::Timestamp,
 };
+
+use metrics::{Counter, Histogram, counter, histogram};
 
 use super::{Tools, hints, log_clock::LogClock, proposals};
 
@@ -41,8 +43,37 @@ pub struct Auctioneer {
     tools: Tools,
     clock: LogClock,
     round: Round,
+    counted: Counted,
     is_proposing: bool,
     wakes: Option<SpawnHandle>,
+}
+
+/// What is measured of auctions on this node.
+struct Counted {
+    auctions: Counter,
+    placements: Counter,
+    failures: Counter,
+    plan_seconds: Histogram,
+}
+
+impl Counted {
+    fn new() -> Self {
+        let outcomes = |outcome| counter!("capstan_auction_outcomes_total", "outcome" => outcome);
+        Self {
+            auctions: counter!("capstan_auctions_total"),
+            placements: outcomes("placed"),
+            failures: outcomes("failed"),
+            plan_seconds: histogram!("capstan_auction_plan_seconds"),
+        }
+    }
+
+    fn record(&self, outcomes: &[Outcome], took: Duration) {
+        let placed = outcomes.iter().filter(|outcome| outcome.result.is_ok()).count();
+        self.auctions.increment(1);
+        self.placements.increment(placed as u64);
+        self.failures.increment((outcomes.len() - placed) as u64);
+        self.plan_seconds.record(took);
+    }
 }
 
 /// What an auctioneer remembers from one look to the next.
@@ -74,7 +105,8 @@ impl Auctioneer {
     /// An actor for the present term.
     pub fn new(tools: Tools) -> Self {
         let clock = LogClock::new(tools.clock.monotonic());
-        Self { tools, clock, round: Round::default(), is_proposing: false, wakes: None }
+        let (round, counted) = (Round::default(), Counted::new());
+        Self { tools, clock, round, counted, is_proposing: false, wakes: None }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
@@ -90,8 +122,10 @@ impl Auctioneer {
             let due = next_again(state).map_or(LOOK_EVERY, |due| due.since(at));
             return self.wake_after(due.min(LOOK_EVERY), ctx);
         }
+        let begun = self.tools.clock.monotonic();
         let mut auction = Auction::about(state, &work);
         let outcomes = auction::plan(&mut auction, work);
+        self.counted.record(&outcomes, self.tools.clock.monotonic().saturating_sub(begun));
         failpoint!("auction: over, not proposed");
         let entropy = &self.tools.entropy;
         self.propose(auction::commands(outcomes, || as_uuid_v4(entropy.u128())), ctx);
@@ -187,6 +221,7 @@ mod tests {
             zone: "z".into(),
             capacity: Default::default(),
             rootfs: Default::default(),
+            isolation: Default::default(),
         };
         commit(state, time, Command::Lrp(LrpCommand::AnnounceCell(Box::new(announcement))));
     }

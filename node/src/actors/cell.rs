@@ -25,6 +25,7 @@ use super::{Tools, hints};
 use crate::{
     cell::{
         CellTools,
+        counted::Counted,
         plan::{Held, Step, Unit, plan},
         report::{Reporter, Subject},
     },
@@ -62,7 +63,8 @@ struct Holding {
 impl Cell {
     /// The actor of a node that is a cell; it lives as long as the node.
     pub(crate) fn new(tools: Tools, cell: CellTools) -> Self {
-        let reporter = Reporter { cluster: tools.cluster.clone(), entropy: Arc::clone(&tools.entropy) };
+        let (cluster, entropy) = (tools.cluster.clone(), Arc::clone(&tools.entropy));
+        let reporter = Reporter { cluster, entropy, counted: Counted::new() };
         Self { tools, cell, reporter, held: BTreeMap::new(), is_announcing: false }
     }
 
@@ -88,12 +90,13 @@ impl Cell {
         if std::mem::replace(&mut self.is_announcing, true) {
             return;
         }
-        let CellTools { zone, capacity, rootfs, .. } = &self.cell;
+        let CellTools { zone, capacity, rootfs, isolation, .. } = &self.cell;
         let announcement = Announcement {
             incarnation: self.tools.cluster.incarnation(),
             zone: zone.clone(),
             capacity: *capacity,
             rootfs: rootfs.clone(),
+            isolation: isolation.clone(),
         };
         let command = Command::Lrp(LrpCommand::AnnounceCell(Box::new(announcement)));
         let cluster = self.tools.cluster.clone();
@@ -128,6 +131,7 @@ impl Cell {
         // Its record would be gone, or to be stopped, without what it is a record of.
         let Some(desired) = state.lrps.desired(key.guid.as_str()) else { return self.disown(unit, ctx) };
         let definition = Arc::clone(&desired.definition);
+        self.reporter.counted.starts.increment(1);
         let (stop, reporter) = (self.hold(&unit), self.reporter.clone());
         let driven = match self.cell.drivers.instance(&key, instance, &definition) {
             Ok(driven) => driven,
@@ -155,6 +159,7 @@ impl Cell {
         let task = state.tasks.get(guid.as_str()).expect("it was found on this cell");
         let unit = Unit::Task { guid: guid.clone(), created_at };
         let (stop, reporter) = (self.hold(&unit), self.reporter.clone());
+        self.reporter.counted.tasks.increment(1);
         let driver = self.cell.drivers.task(task, self.tools.entropy.u128());
         let definition = Arc::clone(&task.definition);
         let run = async move {

@@ -18,6 +18,7 @@ use capstan_model::{
     time::Timestamp,
 };
 use capstan_raft_store::handle::View;
+use metrics::{Counter, counter};
 
 use super::{Tools, hints, log_clock::LogClock, proposals};
 
@@ -49,16 +50,45 @@ pub struct Converger {
     replaces_from: Duration,
     /// When old events are looked for, on the monotonic clock.
     trims_from: Duration,
+    counted: Counted,
     is_proposing: bool,
     wakes: Option<SpawnHandle>,
 }
 
-/// How many records of lost cells the next `Converge` replaces; `None` when it would do nothing at all.
-fn next_replaced(state: &State, at: Timestamp) -> Option<u32> {
-    let mut steps = convergence::steps(&state.lrps, at).take(STEPS_MAX).peekable();
-    steps.peek()?;
-    let replaced = steps.filter(|step| matches!(step, Step::Replace { .. })).count();
-    Some(u32::try_from(replaced).expect("there are at most STEPS_MAX"))
+/// What is counted of convergence on this node.
+struct Counted {
+    passes: Counter,
+    lrp_steps: Counter,
+    task_steps: Counter,
+}
+
+impl Counted {
+    fn new() -> Self {
+        let steps = |of| counter!("capstan_convergence_steps_total", "of" => of);
+        Self {
+            passes: counter!("capstan_convergence_passes_total"),
+            lrp_steps: steps("lrps"),
+            task_steps: steps("tasks"),
+        }
+    }
+}
+
+/// What the next `Converge` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Next {
+    steps: u32,
+    /// How many of them replace records of lost cells.
+    replaced: u32,
+}
+
+/// `None` when it would do nothing at all.
+fn next(state: &State, at: Timestamp) -> Option<Next> {
+    let mut next = Next { steps: 0, replaced: 0 };
+    for step in convergence::steps(&state.lrps, at).take(STEPS_MAX) {
+        next.steps += 1;
+        next.replaced += u32::from(matches!(step, Step::Replace { .. }));
+    }
+    (next.steps > 0).then_some(next)
 }
 
 /// How long nothing more is replaced after so many.
@@ -81,6 +111,7 @@ impl Converger {
             clock: LogClock::new(now),
             replaces_from: now,
             trims_from: now,
+            counted: Counted::new(),
             is_proposing: false,
             wakes: None,
             tools,
@@ -108,13 +139,17 @@ impl Converger {
     fn plan(&mut self, view: &View, at: Timestamp, now: Duration) -> Vec<Command> {
         let state = view.state();
         let mut commands = Vec::new();
+        self.counted.passes.increment(1);
         if now >= self.replaces_from
-            && let Some(replaced) = next_replaced(state, at)
+            && let Some(next) = next(state, at)
         {
-            self.replaces_from = now + pause_after(replaced);
+            self.counted.lrp_steps.increment(next.steps.into());
+            self.replaces_from = now + pause_after(next.replaced);
             commands.push(Command::Lrp(LrpCommand::Converge { draw: self.tools.entropy.u128() }));
         }
-        if task::convergence::steps(state, at).next().is_some() {
+        let task_steps = task::convergence::steps(state, at).take(STEPS_MAX).count();
+        if task_steps > 0 {
+            self.counted.task_steps.increment(task_steps as u64);
             commands.push(Command::Task(TaskCommand::Converge));
         }
         if now >= self.trims_from {
@@ -224,8 +259,13 @@ mod tests {
             }),
         );
         let capacity = Capacity { memory_mb: 1, disk_mb: 1, containers: INSTANCES };
-        let announcement =
-            Announcement { incarnation: LIFE, zone: "z".into(), capacity, rootfs: Default::default() };
+        let announcement = Announcement {
+            incarnation: LIFE,
+            zone: "z".into(),
+            capacity,
+            rootfs: Default::default(),
+            isolation: Default::default(),
+        };
         commit(&mut state, Command::Lrp(LrpCommand::AnnounceCell(Box::new(announcement))));
         let guid: capstan_model::lrp::guid::Guid = "lrp".parse().unwrap();
         let desire = Desire {
@@ -254,11 +294,12 @@ mod tests {
     #[test]
     fn what_was_lost_is_counted_for_each_command_that_replaces_it() {
         let mut state = busy_cell();
-        assert_eq!(next_replaced(&state, state.log_time()), None, "there is nothing to do");
+        assert_eq!(next(&state, state.log_time()), None, "there is nothing to do");
         let silent = LrpCommand::CellSilent { incarnation: LIFE, term: state.term() };
         commit(&mut state, Command::Lrp(silent));
         for expected in [Some(256), Some(44), None] {
-            assert_eq!(next_replaced(&state, state.log_time()), expected);
+            let expected = expected.map(|count| Next { steps: count, replaced: count });
+            assert_eq!(next(&state, state.log_time()), expected);
             commit(&mut state, Command::Lrp(LrpCommand::Converge { draw: 2 }));
         }
     }

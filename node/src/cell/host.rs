@@ -14,6 +14,7 @@ use capstan_model::{
         actual::{self, ActualKey, InstanceKey, NetInfo},
         cell::RootfsProviders,
         definition::Definition,
+        isolation::{Isolation, Unlimited},
     },
     task::Task,
 };
@@ -28,6 +29,7 @@ use crate::{
         environment::{Environment, Identity},
         host::{Folders, HostCell, HostDriver, Instance, output_name, task_output_name},
         monitor::check_permits,
+        network::Networks,
         ports::{HostPorts, PortLease, PortMapping},
     },
 };
@@ -40,14 +42,20 @@ struct HostDrivers {
     cell: Arc<HostCell>,
     ports: HostPorts,
     address: IpAddr,
+    networks: Networks,
 }
 
 /// Makes a cell of this machine, and removes what instances of earlier lives left in `data`, of which nothing runs any more. `data` is the
-/// node's data directory, absolute. Blocks.
+/// node's data directory, absolute, and `unlimited` what its guardian does not limit. Blocks.
 ///
 /// # Errors
 /// What is left cannot be removed, or the machine does not tell what it has.
-pub fn tools(config: &CellConfig, data: &Path, host: InstanceHost) -> io::Result<CellTools> {
+pub fn tools(
+    config: &CellConfig,
+    data: &Path,
+    host: InstanceHost,
+    unlimited: Vec<Unlimited>,
+) -> io::Result<CellTools> {
     let folders = Folders::of(data);
     folders.clear_leftovers(OUTPUT_AGE_MAX)?;
     let capacity = capacity::detect(config, data)?;
@@ -57,16 +65,19 @@ pub fn tools(config: &CellConfig, data: &Path, host: InstanceHost) -> io::Result
         IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
+    let networks = if config.netns { Networks::own(address) } else { Networks::Machine };
     let drivers = HostDrivers {
-        cell: Arc::new(HostCell::new(host, folders, config.allow_root)),
+        cell: Arc::new(HostCell::new(host, folders, config.allow_root, networks)),
         ports: HostPorts::new(listened_on, config.ports.clone()),
         address,
+        networks,
     };
     let preloaded = config.rootfs.iter().map(|name| name.as_str().into()).collect();
     Ok(CellTools {
         zone: config.zone.as_str().into(),
         capacity,
         rootfs: RootfsProviders { preloaded, schemes: vec![] },
+        isolation: Isolation { own_network: config.netns, unlimited },
         drivers: Arc::new(drivers),
         checks: check_permits(),
     })
@@ -126,7 +137,13 @@ struct Made {
 impl HostDrivers {
     fn driver(&self, id: InstanceId, made: Made) -> Arc<dyn Driver> {
         let Made { output, identity, env, resources, ports } = made;
-        let environment = Environment { identity, env, address: self.address, ports: ports.ports().to_vec() };
+        let environment = Environment {
+            identity,
+            env,
+            address: self.address,
+            ports: ports.ports().to_vec(),
+            own_network: self.networks != Networks::Machine,
+        };
         let instance = Instance { id, output, environment, resources, ports };
         Arc::new(HostDriver::new(Arc::clone(&self.cell), instance))
     }

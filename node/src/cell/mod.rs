@@ -1,10 +1,11 @@
 //! The node as a host of instances and tasks.
 //!
 //! * `plan`: what there is to do, by comparing State with what runs here; the cell's actor does it.
-//! * `report`: how what runs here becomes known to the cluster.
+//! * `report`: how what runs here becomes known to the cluster; `counted`: and to whoever reads the metrics of this node.
 //! * [`host`]: makes what drives an instance or a task on this machine; [`capacity`]: what the machine has.
 
 pub mod capacity;
+pub(crate) mod counted;
 pub mod host;
 pub(crate) mod plan;
 pub(crate) mod report;
@@ -16,6 +17,7 @@ use capstan_model::{
         actual::{ActualKey, InstanceKey, NetInfo},
         cell::{Capacity, RootfsProviders},
         definition::Definition,
+        isolation::Isolation,
     },
     task::Task,
 };
@@ -32,6 +34,8 @@ pub struct CellTools {
     pub capacity: Capacity,
     /// What it can start instances from.
     pub rootfs: RootfsProviders,
+    /// How far it keeps them apart.
+    pub isolation: Isolation,
     /// Makes what drives them.
     pub drivers: Arc<dyn Drivers>,
     /// The permits for health checks; see [`crate::instance::monitor::check_permits`].

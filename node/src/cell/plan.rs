@@ -158,6 +158,7 @@ mod tests {
                 zone: "z".into(),
                 capacity,
                 rootfs: Default::default(),
+                isolation: Default::default(),
             })));
             world.lrp(LrpCommand::Desire(Arc::new(Desire {
                 guid: guid("lrp"),

@@ -21,6 +21,7 @@ use capstan_raft_store::{
 };
 use tokio::{sync::mpsc, time::sleep};
 
+use super::counted::Counted;
 use crate::instance::life::Observation;
 
 /// How long to wait before a report that found no leader is sent again.
@@ -31,6 +32,7 @@ const TRY_AGAIN: Duration = Duration::from_millis(200);
 pub(crate) struct Reporter {
     pub(crate) cluster: ClusterHandle,
     pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) counted: Counted,
 }
 
 /// The instance that is reported about.
@@ -48,6 +50,7 @@ impl Reporter {
         mut observations: mpsc::UnboundedReceiver<Observation>,
     ) {
         while let Some(seen) = observations.recv().await {
+            self.counted.observe(&seen);
             if seen != Observation::Running {
                 failpoint!("instance: ended, not reported");
             }
@@ -58,6 +61,7 @@ impl Reporter {
 
     /// Reports that an instance could not even be made.
     pub(crate) async fn failed(&self, key: ActualKey, instance: InstanceKey, reason: &str) {
+        self.counted.crashes.increment(1);
         let draw = self.entropy.u128();
         let crashed = LrpCommand::Crashed { key, instance, reason: reason.into(), draw };
         self.commit(Command::Lrp(crashed), || true).await;
@@ -71,6 +75,7 @@ impl Reporter {
 
     /// Reports how a task went, as long as it is the one that was desired then.
     pub(crate) async fn task_ended(&self, guid: &Guid, created_at: Timestamp, outcome: Outcome) {
+        if outcome.failed { &self.counted.tasks_failed } else { &self.counted.tasks_done }.increment(1);
         let cell = self.cluster.incarnation();
         let command = TaskCommand::Ended { guid: guid.clone(), cell, outcome };
         self.commit(Command::Task(command), || self.runs(guid, created_at, cell)).await;

@@ -48,6 +48,9 @@ pub struct CellSettings {
     /// Whether they may run as root [default: false]
     #[arg(long = "cell-allow-root", env = "CAPSTAN_CELL_ALLOW_ROOT", value_name = "BOOL")]
     pub allow_root: Option<bool>,
+    /// Whether each has a network of its own, which takes root [default: false]
+    #[arg(long = "cell-netns", env = "CAPSTAN_CELL_NETNS", value_name = "BOOL")]
+    pub netns: Option<bool>,
 }
 
 /// `FIRST-LAST`.
@@ -76,6 +79,8 @@ pub struct CellConfig {
     pub ports: RangeInclusive<u16>,
     /// Whether instances may run as root.
     pub allow_root: bool,
+    /// Whether each instance and task has a network of its own.
+    pub netns: bool,
 }
 
 impl HostPortRange {
@@ -126,6 +131,7 @@ impl CellSettings {
             rootfs: given.rootfs.or(settings.rootfs),
             ports: given.ports.or(settings.ports),
             allow_root: given.allow_root.or(settings.allow_root),
+            netns: given.netns.or(settings.netns),
         };
     }
 }
@@ -177,5 +183,6 @@ pub(super) fn check(
         rootfs,
         ports: first..=last,
         allow_root: settings.allow_root.unwrap_or(false),
+        netns: settings.netns.unwrap_or(false),
     })
 }

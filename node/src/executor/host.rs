@@ -15,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use capstan_model::ids::{Incarnation, NodeId};
+use capstan_model::{
+    ids::{Incarnation, NodeId},
+    lrp::isolation::Unlimited,
+};
 use futures::future::{BoxFuture, FutureExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -87,6 +90,7 @@ pub(super) enum Answer {
     Start(StartAnswer),
     Register(Vec<(ProcessKey, Stage)>),
     InstanceGone,
+    Unlimited(Vec<Unlimited>),
 }
 
 impl HostExecutor {
@@ -313,6 +317,7 @@ impl Shared {
                     }
                 }
                 ToNode::InstanceGone { id } => self.answer(id, Answer::InstanceGone),
+                ToNode::Unlimited { id, unlimited } => self.answer(id, Answer::Unlimited(unlimited)),
             }
         }
         Ok(())

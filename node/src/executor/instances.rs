@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use capstan_model::lrp::isolation::Unlimited;
 use tokio::sync::oneshot;
 
 use super::{
@@ -67,6 +68,17 @@ impl InstanceHost {
         match self.0.ask(|id| ToGuardian::EndInstance { id, instance }).await? {
             Answer::InstanceGone => Ok(()),
             other => unreachable!("asked to end an instance, answered {other:?}"),
+        }
+    }
+
+    /// The limits of instances that are not set on this machine.
+    ///
+    /// # Errors
+    /// The guardian is gone.
+    pub async fn unlimited(&self) -> Result<Vec<Unlimited>, ExecutorGone> {
+        match self.0.ask(|id| ToGuardian::Limits { id }).await? {
+            Answer::Unlimited(unlimited) => Ok(unlimited),
+            other => unreachable!("asked about limits, answered {other:?}"),
         }
     }
 

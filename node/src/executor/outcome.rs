@@ -195,6 +195,7 @@ pub(crate) fn start_failure_text(context: &Context<'_>, failure: StartFailure) -
         StartStep::Setup => format!("preparing to run {program}: {reason}"),
         StartStep::User => format!("becoming the user to run {program}: {reason}"),
         StartStep::Limits => format!("limiting {program}: {reason}"),
+        StartStep::Network => format!("joining the network of the instance to run {program}: {reason}"),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Control groups that limit instances, where the machine lets the guardian make them.
 //!
 //! Version 2 needs a group of its own with nobody else in it (`Delegate=yes` of a systemd unit), or to be in the root group;
-//! version 1 needs folders it may write below its own `memory` and `cpu` groups. Anywhere else there are no limits.
+//! version 1 needs folders it may write below its own `memory` and `cpu` groups. Anywhere else there are no limits,
+//! which the node asks for and says.
 
 use std::{
     cell::OnceCell,
@@ -10,6 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use capstan_model::lrp::isolation::{Limit, Unlimited};
 use nix::unistd::Pid;
 
 use super::instance_spec::Resources;
@@ -35,11 +37,11 @@ enum Place {
     V1 {
         /// Of the memory controller.
         memory: PathBuf,
-        /// Of the processor's, if it may be written.
-        cpu: Option<PathBuf>,
+        /// Of the processor's, or why there is none.
+        cpu: Result<PathBuf, String>,
     },
-    /// None can be made.
-    None,
+    /// None can be made, and why.
+    None(String),
 }
 
 /// The group of one instance.
@@ -61,20 +63,34 @@ impl Cgroups {
     /// # Errors
     /// A limit cannot be set: the instance must not run without it.
     pub(crate) fn make(&self, instance: &str, resources: &Resources) -> io::Result<Option<Cgroup>> {
-        let place = self.place.get_or_init(|| Place::find(&self.name));
+        let place = self.place();
         let folders: Vec<PathBuf> = place.bases().iter().map(|base| base.join(instance)).collect();
         for folder in &folders {
             fs::create_dir_all(folder)?;
         }
         let events = match place {
-            Place::None => return Ok(None),
+            Place::None(_) => return Ok(None),
             Place::V2(base) => limit_v2(&base.join(instance), resources)?,
             Place::V1 { memory, cpu } => {
-                let cpu = cpu.as_ref().map(|base| base.join(instance));
+                let cpu = cpu.as_ref().ok().map(|base| base.join(instance));
                 limit_v1(&memory.join(instance), cpu.as_deref(), resources)?
             }
         };
         Ok(Some(Cgroup { folders, events }))
+    }
+
+    /// The limits that are set for no group, because they cannot be.
+    pub(crate) fn unlimited(&self) -> Vec<Unlimited> {
+        let of = |limit, reason: &String| Unlimited { limit, reason: reason.as_str().into() };
+        match self.place() {
+            Place::V2(_) | Place::V1 { cpu: Ok(_), .. } => Vec::new(),
+            Place::V1 { cpu: Err(reason), .. } => vec![of(Limit::Cpu, reason)],
+            Place::None(reason) => [Limit::Memory, Limit::Cpu].map(|limit| of(limit, reason)).to_vec(),
+        }
+    }
+
+    fn place(&self) -> &Place {
+        self.place.get_or_init(|| Place::find(&self.name))
     }
 }
 
@@ -95,9 +111,10 @@ impl Place {
             own_group(&own, "").and_then(|own| v2_base(&own, name)).map(Self::V2)
         } else {
             let memory = v1_base(&own, "memory", name);
-            memory.map(|memory| Self::V1 { memory, cpu: v1_base(&own, "cpu", name).ok() })
+            let cpu = || v1_base(&own, "cpu", name).map_err(|error| error.to_string());
+            memory.map(|memory| Self::V1 { memory, cpu: cpu() })
         };
-        let found = found.unwrap_or(Self::None);
+        let found = found.unwrap_or_else(|error| Self::None(error.to_string()));
         found.bases().into_iter().for_each(remove_empty);
         found
     }
@@ -106,9 +123,9 @@ impl Place {
         match self {
             Self::V2(base) => vec![base],
             Self::V1 { memory, cpu } => {
-                [Some(memory), cpu.as_ref()].into_iter().flatten().map(|base| &**base).collect()
+                [Some(memory), cpu.as_ref().ok()].into_iter().flatten().map(|base| &**base).collect()
             }
-            Self::None => Vec::new(),
+            Self::None(_) => Vec::new(),
         }
     }
 }
@@ -200,13 +217,21 @@ fn own_group(own: &str, controller: &str) -> io::Result<PathBuf> {
             let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
             controllers.split(',').any(|name| name == controller).then(|| path.trim_start_matches('/').into())
         })
-        .ok_or_else(|| io::Error::other("no group of this controller"))
+        .ok_or_else(|| match controller {
+            "" => io::Error::other("this node is in no control group of version 2"),
+            controller => io::Error::other(format!("this node is in no control group for {controller}")),
+        })
 }
 
 fn v1_base(own: &str, controller: &str, name: &str) -> io::Result<PathBuf> {
     let base = Path::new(MOUNT).join(controller).join(own_group(own, controller)?).join(name);
-    fs::create_dir_all(&base)?;
+    fs::create_dir_all(&base).map_err(about("making", &base))?;
     Ok(base)
+}
+
+/// Says what was attempted.
+fn about(attempt: &str, path: &Path) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{attempt} {}: {error}", path.display()))
 }
 
 /// Groups with processes of their own cannot hand on controllers, except the root: the node and its guardian move to a
@@ -215,21 +240,23 @@ fn v2_base(own: &Path, name: &str) -> io::Result<PathBuf> {
     let own = v2_group(own, name);
     let group = Path::new(MOUNT).join(own);
     if !own.as_os_str().is_empty() {
-        let members = fs::read_to_string(group.join("cgroup.procs"))?;
+        let members = group.join("cgroup.procs");
+        let members = fs::read_to_string(&members).map_err(about("reading", &members))?;
         let household = [Pid::this(), Pid::parent()].map(|pid| pid.to_string());
         if !members.lines().all(|pid| household.iter().any(|own| own == pid)) {
             return Err(io::Error::other("others are in the group of this node"));
         }
         let beside = group.join(beside(name));
-        fs::create_dir_all(&beside)?;
+        fs::create_dir_all(&beside).map_err(about("making", &beside))?;
         for pid in members.lines() {
-            fs::write(beside.join("cgroup.procs"), pid)?;
+            fs::write(beside.join("cgroup.procs"), pid).map_err(about("moving to", &beside))?;
         }
     }
     let base = group.join(name);
-    fs::create_dir_all(&base)?;
+    fs::create_dir_all(&base).map_err(about("making", &base))?;
     for folder in [&group, &base] {
-        fs::write(folder.join("cgroup.subtree_control"), "+memory +cpu")?;
+        let handed_on = folder.join("cgroup.subtree_control");
+        fs::write(&handed_on, "+memory +cpu").map_err(about("writing", &handed_on))?;
     }
     Ok(base)
 }
@@ -275,6 +302,20 @@ fn remove_empty(base: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_limited_is_said_and_why() {
+        let cgroups = |place| Cgroups { name: String::new(), place: OnceCell::from(place) };
+        let unlimited = |place| {
+            let told = cgroups(place).unlimited();
+            told.into_iter().map(|it| format!("{}: {}", it.limit, it.reason)).collect::<Vec<_>>()
+        };
+        let (memory, missing) = (PathBuf::from("/nowhere/memory"), || "no group".to_owned());
+        assert_eq!(unlimited(Place::V2("/nowhere".into())), [""; 0]);
+        assert_eq!(unlimited(Place::V1 { memory: memory.clone(), cpu: Ok("/nowhere".into()) }), [""; 0]);
+        assert_eq!(unlimited(Place::V1 { memory, cpu: Err(missing()) }), ["cpu: no group"]);
+        assert_eq!(unlimited(Place::None(missing())), ["memory: no group", "cpu: no group"]);
+    }
 
     #[test]
     fn the_own_group_is_found_in_both_versions() {

@@ -291,6 +291,7 @@ fn command(household: &Household, incarnation: &Incarnation, spec: &StartSpec, f
         scratch: scratch::folder(&household.data, &spec.key).into(),
         directory: spec.directory.clone().unwrap_or_default().into(),
         user: OsString::new(),
+        network: OsString::new(),
         doors: Vec::new(),
         program: [&spec.program].into_iter().chain(&spec.args).map(OsString::from).collect(),
     };

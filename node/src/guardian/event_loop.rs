@@ -239,6 +239,9 @@ impl Guardian {
                 }
             }
             ToGuardian::Say(said) => self.instances.say(said),
+            ToGuardian::Limits { id } => {
+                self.link.send(&ToNode::Unlimited { id, unlimited: self.instances.unlimited() });
+            }
         }
     }
 

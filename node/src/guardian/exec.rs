@@ -28,6 +28,7 @@ use nix::{
 };
 
 use super::protocol::{StartFailure, StartStep};
+use crate::instance::network::namespace;
 
 /// The exit code of a process that could not execute its program; the failure itself is told through the pipe.
 const NOT_STARTED: u8 = 127;
@@ -49,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) directory: OsString,
     /// As whom the program runs; as the guardian itself when empty.
     pub(crate) user: OsString,
+    /// The network to be in; that of the guardian when empty.
+    pub(crate) network: OsString,
     /// The files of control groups to join.
     pub(crate) doors: Vec<OsString>,
     /// The program and its arguments.
@@ -64,7 +67,7 @@ impl Plan {
             self.open_files.0.to_string(),
             self.open_files.1.to_string(),
         ];
-        let names = [self.scratch.clone(), self.directory.clone(), self.user.clone()];
+        let names = [&self.scratch, &self.directory, &self.user, &self.network].map(Clone::clone);
         let doors = [self.doors.len().to_string().into()].into_iter().chain(self.doors.iter().cloned());
         let numbers = numbers.into_iter().map(OsString::from);
         numbers.chain(names).chain(doors).chain(self.program.iter().cloned()).collect()
@@ -81,6 +84,7 @@ impl Plan {
             scratch: args.next()?,
             directory: args.next()?,
             user: args.next()?,
+            network: args.next()?,
             doors: {
                 let count: usize = number(args.next())?;
                 args.by_ref().take(count).collect()
@@ -134,6 +138,11 @@ fn prepare(plan: &Plan) -> Result<(), StartFailure> {
         fs::write(door, "0").map_err(|error| failed(StartStep::Limits)(errno_of(&error)))?;
     }
     let user = find_user(&plan.user)?;
+    if !plan.network.is_empty() {
+        // Before the change of user, who may not.
+        namespace::enter(Path::new(&plan.network))
+            .map_err(|error| failed(StartStep::Network)(errno_of(&error)))?;
+    }
     let (soft, hard) = plan.open_files;
     setrlimit(Resource::RLIMIT_NOFILE, soft, hard).map_err(&setup)?;
     make_scratch(plan, user.as_ref()).map_err(|error| failed(StartStep::Scratch)(errno_of(&error)))?;
@@ -205,6 +214,7 @@ mod tests {
             scratch: "/data/jobs/call-1".into(),
             directory: OsString::new(),
             user: "vcap".into(),
+            network: "/proc/7/fd/11".into(),
             doors: vec![
                 "/sys/fs/cgroup/memory/x/cgroup.procs".into(),
                 "/sys/fs/cgroup/cpu/x/cgroup.procs".into(),
@@ -218,8 +228,8 @@ mod tests {
     fn calls_by_others_are_refused() {
         for args in [
             &[][..],
-            &["1", "2", "3", "4", "/scratch", "", "", "0"],
-            &["x", "2", "3", "4", "/s", "", "", "0", "/bin/true"],
+            &["1", "2", "3", "4", "/scratch", "", "", "", "0"],
+            &["x", "2", "3", "4", "/s", "", "", "", "0", "/bin/true"],
         ] {
             assert_eq!(Plan::from_args(args.iter().map(OsString::from)), None, "{args:?}");
         }

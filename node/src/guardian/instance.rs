@@ -25,7 +25,7 @@ use super::{
     child, environment,
     exec::{self, Plan},
     household::Household,
-    instance_spec::{InstanceEnd, InstanceSignal, InstanceSpec, Output},
+    instance_spec::{InstanceEnd, InstanceSignal, InstanceSpec, Output, Place},
     output::Tail,
     processes,
     protocol::{End, QuestionId},
@@ -311,7 +311,10 @@ impl Instance {
         spec: &InstanceSpec,
         failures: i32,
     ) -> Command {
-        let doors = self.cgroup.as_ref().map(Cgroup::doors).unwrap_or_default();
+        let (doors, network) = match &spec.place {
+            Place::Inside { network } => (self.cgroup.as_ref().map(Cgroup::doors), network.as_ref()),
+            Place::Beside => (None, None),
+        };
         let plan = Plan {
             guardian: Pid::this().as_raw(),
             failures,
@@ -319,7 +322,8 @@ impl Instance {
             scratch: spec.folder.clone().into(),
             directory: spec.directory.clone().unwrap_or_default().into(),
             user: spec.user.clone().unwrap_or_default().into(),
-            doors: doors.into_iter().map(OsString::from).collect(),
+            network: network.cloned().unwrap_or_default().into(),
+            doors: doors.unwrap_or_default().into_iter().map(OsString::from).collect(),
             program: [&spec.program].into_iter().chain(&spec.args).map(OsString::from).collect(),
         };
         let mut command = Command::new("/proc/self/exe");

@@ -46,6 +46,8 @@ pub struct InstanceSpec {
     pub resources: Resources,
     /// Where what it writes goes.
     pub output: Output,
+    /// Where it stands.
+    pub place: Place,
 }
 
 /// What an instance may use, where the machine lets the guardian limit it.
@@ -55,6 +57,19 @@ pub struct Resources {
     pub memory_bytes: u64,
     /// From 1 to 100, its share of the processors among those that compete; zero is an ordinary one.
     pub cpu_weight: u32,
+}
+
+/// Where a process of an instance stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// Within the limits of the instance.
+    Inside {
+        /// The network it is in, a file of the kernel's; that of the machine when `None`.
+        network: Option<PathBuf>,
+    },
+    /// Beside it, in the network of the machine: one of the cell's own, that does something for the instance and is not counted
+    /// against its limits.
+    Beside,
 }
 
 /// Where what a process writes goes.

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use capstan_model::ids::Incarnation;
+use capstan_model::{ids::Incarnation, lrp::isolation::Unlimited};
 use nix::unistd::Pid;
 
 use super::{
@@ -89,6 +89,11 @@ impl Instances {
         self.note_session(main.pid);
         self.all.get_mut(&id).expect("it was just there").enter(main);
         Ok(())
+    }
+
+    /// The limits that are not set on this machine.
+    pub(crate) fn unlimited(&self) -> Vec<Unlimited> {
+        self.cgroups.unlimited()
     }
 
     /// Signals a process.

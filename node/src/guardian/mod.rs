@@ -11,7 +11,8 @@
 //! * a process that ends is reported when nothing it left is alive and all it wrote is read (`child.rs`), of which
 //!   the last 64 KiB per stream are kept (`output.rs`);
 //! * instances of long-running processes (`instances.rs`) are not bound to the lease, and what their processes leave lives
-//!   on until the instance is ended; their limits are control groups, where the machine allows that (`cgroup.rs`).
+//!   on until the instance is ended; their limits are control groups, where the machine allows that (`cgroup.rs`), and their networks
+//!   those that the node has made for them.
 //!
 //! When the guardian itself dies its direct children die with it (PDEATHSIG, set by `capstan __exec`, [`exec`]), the
 //! node ends what is left ([`clear_leftovers`]) and exits, and its next life looks again before it says anything.

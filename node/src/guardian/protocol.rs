@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use capstan_model::{ids::Incarnation, time::Timestamp};
+use capstan_model::{ids::Incarnation, lrp::isolation::Unlimited, time::Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The version byte of every frame.
-pub const PROTOCOL_VERSION: u8 = 2;
+pub const PROTOCOL_VERSION: u8 = 3;
 
 /// Matches an answer to its question; drawn by the node, never twice on one socket.
 pub type QuestionId = u64;
@@ -82,6 +82,11 @@ pub enum ToGuardian {
     },
     /// Adds lines of the node's own to an output.
     Say(Said),
+    /// Asks which limits of instances are not set on this machine; [`ToNode::Unlimited`] answers.
+    Limits {
+        /// Names the answer.
+        id: QuestionId,
+    },
 }
 
 /// From the guardian. New variants go at the end.
@@ -124,6 +129,13 @@ pub enum ToNode {
     InstanceGone {
         /// Of the question.
         id: QuestionId,
+    },
+    /// The limits of instances that are not set on this machine.
+    Unlimited {
+        /// Of the question.
+        id: QuestionId,
+        /// Which, and why.
+        unlimited: Vec<Unlimited>,
     },
 }
 
@@ -251,6 +263,8 @@ pub enum StartStep {
     User,
     /// Joining the control groups that limit its instance.
     Limits,
+    /// Joining the network of its instance.
+    Network,
 }
 
 /// Why the guardian ended a process.

@@ -18,6 +18,8 @@ pub struct Environment {
     pub address: IpAddr,
     /// In the order of the definition.
     pub ports: Vec<PortMapping>,
+    /// Whether the processes are in a network of their own, where they listen on the ports of the definition; on host ports otherwise.
+    pub own_network: bool,
 }
 
 /// Which instance of its LRP it is.
@@ -31,8 +33,8 @@ pub struct Identity {
 
 impl Environment {
     /// The variables of a process with variables of its own. The network comes last: nobody may set it otherwise. Beside
-    /// what upstream sets there is `CAPSTAN_PORT_<container port>`: without a network of its own a process has to listen
-    /// on the host port.
+    /// what upstream sets there is `CAPSTAN_PORT_<container port>`, the port to listen on: without a network of its own a
+    /// process has to listen on the host port.
     pub fn of_process(&self, own: &[EnvVar]) -> Vec<(String, String)> {
         let mut variables = self.identity.as_ref().map(Identity::variables).unwrap_or_default();
         let given = self.env.iter().chain(own);
@@ -55,7 +57,10 @@ impl Environment {
             ("CF_INSTANCE_ADDR".to_owned(), address),
             ("CF_INSTANCE_PORTS".to_owned(), format!("[{}]", ports.join(","))),
         ];
-        let single = |port: &PortMapping| (format!("CAPSTAN_PORT_{}", port.container), port.host.to_string());
+        let single = |port: &PortMapping| {
+            let listened_on = if self.own_network { port.container } else { port.host };
+            (format!("CAPSTAN_PORT_{}", port.container), listened_on.to_string())
+        };
         variables.extend(self.ports.iter().map(single));
         variables
     }
@@ -97,6 +102,7 @@ mod tests {
                 PortMapping { container: 8080, host: 60_413 },
                 PortMapping { container: 22, host: 60_414 },
             ],
+            own_network: false,
         }
     }
 
@@ -126,9 +132,24 @@ mod tests {
     }
 
     #[test]
+    fn in_a_network_of_its_own_a_process_listens_on_its_own_ports() {
+        let variables = Environment { own_network: true, ..instance() }.of_process(&[]);
+        let value =
+            |wanted: &str| variables.iter().find(|(name, _)| name == wanted).map(|(_, value)| &**value);
+        assert_eq!(value("CAPSTAN_PORT_8080"), Some("8080"));
+        assert_eq!(value("CF_INSTANCE_PORT"), Some("60413"), "where others reach it");
+        assert_eq!(value("CF_INSTANCE_ADDR"), Some("10.0.0.7:60413"));
+    }
+
+    #[test]
     fn a_task_is_no_instance_and_may_have_no_ports() {
-        let task =
-            Environment { identity: None, env: vec![], address: Ipv6Addr::LOCALHOST.into(), ports: vec![] };
+        let task = Environment {
+            identity: None,
+            env: vec![],
+            address: Ipv6Addr::LOCALHOST.into(),
+            ports: vec![],
+            own_network: false,
+        };
         let listed = task.of_process(&[]);
         let texts: Vec<_> = listed.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(

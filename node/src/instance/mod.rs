@@ -4,7 +4,7 @@
 //!   task, which has an end.
 //! * [`steps`]: the tree of actions, a file for each kind.
 //! * [`driver`]: what the machine must do for all that; [`host`] does it with processes.
-//! * [`environment`], [`ports`], [`output`]: what a process is given, and where what it writes goes.
+//! * [`environment`], [`ports`], [`network`], [`output`]: what a process is given, and where what it writes goes.
 //!
 //! Nothing here knows the replicated state: whoever starts a life says what to run, and hears what became of it.
 
@@ -14,6 +14,7 @@ pub mod go_duration;
 pub mod host;
 pub mod life;
 pub mod monitor;
+pub mod network;
 pub mod output;
 pub mod ports;
 pub mod steps;

@@ -5,9 +5,10 @@
 //! ended; only then does the node speak with its peers, and its actors act. Stopping goes the other way.
 //!
 //! * `stop`: why a node stops. `actor_thread`: the one thread of all actors. `ports`: what the API asks of
-//!   the node. `space`: room on the disk. `specs`: the request specs.
+//!   the node. `page`: metrics. `space`: room on the disk. `specs`: the request specs.
 
 mod actor_thread;
+mod page;
 mod ports;
 mod space;
 mod specs;
@@ -24,7 +25,7 @@ use std::{
 };
 
 use capstan_api::{Api, server::Options as HttpOptions};
-use capstan_model::lrp::cell::Capacity;
+use capstan_model::lrp::{cell::Capacity, isolation::Unlimited};
 use capstan_raft_store::{
     cluster::{self, OpenError, Options, Parts, StartError, Started},
     engine::RocksDisk,
@@ -42,7 +43,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 pub use self::stop::Stop;
-use self::{actor_thread::ActorThread, ports::Health, specs::LoadedSpecs};
+use self::{actor_thread::ActorThread, page::Page, ports::Health, specs::LoadedSpecs};
 use crate::{
     actors::{Alarm, Tools, liveness},
     callbacks::HttpCallbacks,
@@ -52,7 +53,7 @@ use crate::{
     entropy::SystemEntropy,
     executor::{Executor, ExecutorGone, host::HostExecutor, instances::InstanceHost, lease},
     guardian::{self, Guardian},
-    instance::host::Folders,
+    instance::{host::Folders, network::namespace::Namespace},
     instance_output::Outputs,
     jobs::{JobTypes, lrp, plugin},
     leave,
@@ -121,6 +122,9 @@ pub enum ServerError {
     /// The actors ended, which they never do by themselves.
     #[error("the actors have ended: a bug, whose panic is in the log")]
     Actors,
+    /// Instances cannot have networks of their own.
+    #[error("cell.netns = true, but this node cannot make networks: {0}; run it as root, or set it to false")]
+    Networks(#[source] io::Error),
     /// The process could not be set up.
     #[error("cannot {attempt}: {source}")]
     System {
@@ -135,7 +139,9 @@ impl ServerError {
     /// The exit code that tells a supervisor what kind of trouble it is.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Listen { .. } | Self::Data { .. } | Self::Specs(_) | Self::Jobs(_) => EXIT_CONFIG,
+            Self::Listen { .. } | Self::Data { .. } | Self::Specs(_) | Self::Jobs(_) | Self::Networks(_) => {
+                EXIT_CONFIG
+            }
             Self::Store {
                 source: StartError::Timing(_) | StartError::Open(OpenError::OtherNode { .. }),
                 ..
@@ -189,6 +195,9 @@ pub fn run(config: Config, supervision: Supervision) -> Result<End, ServerError>
         "starting"
     );
     let specs = LoadedSpecs::load(config.specs_directory.clone())?;
+    if config.cell.as_ref().is_some_and(|cell| cell.netns) {
+        Namespace::make().map_err(ServerError::Networks)?;
+    }
     fs::create_dir_all(&config.data)
         .map_err(|source| ServerError::Data { path: config.data.clone(), source })?;
     let http = listen("http.listen", config.http_listen)?;
@@ -301,7 +310,7 @@ impl Preparation {
             live_status: Arc::new(statuses),
             output: Arc::new(outputs),
             health: Arc::clone(&health) as _,
-            metrics: Arc::clone(&metrics) as _,
+            metrics: Arc::new(Page { process: Arc::clone(&metrics), cluster: handle.clone() }),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
         };
@@ -414,9 +423,13 @@ async fn clear_leftovers(config: &Config) -> Result<(), ServerError> {
 
 /// Makes this node a cell. What earlier lives of it ran is ended by now.
 async fn make_cell(config: &CellConfig, data: &Path, host: InstanceHost) -> Result<CellTools, ServerError> {
+    let unlimited = host.unlimited().await?;
+    for Unlimited { limit, reason } in &unlimited {
+        warn!(%limit, %reason, "instances and tasks may use more than they ask for: there is no limit on this machine");
+    }
     let (config, data) = (config.clone(), data.to_owned());
     let made = tokio::task::spawn_blocking(move || {
-        let cell = cell::host::tools(&config, &data.canonicalize()?, host)?;
+        let cell = cell::host::tools(&config, &data.canonicalize()?, host, unlimited)?;
         Ok((config, cell))
     });
     let (config, cell) = made
@@ -425,7 +438,8 @@ async fn make_cell(config: &CellConfig, data: &Path, host: InstanceHost) -> Resu
         .flatten()
         .map_err(|source| ServerError::System { attempt: "make this node a cell", source })?;
     let Capacity { memory_mb, disk_mb, containers } = cell.capacity;
-    info!(zone = config.zone, address = config.address, memory_mb, disk_mb, containers, "offering a cell");
+    let (zone, address, netns) = (&config.zone, &config.address, config.netns);
+    info!(zone, address, memory_mb, disk_mb, containers, netns, "offering a cell");
     if !geteuid().is_root() {
         info!(
             "not started as root: instances and tasks run as the user of this node, whatever user they name"

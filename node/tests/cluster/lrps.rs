@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use capstan_client::receptor::{ActualLrpState, Task, TaskState};
+use capstan_client::receptor::{ActualLrp, ActualLrpState};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -16,7 +16,10 @@ use tokio::{
 
 use crate::harness::{
     Cluster, PATIENCE,
-    lrps::{GUID, actual, actual_at, all_dead, call, desire, node_of, pid, pids, running, script, serving},
+    lrps::{
+        GUID, actual, actual_at, all_dead, call, completed, desire, node_of, pid, pids, running, script,
+        serving,
+    },
     until,
     wire::Wire,
 };
@@ -247,14 +250,29 @@ async fn answer_one_call(listener: &TcpListener, status: &str) -> (String, Value
     }
 }
 
-async fn completed(cluster: &mut Cluster, guid: &str) -> Task {
-    let path = format!("/v1/tasks/{guid}");
-    until("the end of a task", async || {
-        let task = call(cluster, "GET", &path, &Value::Null, 200).await;
-        let task: Task = serde_json::from_value(task).unwrap();
-        (task.state == TaskState::Completed).then_some(task)
-    })
-    .await
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_started_again_begins_without_the_instances_of_its_last_life() {
+    let mut cluster = Cluster::start().await;
+    desire(&mut cluster, &serving(3)).await;
+    let before = running(&mut cluster, 3, |_| true).await;
+    let lost = before[0].clone();
+    let (lost_pid, node) = (pid(&lost).await, node_of(&lost));
+    cluster.node(node).kill();
+    // At once: nobody has missed it yet, and its guardian may still be at work.
+    cluster.node(node).start();
+    let new = |lrp: &ActualLrp| lrp.index != lost.index || lrp.instance_guid != lost.instance_guid;
+    let after = running(&mut cluster, 3, new).await;
+    all_dead(&[lost_pid]).await;
+    let other = after.iter().find(|lrp| lrp.index == lost.index).unwrap();
+    assert_eq!(other.crash_count, 0, "a lost life is no crash");
+    assert_ne!(other.modification_tag.epoch, lost.modification_tag.epoch);
+    pid(other).await;
+    for lrp in before.iter().filter(|lrp| node_of(lrp) != node) {
+        let same = after.iter().find(|other| other.index == lrp.index).unwrap();
+        assert_eq!(same.instance_guid, lrp.instance_guid, "what ran elsewhere runs on");
+    }
+    cluster.all_ready().await;
+    cluster.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,7 @@ use capstan_node::{
     executor::{Executor, instances::InstanceRefused},
     guardian::{
         BootTime,
-        instance_spec::{InstanceId, InstanceProcess, InstanceSpec, Output, Resources},
+        instance_spec::{InstanceId, InstanceProcess, InstanceSpec, Output, Place, Resources},
         protocol::End,
     },
 };
@@ -34,6 +34,7 @@ fn spec(world: &World, number: u32, text: &str) -> InstanceSpec {
         open_files: None,
         resources: Resources::default(),
         output: Output::Held,
+        place: Place::Inside { network: None },
     }
 }
 

@@ -14,6 +14,7 @@ use capstan_node::{
         host::{Folders, HostCell, HostDriver, Instance, output_name},
         life::{Life, Observation},
         monitor::check_permits,
+        network::Networks,
         output::{Cursor, read_from},
         ports::HostPorts,
     },
@@ -64,7 +65,12 @@ impl Machine {
 
     /// Starts an instance on a cell.
     pub(crate) fn on(world: World, definition: Definition) -> Self {
-        let (stop, driver) = (CancellationToken::new(), driver(&world, &definition));
+        Self::in_networks(Networks::Machine, world, definition)
+    }
+
+    /// The same on a cell whose instances have these networks.
+    pub(crate) fn in_networks(networks: Networks, world: World, definition: Definition) -> Self {
+        let (stop, driver) = (CancellationToken::new(), driver(networks, &world, &definition));
         let (sender, observations) = mpsc::unbounded_channel();
         let definition = Arc::new(definition);
         let life =
@@ -104,13 +110,13 @@ pub(crate) fn output_folder(world: &World) -> PathBuf {
 }
 
 /// What drives the instance of a definition.
-pub(crate) fn driver(world: &World, definition: &Definition) -> Arc<dyn Driver> {
+fn driver(networks: Networks, world: &World, definition: &Definition) -> Arc<dyn Driver> {
     let folders = Folders {
         instances: world.file("instances"),
         outputs: world.file("outputs"),
         downloads: world.file("downloads"),
     };
-    let cell = Arc::new(HostCell::new(world.executor.instances(), folders, true));
+    let cell = Arc::new(HostCell::new(world.executor.instances(), folders, true, networks));
     let address = Ipv4Addr::LOCALHOST.into();
     let ports = HostPorts::new(address, 20_300..=20_400).lease(&definition.ports).unwrap();
     let environment = Environment {
@@ -118,6 +124,7 @@ pub(crate) fn driver(world: &World, definition: &Definition) -> Arc<dyn Driver> 
         env: definition.env.clone(),
         address,
         ports: ports.ports().to_vec(),
+        own_network: networks != Networks::Machine,
     };
     let resources = Resources {
         memory_bytes: u64::from(definition.memory_mb) * 1024 * 1024,

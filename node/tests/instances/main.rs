@@ -6,5 +6,6 @@ mod fencing;
 #[path = "../guardian_world/mod.rs"]
 mod guardian_world;
 mod machine;
+mod networks;
 mod processes;
 mod transfers;

@@ -5,6 +5,7 @@ use std::fs;
 use capstan_model::lrp::{
     action::{EnvVar, Kind, ResourceLimits, Run},
     definition::Definition,
+    isolation::Limit,
 };
 use capstan_node::instance::life::Observation;
 use nix::unistd::geteuid;
@@ -143,10 +144,13 @@ async fn one_that_takes_too_much_memory_ran_out_of_it() {
     let mut machine = Machine::new(definition).await;
     machine.running().await;
     let reason = machine.crashed().await;
+    let unlimited = machine.world.executor.instances().unlimited().await.unwrap();
     let output = machine.output().await;
     let is_limited = output.iter().any(|line| line.contains(&crate::machine::ID.to_string()));
     let reasons = ["Exited with status 9", "Exited with status 9 (out of memory)"];
     assert_eq!(reason, reasons[usize::from(is_limited)], "{output:?}");
+    let says_so = unlimited.iter().any(|unlimited| unlimited.limit == Limit::Memory);
+    assert_eq!(says_so, !is_limited, "{unlimited:?}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use capstan_model::{
     lrp::{
         actual::{InstanceKey, Needs, PortMapping},
         cell::{Capacity, RootfsProviders},
+        isolation::Isolation,
         tag::ModificationTag,
         validate,
     },
@@ -145,6 +146,7 @@ fn a_cell_tells_all_it_has_and_offers() {
             zone: "z1".into(),
             capacity: Capacity { memory_mb: 1024, disk_mb: 2048, containers: 256 },
             rootfs: RootfsProviders { preloaded: vec!["cflinuxfs2".into()], schemes: vec!["docker".into()] },
+            isolation: Isolation::default(),
             silent: false,
             evacuating: false,
         },

@@ -71,7 +71,8 @@ async fn an_explanation_is_in_words() {
     let crashed = with(crashed, "crash_reason", json!("Exited with status 1"));
     let says = |cell: &str, zone: &str, in_zone: u32, verdict: &str, score: Option<u64>| {
         json!({"cell_id": cell, "zone": zone, "zone_instances": in_zone, "instances": in_zone, "verdict": verdict,
-            "score": score, "lacks": if verdict == "full" { json!(["memory"]) } else { json!([]) }})
+            "score": score, "lacks": if verdict == "full" { json!(["memory"]) } else { json!([]) },
+            "own_network": zone == "z1", "unlimited": [{"limit": "memory", "reason": format!("no group in {zone}")}]})
     };
     let body = json!({
         "process_guid": "web",
@@ -106,6 +107,9 @@ cell-1  z1          1        1  would take it, score 3.50
 cell-2  z2          0        0  would take it, score 0.25
 cell-3  z2          0        0  has too little left: memory
 cell-4  z2          0        0  is not heard
+It would have a network of its own on cell-1: it is reached through its ports, and reaches nobody itself.
+Its memory would not be limited on cell-1: no group in z1.
+Its memory would not be limited on cell-2, cell-3, cell-4: no group in z2.
 ";
     assert_eq!(ran.out, expected);
     let ran = run(&node, &["lrp", "explain", "web", "--index", "1", "-o", "json"]).await;

@@ -226,6 +226,7 @@ mod tests {
             zone: "z".into(),
             capacity: Default::default(),
             rootfs: Default::default(),
+            isolation: Default::default(),
         };
         commit(&mut state, 10, Command::Lrp(LrpCommand::AnnounceCell(Box::new(announced))));
         let after = |silence| [seen(1, 1), SeenNode { silence, ..seen(2, 1) }, seen(3, 1)];

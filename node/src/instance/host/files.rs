@@ -5,11 +5,11 @@ use std::{fs, io, sync::atomic::Ordering};
 use capstan_model::lrp::action::{Download, Upload};
 use tokio::task::spawn_blocking;
 
-use super::{HostDriver, downloads, ended, lost, transfer};
+use super::{HostDriver, downloads, ended, lost, own, transfer};
 use crate::{
     executor::instances::InstanceHost,
     guardian::instance_spec::{InstanceProcess, InstanceSignal, Output},
-    instance::driver::{Fetched, Keep, Process, ProcessEnd, UploadError},
+    instance::driver::{Fetched, ProcessEnd, UploadError},
 };
 
 impl HostDriver {
@@ -71,16 +71,7 @@ impl HostDriver {
         let mut kill = KillOnDrop { host: &self.cell.host, process: Some(process) };
         let end = end.await;
         kill.process = None;
-        let own = Process {
-            path: program.into(),
-            args: Vec::new(),
-            dir: "".into(),
-            env: Vec::new(),
-            user: "".into(),
-            open_files: None,
-            keep: Keep::Held,
-        };
-        match end.map_or_else(|_| lost(), |end| ended(end, &own)) {
+        match end.map_or_else(|_| lost(), |end| ended(end, &own(program))) {
             ProcessEnd::Failed(reason) => Err(reason),
             ProcessEnd::Exited { status, held, .. } => {
                 Ok((status, String::from_utf8_lossy(&held).trim_end().to_owned()))

@@ -1,17 +1,19 @@
 //! The driver of a real cell: processes of this machine, started by the guardian.
 //!
-//! An instance has a folder of its own and shares everything else with the machine. What it writes goes to files through the
-//! guardian; archives and files are moved by processes of this program (`transfer.rs`), which end with the instance.
+//! An instance has a folder of its own, and a network where its cell gives one (`network.rs`); it shares everything else with the machine.
+//! What it writes goes to files through the guardian; archives and files are moved by processes of this program (`transfer.rs`), which end
+//! with the instance.
 
 mod downloads;
 mod files;
+mod network;
 mod transfer;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -22,6 +24,7 @@ use futures::future::{BoxFuture, FutureExt};
 use nix::unistd::geteuid;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
+use self::network::OwnNetwork;
 pub use self::transfer::{ARGUMENT as TRANSFER_ARGUMENT, main as main_transfer};
 use super::{
     driver::{
@@ -29,6 +32,7 @@ use super::{
         UploadError,
     },
     environment::Environment,
+    network::Networks,
     output,
     ports::PortLease,
 };
@@ -40,7 +44,7 @@ use crate::{
     guardian::{
         instance_spec::{
             Destination, InstanceEnd, InstanceId, InstanceProcess, InstanceSignal, InstanceSpec, Output,
-            Resources, Said,
+            Place, Resources, Said,
         },
         protocol::{End, StartFailure, StartStep},
     },
@@ -57,6 +61,7 @@ pub struct HostCell {
     host: InstanceHost,
     folders: Folders,
     may_be_root: bool,
+    networks: Networks,
     fetches: Semaphore,
     uploads: Semaphore,
 }
@@ -80,8 +85,10 @@ pub struct HostDriver {
     output: PathBuf,
     environment: Environment,
     resources: Resources,
+    /// Made when the instance is opened, unless it has that of the machine.
+    network: OnceLock<OwnNetwork>,
     /// Given back when the instance is forgotten.
-    _ports: PortLease,
+    ports: PortLease,
     numbers: AtomicU32,
 }
 
@@ -103,11 +110,12 @@ pub struct Instance {
 impl HostCell {
     /// A cell that keeps things in `folders`. Its instances run as root only if they `may_be_root`; where this process is not
     /// root itself, all of them run as itself.
-    pub fn new(host: InstanceHost, folders: Folders, may_be_root: bool) -> Self {
+    pub fn new(host: InstanceHost, folders: Folders, may_be_root: bool, networks: Networks) -> Self {
         Self {
             host,
             folders,
             may_be_root,
+            networks,
             fetches: Semaphore::new(FETCHES_MAX),
             uploads: Semaphore::new(UPLOADS_MAX),
         }
@@ -164,7 +172,8 @@ impl HostDriver {
     pub fn new(cell: Arc<HostCell>, instance: Instance) -> Self {
         let Instance { id, output, environment, resources, ports } = instance;
         let output = cell.folders.outputs.join(output);
-        Self { cell, id, output, environment, resources, _ports: ports, numbers: AtomicU32::new(1) }
+        let (network, numbers) = (OnceLock::new(), AtomicU32::new(1));
+        Self { cell, id, output, environment, resources, network, ports, numbers }
     }
 
     fn folder(&self) -> PathBuf {
@@ -186,6 +195,8 @@ impl HostDriver {
             open_files: None,
             resources: self.resources,
             output,
+            // The cell's own reach what the machine reaches.
+            place: Place::Inside { network: None },
         }
     }
 
@@ -200,11 +211,19 @@ impl HostDriver {
             env: self.environment.of_process(&process.env),
             directory: (!process.dir.is_empty()).then(|| PathBuf::from(&*process.dir)),
             open_files: process.open_files,
+            place: self.place(),
             ..self.spec(&process.path, args, user, output)
         };
         let number = ProcessNo(spec.process.number);
         let end = self.cell.host.start(spec).await.map_err(|refused| refused.to_string())?;
-        let end = async move { end.await.map_or_else(|_| lost(), |end| ended(end, &process)) };
+        let cut_off = self.cut_off();
+        let end = async move {
+            tokio::select! {
+                biased;
+                end = end => end.map_or_else(|_| lost(), |end| ended(end, &process)),
+                reason = cut_off => ProcessEnd::Failed(reason),
+            }
+        };
         Ok(Running { process: number, end: end.boxed() })
     }
 
@@ -221,7 +240,8 @@ impl Driver for HostDriver {
                 return Err(OpenError::Refused("the guardian is gone".to_owned()));
             }
             let made = spawn_blocking(move || folders.make()).await.map_err(io::Error::other).flatten();
-            made.map_err(|error| OpenError::Failed(format!("making its folders: {error}")))
+            made.map_err(|error| OpenError::Failed(format!("making its folders: {error}")))?;
+            self.open_network().await.map_err(OpenError::Failed)
         }
         .boxed()
     }
@@ -290,6 +310,19 @@ pub fn task_output_name(guid: &str) -> PathBuf {
 
 fn lost() -> ProcessEnd {
     ProcessEnd::Failed("the guardian is gone".to_owned())
+}
+
+/// A process of the cell's own, as far as it matters once it has ended.
+fn own(program: &str) -> Process {
+    Process {
+        path: program.into(),
+        args: Vec::new(),
+        dir: "".into(),
+        env: Vec::new(),
+        user: "".into(),
+        open_files: None,
+        keep: Keep::Held,
+    }
 }
 
 fn ended(end: InstanceEnd, process: &Process) -> ProcessEnd {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use capstan_client::receptor::{ActualLrp, ActualLrpState};
+use capstan_client::receptor::{ActualLrp, ActualLrpState, Task, TaskState};
 use nix::{
     errno::Errno,
     sys::signal::kill,
@@ -112,4 +112,15 @@ pub(crate) async fn all_dead(pids: &[i32]) {
 /// The node that an instance runs on.
 pub(crate) fn node_of(lrp: &ActualLrp) -> u64 {
     lrp.cell_id.strip_prefix("cell-").and_then(|node| node.parse().ok()).expect("it runs on a cell")
+}
+
+/// Waits until a task has ended.
+pub(crate) async fn completed(cluster: &mut Cluster, guid: &str) -> Task {
+    let path = format!("/v1/tasks/{guid}");
+    until("the end of a task", async || {
+        let task = call(cluster, "GET", &path, &Value::Null, 200).await;
+        let task: Task = serde_json::from_value(task).unwrap();
+        (task.state == TaskState::Completed).then_some(task)
+    })
+    .await
 }
