@@ -38,6 +38,9 @@ pub(crate) enum BrokenOff {
     /// The node takes no more work, or is about to stop.
     #[error("this node is draining or stopping")]
     NodeEnds,
+    /// Nothing of the cluster may have reached the node for a while.
+    #[error("no leader has acknowledged this node within the lease")]
+    OutOfTouch,
     /// The next events were removed before they were read.
     #[error("the reader is so late that the next events are kept no more")]
     EventsGone,

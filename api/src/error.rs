@@ -229,6 +229,9 @@ pub(crate) enum InputError {
     /// The node is draining or stopping, and its streams with it.
     #[error("this node is draining or stopping: follow another")]
     StreamsEnd,
+    /// The node may know nothing of what happens now.
+    #[error("no leader has acknowledged this node within the lease: follow another")]
+    OutOfTouch,
     /// More streams are being served than one node will.
     #[error("{streams_max} streams are being served, the most this node will at a time")]
     TooManyStreams {
@@ -284,6 +287,7 @@ impl ApiError {
                 InputError::EventsGone { .. } => (S::GONE, "events_gone"),
                 InputError::NotOfThisLog { .. } => (S::GONE, "not_of_this_log"),
                 InputError::StreamsEnd => (S::SERVICE_UNAVAILABLE, "draining"),
+                InputError::OutOfTouch => (S::SERVICE_UNAVAILABLE, "no_leader"),
                 InputError::TooManyStreams { .. } => (S::TOO_MANY_REQUESTS, "too_many_streams"),
                 InputError::Receptor(e) => match e {
                     Refusal::Json(_) => (S::BAD_REQUEST, "invalid_body"),
@@ -435,6 +439,7 @@ impl ApiError {
                 | InputError::EventsGone { .. }
                 | InputError::NotOfThisLog { .. }
                 | InputError::StreamsEnd
+                | InputError::OutOfTouch
                 | InputError::TooManyStreams { .. }
                 | InputError::Receptor(_)
                 | InputError::Draining => false,

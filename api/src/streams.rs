@@ -83,21 +83,28 @@ impl Open {
     /// Whether a stream that has no end may begin.
     ///
     /// # Errors
-    /// [`InputError::StreamsEnd`] where it would be broken off at once.
+    /// [`InputError::StreamsEnd`] and [`InputError::OutOfTouch`] where it would be broken off at once.
     pub(crate) fn may_begin(&self) -> Result<(), InputError> {
-        self.goes_on(&self.cluster.view()).map_err(|_| InputError::StreamsEnd)
+        self.goes_on(&self.cluster.view()).map_err(|broken| match broken {
+            BrokenOff::OutOfTouch => InputError::OutOfTouch,
+            _ => InputError::StreamsEnd,
+        })
     }
 
-    /// Whether the stream goes on, as far as this view knows. A node that is drained sends its readers to others.
+    /// Whether the stream goes on, as far as this view knows. A node that is drained sends its readers to others, and so does one that is
+    /// cut off: they would take its heartbeats for a sign that nothing happens.
     ///
     /// # Errors
-    /// [`BrokenOff::NodeEnds`].
+    /// [`BrokenOff::NodeEnds`] and [`BrokenOff::OutOfTouch`].
     pub(crate) fn goes_on(&self, view: &View) -> Result<(), BrokenOff> {
         let record = view.state().nodes.get(&self.cluster.node_id());
         let is_over = *self.over.borrow()
             || self.health.draining()
             || record.is_some_and(|record| record.draining || record.leaving);
-        if is_over { Err(BrokenOff::NodeEnds) } else { Ok(()) }
+        if is_over {
+            return Err(BrokenOff::NodeEnds);
+        }
+        if self.cluster.is_acknowledged() { Ok(()) } else { Err(BrokenOff::OutOfTouch) }
     }
 
     /// Waits until streams are told to end. That a node is drained is seen in State.

@@ -244,6 +244,7 @@ const EXPECTED: &[&str] = &[
     "a stream goes on in the middle of an entry",
     "a stream has gone silent",
     "a stream is broken off because its node is drained or leaves",
+    "a stream is broken off because its node is out of touch",
     "a stream is to go on behind an event that its node has not seen",
     "a stream that does not move is cut off",
     "an event is told that came with a snapshot",

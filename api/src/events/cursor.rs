@@ -82,7 +82,14 @@ where
     fn news(&self) -> Result<Option<View>, BrokenOff> {
         let view = self.open.cluster().view();
         let goes_on = self.open.goes_on(&view);
-        sometimes!("a stream is broken off because its node is drained or leaves", goes_on.is_err());
+        sometimes!(
+            "a stream is broken off because its node is drained or leaves",
+            matches!(goes_on, Err(BrokenOff::NodeEnds))
+        );
+        sometimes!(
+            "a stream is broken off because its node is out of touch",
+            matches!(goes_on, Err(BrokenOff::OutOfTouch))
+        );
         goes_on?;
         Ok((self.next < view.state().history.next()).then_some(view))
     }

@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{
     node::surface,
-    streams::{Blocks, follow, open},
+    streams::{Blocks, Next, follow, open},
     three_nodes::{Cluster, put, until},
 };
 
@@ -45,4 +45,20 @@ async fn a_reader_goes_on_at_another_node_once_that_has_caught_up() {
     assert_eq!(reader.event().await, third);
     assert_eq!(behind.event().await, second, "nothing was passed over meanwhile");
     assert_eq!(behind.event().await, third);
+}
+
+#[tokio::test]
+async fn who_follows_a_node_that_is_cut_off_is_sent_to_another() {
+    let cluster = Cluster::start().await;
+    let away = if cluster.leader().await == 3 { 2 } else { 3 };
+    let there = surface(cluster.node(away));
+    let mut reader = follow(&there, VARIABLES, None).await;
+    cluster.net.isolate(away);
+    while reader.any().await != Next::Broken {}
+    let refused = open(&there, VARIABLES, Some("0-0")).await;
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    cluster.net.heal();
+    let node = cluster.node(away).clone();
+    until("the node is in touch again", || node.is_acknowledged()).await;
+    drop(follow(&there, VARIABLES, Some("0-0")).await);
 }
