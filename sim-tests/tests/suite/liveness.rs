@@ -7,6 +7,7 @@ use capstan_raft_store::{handle::ProposeOptions, timing::Timing};
 use capstan_sim_tests::{
     disk::{DiskManner, Usage},
     history::{Call, Outcome},
+    lrps::LrpLoad,
     net::{Latency, Place},
     plan::{Heal, Plan},
     probes::Buggify,
@@ -27,6 +28,7 @@ fn quiet(seed: u64) -> Plan {
         latency: Latency::Lan,
         load: Load { clients: 0, keys: 1, think_max: Duration::from_secs(1) },
         requests: RequestLoad { clients: 0, slots: 4, ..plan.requests },
+        lrps: LrpLoad::default(),
         timing: Timing::default(),
         buggify: Buggify::Off,
         schedule: Vec::new(),
