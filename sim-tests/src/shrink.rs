@@ -66,6 +66,10 @@ impl<T: FnMut(&Plan)> Search<'_, T> {
         let mut is_smaller = self.cut_time();
         is_smaller |= self.try_plan(|plan| plan.requests.clients = 0);
         is_smaller |= self.try_plan(|plan| plan.load.clients = 0);
+        is_smaller |= self.try_plan(|plan| plan.lrps.clients = 0);
+        is_smaller |= self.try_plan(|plan| plan.lrps.clients = plan.lrps.clients.min(1));
+        is_smaller |= self.try_plan(|plan| plan.lrps.names = 1);
+        is_smaller |= self.try_plan(|plan| plan.lrps.instances_max = 1);
         is_smaller |= self.try_plan(|plan| plan.load.clients = plan.load.clients.min(1));
         is_smaller |= self.try_plan(|plan| plan.requests.clients = plan.requests.clients.min(1));
         is_smaller |= self.try_plan(|plan| plan.tailing.tailers = 0);

@@ -13,7 +13,7 @@ use crate::{
 /// The end of something is committed only when no process of it runs, and its health only when one was started.
 #[derive(Default)]
 pub(crate) struct CellsReportTruly {
-    /// What runs, by instance, and by task and cell.
+    /// What runs, by instance, and by task and the time at which it was desired.
     running: BTreeMap<String, Vec<UnitProcess>>,
 }
 
@@ -39,7 +39,10 @@ impl Invariant for CellsReportTruly {
                         Command::Lrp(
                             LrpCommand::Crashed { instance, .. } | LrpCommand::Stopped { instance, .. },
                         ) => format!("{:x}", instance.instance_guid),
-                        Command::Task(TaskCommand::Ended { guid, cell, .. }) => format!("{guid} {cell:?}"),
+                        Command::Task(TaskCommand::Ended { guid, .. }) => {
+                            let Some(task) = committed.before.tasks.get(guid.as_str()) else { continue };
+                            format!("{guid} {:?}", task.created_at)
+                        }
                         _ => continue,
                     };
                     let left = self.running.get(&over).and_then(|running| running.first());
@@ -57,6 +60,6 @@ impl Invariant for CellsReportTruly {
 fn name(process: &UnitProcess) -> String {
     match &process.unit {
         Unit::Instance { instance, .. } => format!("{:x}", instance.instance_guid),
-        Unit::Task { guid, .. } => format!("{guid} {:?}", process.incarnation),
+        Unit::Task { guid, created_at } => format!("{guid} {created_at:?}"),
     }
 }

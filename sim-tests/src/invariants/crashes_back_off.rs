@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use capstan_model::{
+    command::Command,
     event::Event,
     lrp::{
         actual::{Actual, Phase, Presence},
+        command::LrpCommand,
         event::LrpEvent,
     },
     time::Timestamp,
 };
 
 use super::Invariant;
-use crate::oracle::Observation;
+use crate::{ledger::Committed, oracle::Observation};
 
 /// How many crashes in a row are followed by a start at once.
 const AT_ONCE: u32 = 2;
@@ -38,10 +40,14 @@ impl Invariant for CrashesBackOff {
         let Observation::Committed(committed) = observation else { return Ok(()) };
         let now = committed.after.log_time();
         for event in &committed.events {
-            if let Event::Lrp(LrpEvent::ActualChanged { presence: Presence::Ordinary, before, after, .. }) =
-                event
-                && !follows(now, before, after)
-            {
+            let Event::Lrp(LrpEvent::ActualChanged { before, after, .. }) = event else { continue };
+            let follows = match (&before.phase, &after.phase) {
+                (Phase::Crashed, _) => is_due(now, before) && after.crash_count == before.crash_count,
+                _ if has_crashed(committed, before) => counts(now, before, after),
+                (_, Phase::Crashed) => false,
+                _ => after.crash_count == before.crash_count,
+            };
+            if !follows {
                 return Err(format!("at {}, {now:?}: {event:?}", committed.index));
             }
         }
@@ -49,14 +55,29 @@ impl Invariant for CrashesBackOff {
     }
 }
 
-fn follows(now: Timestamp, before: &Actual, after: &Actual) -> bool {
-    if let (Phase::Crashed, Phase::Unclaimed { .. }) = (&before.phase, &after.phase) {
-        let due = wait(before.crash_count).map(|wait| before.since.after(wait));
-        return due.is_some_and(|due| now >= due) && after.crash_count == before.crash_count;
-    }
-    if before.crash_count == after.crash_count && !matches!(after.phase, Phase::Crashed) {
-        // Either nothing crashed, or the first crash after a long run follows on another first one.
-        return true;
+/// Whether the crash of the instance of this record is reported, and not that of a copy that evacuates.
+fn has_crashed(committed: &Committed, before: &Actual) -> bool {
+    let is_told = committed.commands.iter().any(|(command, reply)| match command {
+        Command::Lrp(LrpCommand::Crashed { instance, .. }) => before.instance() == Some(*instance) && reply.is_ok(),
+        _ => false,
+    });
+    let is_evacuated = committed.events.iter().any(|event| match event {
+        Event::Lrp(LrpEvent::ActualCreated { presence: Presence::Evacuating, actual, .. }) => {
+            actual.instance() == before.instance()
+        }
+        _ => false,
+    });
+    is_told && !is_evacuated
+}
+
+fn is_due(now: Timestamp, crashed: &Actual) -> bool {
+    wait(crashed.crash_count).is_some_and(|wait| now >= crashed.since.after(wait))
+}
+
+fn counts(now: Timestamp, before: &Actual, after: &Actual) -> bool {
+    if before.instance() == after.instance() {
+        // It became healthy before it crashed, in one entry.
+        return after.crash_count == before.crash_count;
     }
     let has_run_long = before.is_running() && now.since(before.since) > FORGOTTEN_AFTER;
     let count = if has_run_long { 1 } else { before.crash_count + 1 };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use capstan_model::{
     lrp::{
-        actual::{ActualKey, InstanceKey, Phase},
+        actual::{Actual, ActualKey, InstanceKey, Phase},
         cell::{Cell, Used},
     },
     state::State,
@@ -55,13 +55,16 @@ pub(crate) fn difference(state: &State, units: &[UnitProcess]) -> Option<String>
     }
     for (key, group) in state.lrps.groups() {
         let runs = running.remove(key).unwrap_or_default();
-        let is_right = match (&group.instance, runs.as_slice()) {
-            _ if group.evacuating.is_some() || !state.lrps.is_desired(key) => false,
-            (Some(actual), [one]) => actual.is_running() && actual.instance() == Some(*one),
-            (Some(actual), []) => match &actual.phase {
-                Phase::Unclaimed { placement_error } => !placement_error.is_empty() && !has_room(state, key),
-                _ => false,
-            },
+        let finds_no_room = |actual: &Actual| match &actual.phase {
+            Phase::Unclaimed { placement_error } => !placement_error.is_empty() && !has_room(state, key),
+            _ => false,
+        };
+        let is_right = match (&group.instance, &group.evacuating, runs.as_slice()) {
+            _ if !state.lrps.is_desired(key) => false,
+            (Some(actual), None, [one]) => actual.is_running() && actual.instance() == Some(*one),
+            (Some(actual), None, []) => finds_no_room(actual),
+            // The drain is over, and there was never room for another copy.
+            (Some(actual), Some(copy), [one]) => finds_no_room(actual) && copy.instance() == Some(*one),
             _ => false,
         };
         if !is_right {

@@ -57,6 +57,12 @@ impl Invariant for LastCopiesAreKept {
 }
 
 impl LastCopiesAreKept {
+    fn forget(&mut self, actual: &Actual) {
+        if let Some(instance) = actual.instance() {
+            self.wanted.remove(&instance.instance_guid);
+        }
+    }
+
     fn heed(&mut self, committed: &Committed) -> Result<(), String> {
         let mut kept = BTreeMap::new();
         let mut given_up = Vec::new();
@@ -72,17 +78,19 @@ impl LastCopiesAreKept {
                 LrpEvent::ActualChanged { key, before, after, .. } => {
                     self.wanted.extend(guid(after));
                     if before.instance() != after.instance() {
-                        guid(before).map(|guid| self.wanted.remove(&guid));
+                        self.forget(before);
                         given_up.extend(healthy(before).map(|instance| (key, instance)));
                     }
                 }
                 LrpEvent::ActualRemoved { key, actual, .. } => {
-                    guid(actual).map(|guid| self.wanted.remove(&guid));
+                    self.forget(actual);
                     given_up.extend(healthy(actual).map(|instance| (key, instance)));
                 }
                 LrpEvent::StopAsked { key, presence, .. } => {
-                    let record = committed.before.lrps.group(key).and_then(|group| group.get(*presence));
-                    record.and_then(|actual| guid(actual)).map(|guid| self.wanted.remove(&guid));
+                    let group = committed.after.lrps.group(key);
+                    if let Some(actual) = group.and_then(|group| group.get(*presence)) {
+                        self.forget(actual);
+                    }
                 }
                 _ => {}
             }

@@ -1,12 +1,16 @@
 //! What an owner of LRPs was told is what happened: what was done was done once, and what was refused was not done at all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use capstan_model::{
     command::Command,
     event::Event,
     lrp::{command::LrpCommand, event::LrpEvent},
     task::{TaskEvent, command::TaskCommand},
+    time::Timestamp,
 };
 
 use super::Invariant;
@@ -16,7 +20,10 @@ use crate::{
     oracle::Observation,
 };
 
-/// Wishes with a mark are found in the log by it, others at the index that was answered.
+/// For how long keys are remembered at least, in log time.
+const KEYS_REMEMBERED: Duration = Duration::from_secs(60 * 60);
+
+/// Wishes with a mark are found in the log by it, others before the index that was answered.
 #[derive(Default)]
 pub(crate) struct WishesAreDoneOnce {
     /// At which index a mark came to be.
@@ -25,6 +32,9 @@ pub(crate) struct WishesAreDoneOnce {
     undone: BTreeSet<String>,
     /// What owners asked for and was granted, by index.
     granted: BTreeMap<u64, Vec<Command>>,
+    first_stamp: Option<Timestamp>,
+    /// Set once log time has gone by so fast that keys may be forgotten: what is sent again may be done again.
+    is_off: bool,
 }
 
 impl Invariant for WishesAreDoneOnce {
@@ -43,6 +53,11 @@ impl Invariant for WishesAreDoneOnce {
 
 impl WishesAreDoneOnce {
     fn heed(&mut self, committed: &Committed) -> Result<(), String> {
+        let now = committed.after.log_time();
+        if now > Timestamp::ZERO {
+            let first = *self.first_stamp.get_or_insert(now);
+            self.is_off |= now.since(first) > KEYS_REMEMBERED;
+        }
         for event in &committed.events {
             let mark = match event {
                 Event::Lrp(LrpEvent::DesiredCreated(desired)) => &desired.changeable.annotation,
@@ -50,13 +65,15 @@ impl WishesAreDoneOnce {
                 Event::Task(TaskEvent::Created(task)) => &task.definition.annotation,
                 _ => continue,
             };
-            if self.undone.contains(&**mark) {
+            if self.undone.contains(&**mark) && !self.is_off {
                 return Err(format!(
                     "at {} {mark} is done, and its client was told that it is not",
                     committed.index
                 ));
             }
-            if let Some(before) = self.done.insert(mark.to_string(), committed.index) {
+            if let Some(before) = self.done.insert(mark.to_string(), committed.index)
+                && !self.is_off
+            {
                 return Err(format!("at {} {mark} is done, and was at {before}", committed.index));
             }
         }
@@ -76,17 +93,25 @@ impl WishesAreDoneOnce {
         match &called.asked {
             Asked::Desire(mark) | Asked::Update(mark) | Asked::Task(mark) => self.judge_marked(mark, called),
             _ => match called.outcome {
-                // A call that is made again may show another index.
+                // A call that is made again may show another one's index.
                 Outcome::Done(index) if called.is_sent_once => {
-                    let granted = self.granted.get(&index).into_iter().flatten();
-                    if granted.into_iter().any(|command| is_asked(command, &called.asked)) {
+                    if self.take_grant(index, &called.asked) {
                         return Ok(());
                     }
-                    Err(format!("{called:?}, and nothing of it is in the log there"))
+                    Err(format!("{called:?}, and nothing of it is in the log up to there"))
                 }
                 _ => Ok(()),
             },
         }
+    }
+
+    /// Takes the last grant of a wish up to an index, so that it stands for one call only. The index of an answer is that of the state in which it
+    /// was seen, which may be later than its own.
+    fn take_grant(&mut self, index: u64, asked: &Asked) -> bool {
+        self.granted.range_mut(..=index).rev().any(|(_, granted)| {
+            let place = granted.iter().position(|command| is_asked(command, asked));
+            place.map(|place| granted.swap_remove(place)).is_some()
+        })
     }
 
     fn judge_marked(&mut self, mark: &str, called: &Called) -> Result<(), String> {
@@ -98,7 +123,7 @@ impl WishesAreDoneOnce {
                 done.is_none()
             }
             Outcome::Unknown => true,
-        };
+        } || self.is_off;
         if is_true { Ok(()) } else { Err(format!("{called:?}, and it was done at {done:?}")) }
     }
 }

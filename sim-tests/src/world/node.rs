@@ -8,6 +8,7 @@ use capstan_api::{
 };
 use capstan_model::{
     ids::{NodeId, RequestId},
+    lrp::isolation::Isolation,
     spec::Specs,
 };
 use capstan_node::{
@@ -92,6 +93,7 @@ impl Life {
             zone: cells.zone(self.node),
             capacity: cells.capacity(),
             rootfs: cells.rootfs(self.node),
+            isolation: Isolation::default(),
             drivers: Arc::new(self.drivers),
             checks: check_permits(),
         };
