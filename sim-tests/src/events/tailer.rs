@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(6);
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(25);
 /// How long a slow tailer pauses at the most.
 const PAUSE_MAX: Duration = Duration::from_secs(4);
+/// How likely it is stuck instead, and for how long: longer than a node lets a connection stand still.
+const STUCK_ODDS: f64 = 0.05;
+const STUCK_FOR: Duration = Duration::from_secs(35);
 /// How many events a stream is behind its node that is far behind: more than are read at once.
 const FAR: usize = 64;
 
@@ -156,7 +159,9 @@ impl Tailer {
                 Err(frame) => return self.odd(&frame),
             }
             if self.is_slow && !self.tailers.stay.get() && self.rng.random_bool(0.5) {
-                tokio::time::sleep(self.rng.random_range(Duration::ZERO..=PAUSE_MAX)).await;
+                let is_stuck = self.rng.random_bool(STUCK_ODDS);
+                let pause = self.rng.random_range(Duration::ZERO..=PAUSE_MAX);
+                tokio::time::sleep(if is_stuck { STUCK_FOR } else { pause }).await;
             }
         }
     }
