@@ -107,7 +107,7 @@ impl Tailer {
 
     /// The event behind which it goes on: mostly the last, now and then one from before, or none.
     fn choose(&mut self) -> Option<EventId> {
-        if self.tailers.stay.get() {
+        if self.tailers.stays() {
             return self.last;
         }
         match self.rng.random_range(0..12) {
@@ -144,7 +144,7 @@ impl Tailer {
         let leaves_at = Instant::now() + self.rng.random_range(Duration::ZERO..=self.stay_max);
         loop {
             let silent_at = Instant::now() + SILENCE_MAX;
-            let until = if self.tailers.stay.get() { silent_at } else { silent_at.min(leaves_at) };
+            let until = if self.tailers.stays() { silent_at } else { silent_at.min(leaves_at) };
             let Ok(item) = timeout_at(until, pieces.next()).await else {
                 sometimes!("a stream has gone silent", until == silent_at);
                 return;
@@ -158,10 +158,10 @@ impl Tailer {
                 Ok(frames) => frames.into_iter().for_each(|frame| self.take(node, frame)),
                 Err(frame) => return self.odd(&frame),
             }
-            if self.is_slow && !self.tailers.stay.get() && self.rng.random_bool(0.5) {
+            if self.is_slow && !self.tailers.stays() && self.rng.random_bool(0.5) {
                 let is_stuck = self.rng.random_bool(STUCK_ODDS);
                 let pause = self.rng.random_range(Duration::ZERO..=PAUSE_MAX);
-                tokio::time::sleep(if is_stuck { STUCK_FOR } else { pause }).await;
+                self.tailers.pause(if is_stuck { STUCK_FOR } else { pause }).await;
             }
         }
     }
