@@ -151,3 +151,27 @@ async fn output_that_breaks_off_is_told_after_what_had_come() {
     assert!(matches!(lines.next().await, Err(CallError::Broken { .. })));
     assert_eq!(lines.next().await.unwrap(), None, "and is told once");
 }
+
+/// So many times a MiB without a line end.
+fn endless(mebibytes: usize) -> &'static [&'static str] {
+    let mebibyte: &'static str = Box::leak("x".repeat(1 << 20).into_boxed_str());
+    Box::leak(vec![mebibyte; mebibytes].into_boxed_slice())
+}
+
+#[tokio::test]
+async fn a_line_without_end_is_given_up() {
+    let (node, _) = node(&[("200 OK", endless(2), End::Never)]).await;
+    let mut lines = client(&[&node]).instance_logs("p", 0, LogQuery::default()).await.unwrap();
+    assert!(matches!(lines.next().await, Err(CallError::Broken { .. })));
+    assert_eq!(lines.next().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_event_without_end_is_given_up_and_the_next_connection_goes_on() {
+    let event: Answer = ("200 OK", &["id: 1-0\nevent: a\ndata: {}\n\n"], End::Never);
+    let (node, calls) = node(&[("200 OK", endless(17), End::Never), event]).await;
+    let mut events = client(&[&node]).lrp_events(Some("0-7")).await.unwrap();
+    assert!(matches!(events.next().await, Err(CallError::Broken { .. })));
+    assert_eq!(events.next().await.unwrap().id, "1-0");
+    assert!(calls.lock().unwrap()[1].contains("last-event-id: 0-7"), "it begins where it was");
+}

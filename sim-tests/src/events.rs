@@ -9,15 +9,14 @@ mod retention;
 mod seen;
 mod tailer;
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde::{Deserialize, Serialize};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
 
 pub(crate) use self::retention::keep_few;
 use self::tailer::Tailer;
@@ -81,7 +80,7 @@ pub(crate) struct Tailers {
     /// The nodes that streams are opened at.
     nodes: Rc<RefCell<Vec<Place>>>,
     /// Whether all follow to the end from now on.
-    stay: Rc<Cell<bool>>,
+    stay: Rc<watch::Sender<bool>>,
     /// How far each is.
     places: Rc<RefCell<Vec<TailPlace>>>,
 }
@@ -99,19 +98,31 @@ impl Tailers {
         (0..load.tailers).map(|number| Tailer::new(self, number, load, rng.random())).collect()
     }
 
+    /// Whether all follow to the end.
+    fn stays(&self) -> bool {
+        *self.stay.borrow()
+    }
+
+    /// Pauses, unless all follow to the end.
+    async fn pause(&self, most: Duration) {
+        let mut stay = self.stay.subscribe();
+        // Both the end of the pause and that of the sender end it.
+        let _ = timeout(most, stay.wait_for(|stay| *stay)).await;
+    }
+
     /// Lets all follow streams of these nodes to the end, and waits until each was told of everything that has happened by now, or should
     /// have been.
     pub(crate) async fn settle(&self, serving: Vec<Place>) {
         *self.nodes.borrow_mut() = serving;
-        self.stay.set(true);
+        self.stay.send_replace(true);
         let upto = self.oracle.with_event_log(EventLog::len);
-        let deadline = tokio::time::Instant::now() + TOLD_WITHIN;
+        let deadline = Instant::now() + TOLD_WITHIN;
         let waits = || {
             let places = self.places.borrow();
             self.oracle.with_event_log(|log| places.iter().any(|place| log.untold(place, upto).is_some()))
         };
-        while waits() && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(LOOK_EVERY).await;
+        while waits() && Instant::now() < deadline {
+            sleep(LOOK_EVERY).await;
         }
         self.oracle.tailers_settled(&self.places.borrow(), upto);
     }

@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(6);
 pub(super) const SILENCE_MAX: Duration = Duration::from_secs(25);
 /// How long a slow tailer pauses at the most.
 const PAUSE_MAX: Duration = Duration::from_secs(4);
+/// How likely it is stuck instead, and for how long: longer than a node lets a connection stand still.
+const STUCK_ODDS: f64 = 0.05;
+const STUCK_FOR: Duration = Duration::from_secs(35);
 /// How many events a stream is behind its node that is far behind: more than are read at once.
 const FAR: usize = 64;
 
@@ -104,7 +107,7 @@ impl Tailer {
 
     /// The event behind which it goes on: mostly the last, now and then one from before, or none.
     fn choose(&mut self) -> Option<EventId> {
-        if self.tailers.stay.get() {
+        if self.tailers.stays() {
             return self.last;
         }
         match self.rng.random_range(0..12) {
@@ -141,7 +144,7 @@ impl Tailer {
         let leaves_at = Instant::now() + self.rng.random_range(Duration::ZERO..=self.stay_max);
         loop {
             let silent_at = Instant::now() + SILENCE_MAX;
-            let until = if self.tailers.stay.get() { silent_at } else { silent_at.min(leaves_at) };
+            let until = if self.tailers.stays() { silent_at } else { silent_at.min(leaves_at) };
             let Ok(item) = timeout_at(until, pieces.next()).await else {
                 sometimes!("a stream has gone silent", until == silent_at);
                 return;
@@ -155,8 +158,10 @@ impl Tailer {
                 Ok(frames) => frames.into_iter().for_each(|frame| self.take(node, frame)),
                 Err(frame) => return self.odd(&frame),
             }
-            if self.is_slow && !self.tailers.stay.get() && self.rng.random_bool(0.5) {
-                tokio::time::sleep(self.rng.random_range(Duration::ZERO..=PAUSE_MAX)).await;
+            if self.is_slow && !self.tailers.stays() && self.rng.random_bool(0.5) {
+                let is_stuck = self.rng.random_bool(STUCK_ODDS);
+                let pause = self.rng.random_range(Duration::ZERO..=PAUSE_MAX);
+                self.tailers.pause(if is_stuck { STUCK_FOR } else { pause }).await;
             }
         }
     }
