@@ -22,7 +22,7 @@ pub struct Logs {
     /// Which of its instances, from 0
     #[arg(short, long, default_value_t = 0)]
     index: u32,
-    /// Go on with what is written from now on, until ctrl-C
+    /// Go on with what is written from now on, until ctrl-C, or until the index is gone or runs on another cell
     #[arg(short, long)]
     follow: bool,
     /// Only lines from then on: a time (2026-11-20T14:00:00Z) or an age (2h)
