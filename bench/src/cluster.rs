@@ -1,6 +1,7 @@
 //! The Capstan cluster that is measured: one of our own, or one that runs already.
 
 use std::{
+    ffi::OsStr,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -64,7 +65,8 @@ pub(crate) struct ReadyNode {
 }
 
 impl ReadyNode {
-    fn address(&self) -> anyhow::Result<SocketAddr> {
+    /// Where its HTTP API is.
+    pub(crate) fn address(&self) -> anyhow::Result<SocketAddr> {
         let address = self.url.strip_prefix("http://").unwrap_or(&self.url);
         address.parse().with_context(|| format!("the ready file names no address: {}", self.url))
     }
@@ -73,7 +75,12 @@ impl ReadyNode {
 impl Cluster {
     /// Starts nodes with `capstan dev` on a fresh data directory and waits until all are ready.
     pub(crate) async fn start(args: &ClusterArgs) -> anyhow::Result<Self> {
-        Self::start_in(Scratch::below(&args.data)?, args, None).await
+        Self::start_in(Scratch::below(&args.data)?, args, &[]).await
+    }
+
+    /// The same, but a node that dies stays dead.
+    pub(crate) async fn start_without_restart(args: &ClusterArgs) -> anyhow::Result<Self> {
+        Self::start_in(Scratch::below(&args.data)?, args, &["--no-restart".as_ref()]).await
     }
 
     /// The same, with request specs.
@@ -82,10 +89,10 @@ impl Cluster {
         let folder = scratch.path().join("specs");
         fs::create_dir(&folder)?;
         fs::write(folder.join("specs.yaml"), specs)?;
-        Self::start_in(scratch, args, Some(&folder)).await
+        Self::start_in(scratch, args, &["--specs".as_ref(), folder.as_os_str()]).await
     }
 
-    async fn start_in(scratch: Scratch, args: &ClusterArgs, specs: Option<&Path>) -> anyhow::Result<Self> {
+    async fn start_in(scratch: Scratch, args: &ClusterArgs, more: &[&OsStr]) -> anyhow::Result<Self> {
         let program = match &args.capstan {
             Some(program) => program.clone(),
             None => beside_this_program()?,
@@ -95,9 +102,7 @@ impl Cluster {
         command.arg("dev").args(["--log-level", "warn"]).args(["--nodes", &args.nodes.to_string()]);
         command.args(["--base-port", &args.base_port.to_string()]);
         command.arg("--data").arg(scratch.path().join("nodes")).arg("--ready-file").arg(&ready_file);
-        if let Some(specs) = specs {
-            command.arg("--specs").arg(specs);
-        }
+        command.args(more);
         let mut supervisor = Process::start(&mut command, &scratch.path().join("log"))?;
         let begun = Instant::now();
         while !ready_file.exists() {

@@ -1,7 +1,8 @@
 //! `bench`: how fast Capstan is, beside what the disk can do and beside etcd.
 //!
 //! * [`load`]: closed loops of clients. [`workload`]: what they write and read. [`report`]: what comes out.
-//! * [`throughput`], [`failover`], [`requests`], [`raft`]: benchmarks of Capstan. [`calls`], [`cluster`]: its API, its processes.
+//! * [`throughput`], [`failover`], [`requests`], [`lrps`]: benchmarks of Capstan. [`calls`], [`cluster`]: its API, its processes.
+//! * [`raft`], [`instances`], [`planner`]: of parts of it, in this process. [`stores`], [`surface`]: the parts.
 //! * [`against_etcd`]: the same load on etcd, in turn; [`etcd`]: its API and processes.
 
 mod against_etcd;
@@ -12,12 +13,17 @@ mod disk;
 mod etcd;
 mod failover;
 mod http_client;
+mod instances;
 mod load;
+mod lrps;
+mod planner;
 mod process;
 mod raft;
 mod report;
 mod requests;
 mod scratch;
+mod stores;
+mod surface;
 mod throughput;
 mod workload;
 
@@ -46,6 +52,12 @@ enum Bench {
     Raft(raft::RaftArgs),
     /// Requests created and finished per second
     Requests(requests::RequestsArgs),
+    /// How soon long-running processes run, and run again after something was killed
+    Lrps(lrps::LrpsArgs),
+    /// What many instances cost a node in memory, to list and to look after
+    Instances(instances::InstancesArgs),
+    /// How many instances the auction places per second
+    Planner(planner::PlannerArgs),
     /// Writes and reads of Capstan and of etcd, which must be installed, as a ratio
     AgainstEtcd(against_etcd::AgainstEtcdArgs),
 }
@@ -61,9 +73,9 @@ fn main() -> ExitCode {
 }
 
 fn run(bench: &Bench) -> anyhow::Result<()> {
-    // The load shares the machine with what it measures, so it keeps to one thread; the stores of `raft` are the measured.
+    // The load shares the machine with what it measures, so it keeps to one thread; stores in this process are the measured.
     let mut runtime = match bench {
-        Bench::Raft(_) => runtime::Builder::new_multi_thread(),
+        Bench::Raft(_) | Bench::Instances(_) => runtime::Builder::new_multi_thread(),
         _ => runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build()?;
@@ -86,6 +98,9 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         Bench::Failover(args) => failover::run(args).await,
         Bench::Raft(args) => raft::run(args).await,
         Bench::Requests(args) => requests::run(args).await,
+        Bench::Lrps(args) => lrps::run(args).await,
+        Bench::Instances(args) => instances::run(args).await,
+        Bench::Planner(args) => planner::run(args),
         Bench::AgainstEtcd(args) => against_etcd::run(args).await,
     }
 }

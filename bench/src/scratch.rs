@@ -5,7 +5,14 @@ use std::{
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Duration,
 };
+
+/// How often removing the folder is tried: a database that closes in the background may write into it meanwhile.
+const ATTEMPTS: u32 = 20;
+/// How long to wait in between.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The folder; dropped, it is removed with all that is in it.
 pub(crate) struct Scratch(PathBuf);
@@ -31,8 +38,12 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("bench: cannot remove {}: {error}", self.0.display());
+        for attempt in 1..=ATTEMPTS {
+            match fs::remove_dir_all(&self.0) {
+                Ok(()) => return,
+                Err(_) if attempt < ATTEMPTS => thread::sleep(PAUSE),
+                Err(error) => eprintln!("bench: cannot remove {}: {error}", self.0.display()),
+            }
         }
     }
 }

@@ -14,6 +14,8 @@ mod http;
 pub mod receptor;
 pub mod spin_cycle;
 
+#[cfg(feature = "fuzzing")]
+pub use http::fuzzing;
 pub use http::{
     AddressError, CallError, Client, ClientOptions, Consistency, EventStream, LogQuery, LogStream, Notice,
     Precondition, ReadOptions, Ready, Stream, Tried, Variable, VariableQuery, Written,

@@ -39,6 +39,7 @@ impl Seed {
 /// Every target, by name.
 pub const TARGETS: &[Target] = &[
     targets::commands::TARGET,
+    targets::event_stream::TARGET,
     targets::guardian_frame::TARGET,
     targets::http_api::TARGET,
     targets::log_entry::TARGET,

@@ -41,6 +41,11 @@ struct Dev<'a> {
 impl<'a> Dev<'a> {
     /// Starts a cluster whose data and ready file are in `directory`.
     fn start(directory: &'a Path, nodes: usize, more: &[&str]) -> Self {
+        Self::start_with(directory, nodes, more, &[])
+    }
+
+    /// The same, with variables in its environment.
+    fn start_with(directory: &'a Path, nodes: usize, more: &[&str], variables: &[(&str, &str)]) -> Self {
         let process = Command::new(env!("CARGO_BIN_EXE_capstan"))
             .args(["dev", "--nodes", &nodes.to_string(), "--base-port", &free_base_port(nodes).to_string()])
             .arg("--data")
@@ -48,6 +53,7 @@ impl<'a> Dev<'a> {
             .arg("--ready-file")
             .arg(directory.join("ready.json"))
             .args(more)
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             // Shown by cargo when a test fails.
             .stderr(Stdio::inherit())
@@ -206,4 +212,23 @@ fn a_taken_port_is_named_before_anything_is_written() {
     assert!(text.contains(&port.to_string()), "{text}");
     assert_eq!(output.status.code(), Some(1));
     assert!(!directory.path().join("n1").exists());
+}
+
+#[tokio::test]
+async fn who_may_call_is_the_same_at_all_nodes() {
+    let directory = tempfile::tempdir().unwrap();
+    let variables = [
+        ("CAPSTAN_RECEPTOR_USERNAME", "operator"),
+        ("CAPSTAN_RECEPTOR_PASSWORD", "secret"),
+        // Meant for one node alone.
+        ("CAPSTAN_NODE_ID", "7"),
+    ];
+    let dev = Dev::start_with(directory.path(), 2, &[], &variables);
+    for node in &dev.ready(|_| true).await.nodes {
+        let stranger = client(node);
+        let refused = stranger.domains().await.unwrap_err();
+        assert_eq!(refused.status(), Some(401), "node {}", node.id);
+        let known = stranger.with_credentials("operator", "secret");
+        assert_eq!(known.domains().await.unwrap(), Vec::<String>::new(), "node {}", node.id);
+    }
 }

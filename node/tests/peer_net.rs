@@ -103,6 +103,11 @@ impl End {
         self.net.call(to, Channel::Raft, PeerRequest::Append(bytes.into()), PATIENCE)
     }
 
+    /// Waits until such an append has come.
+    async fn see(&mut self, bytes: &'static [u8]) {
+        while self.seen.recv().await.unwrap().1 != PeerRequest::Append(bytes.into()) {}
+    }
+
     /// Repeats a call until it is answered.
     async fn append_until_answered(&self, to: NodeId, bytes: &'static [u8]) -> PeerReply {
         let start = Instant::now();
@@ -294,10 +299,10 @@ async fn what_is_no_frame_of_ours_closes_only_its_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn after_the_peers_restart_calls_pass_again() {
-    let (a, b) = pair().await;
+    let (a, mut b) = pair().await;
     assert_eq!(a.append(B, "x").await, raft(b"x"));
     let held = tokio::spawn(a.append(B, "held"));
-    assert_eq!(a.append(B, "y").await, raft(b"y"));
+    b.see(b"held").await;
     let address = b.address.to_string();
     b.net.close();
     let answer = held.await.unwrap();

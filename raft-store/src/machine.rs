@@ -16,7 +16,7 @@ use capstan_model::{
     failpoint,
     ids::{CommandId, RequestId},
     reply::Reply,
-    rows::RowChange,
+    rows::{Key, RowChange, Table},
     state::State,
 };
 use futures::{FutureExt, Stream, StreamExt};
@@ -32,7 +32,7 @@ pub(crate) use self::load::{Loaded, load};
 #[cfg(feature = "simulation")]
 use crate::witness::{self, Step};
 use crate::{
-    engine::{Batch, Health},
+    engine::{Batch, Direction, Health},
     generation::{self, Generation},
     log::Flushed,
     rows::{self, Applied},
@@ -296,6 +296,12 @@ fn install(
     let generation = generation::build(current, snapshot, |engine| {
         let mut batch = Batch::default();
         batch.put(rows::APPLIED_KEY, rows::encode_applied(&applied));
+        if capstan_model::mutant!("events-lost-at-install") {
+            let events = Key::new(Table::Event);
+            for (key, _) in engine.scan(&events, &events.clone().end(), usize::MAX, Direction::Forward)? {
+                batch.delete(key);
+            }
+        }
         engine.write(batch)
     })?;
     let loaded = load(generation.engine())?;

@@ -4,8 +4,10 @@
 //! world's true table as they begin and end. A guardian belongs to a machine, so it runs beside the node's tasks: a crash of the
 //! node cuts the line, a loss of power takes both.
 
+mod driver;
 mod executor;
 mod program;
+mod units;
 
 use std::{
     future::pending,
@@ -37,9 +39,13 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-pub(crate) use self::executor::SimExecutor;
-use self::executor::{Message, Reports};
+pub(crate) use self::{driver::SimDrivers, executor::SimExecutor};
+use self::{
+    executor::{Message, Reports},
+    units::Units,
+};
 use crate::{
+    instances::Instances,
     net::Place,
     processes::{Process, Processes},
     world::MachineClock,
@@ -75,6 +81,8 @@ pub(crate) struct Post {
     pub(crate) scarcity: Arc<AtomicU32>,
     /// The true table.
     pub(crate) processes: Arc<Processes>,
+    /// The same of instances and tasks.
+    pub(crate) instances: Arc<Instances>,
 }
 
 /// A guardian as its machine sees it.
@@ -118,6 +126,7 @@ pub(crate) struct Guardian {
     reports: Arc<Reports>,
     register: Register<Child>,
     lease: Lease,
+    units: Units,
     incarnation: Option<Incarnation>,
     begins: Option<(Incarnation, oneshot::Sender<()>)>,
     /// Everything is being killed, and nothing is started.
@@ -142,11 +151,12 @@ struct Child {
 }
 
 impl Guardian {
-    /// A guardian, the node's end of the line to it, and the machine's.
-    pub(crate) fn new(post: Post) -> (Self, SimExecutor, Watch) {
+    /// A guardian, the node's two ends of the line to it, and the machine's.
+    pub(crate) fn new(post: Post) -> (Self, SimExecutor, SimDrivers, Watch) {
         let (sender, line) = mpsc::unbounded_channel();
         let (reports, has_power) = (Reports::new(), Arc::new(AtomicBool::new(true)));
         let executor = SimExecutor::new(sender.clone(), Arc::clone(&reports));
+        let drivers = SimDrivers::new(post.node, sender.clone());
         let (stills, still) = watch::channel(false);
         let watch = Watch { line: sender, has_power: Arc::clone(&has_power), still: stills };
         let guardian = Self {
@@ -158,12 +168,13 @@ impl Guardian {
             reports,
             register: Register::default(),
             lease: Lease::default(),
+            units: Units::default(),
             incarnation: None,
             begins: None,
             purges: false,
             is_node_gone: false,
         };
-        (guardian, executor, watch)
+        (guardian, executor, drivers, watch)
     }
 
     /// Serves until the node is gone and nothing it started is left, or the power is.
@@ -185,7 +196,7 @@ impl Guardian {
                 self.obey(message);
             }
             self.tick();
-            if self.is_node_gone && !self.runs_any() {
+            if self.is_node_gone && !self.runs_any() && self.units.is_empty() {
                 return;
             }
         }
@@ -205,6 +216,7 @@ impl Guardian {
             child.ends_at += stood;
             child.kill_at = child.kill_at.map(|at| at + stood);
         }
+        self.units.put_off(stood);
     }
 
     /// When there is something to do.
@@ -215,13 +227,14 @@ impl Guardian {
         let lease = self.lease.ends_at().filter(|_| has_use && self.lease.permits(self.now()));
         let looks = self.begins.as_ref().map(|_| Instant::now() + LOOK_EVERY);
         let lease_over = lease.and_then(|at| self.post.clock.when(at.since_boot()));
-        children.chain(lease_over).chain(looks).min()
+        children.chain(lease_over).chain(looks).chain(self.units.due()).min()
     }
 
     fn obey(&mut self, message: Message) {
         match message {
             Message::Begin(incarnation, answer) => {
                 self.purge(Cut::LeaseOver);
+                self.units.kill_all(&mut self.rng);
                 self.incarnation = None;
                 self.begins = Some((incarnation, answer));
             }
@@ -234,6 +247,17 @@ impl Guardian {
             Message::Forget(key) => self.register.forget(&key),
             Message::List(answer) => drop(answer.send(self.register.list())),
             Message::ValidUntil(until) => self.lease.extend(until),
+            Message::StartUnit(start, answer) => {
+                let begun = self.incarnation.ok_or_else(|| "the node has not begun".to_owned());
+                let started = begun
+                    .and_then(|incarnation| self.units.start(&self.post, &mut self.rng, incarnation, *start));
+                // Whoever asked may be gone.
+                drop(answer.send(started));
+            }
+            Message::SignalUnit(driven, process, signal) => {
+                self.units.signal(&mut self.rng, driven, process, signal);
+            }
+            Message::EndUnit(driven, gone) => self.units.end(&mut self.rng, driven, gone),
             // When there is something to do follows from it.
             Message::ClockChanged => {}
             Message::NodeGone => {
@@ -241,6 +265,7 @@ impl Guardian {
                 self.is_node_gone = true;
                 if !keeps_leftovers() {
                     self.purge(Cut::LeaseOver);
+                    self.units.kill_all(&mut self.rng);
                 }
             }
         }
@@ -267,6 +292,7 @@ impl Guardian {
             let child = self.register.end(&key).expect("it is running");
             self.report(key, child);
         }
+        self.units.tick(&self.post);
         if !self.has_lease() {
             sometimes!("a lease ends while processes run", !self.purges && self.runs_any());
             self.purge(Cut::LeaseOver);
@@ -274,9 +300,11 @@ impl Guardian {
         if self.purges && !self.runs_any() {
             self.purges = false;
         }
-        let leftovers = self.post.processes.has_leftovers(self.post.node, self.post.life);
+        let Post { node, life, processes, instances, .. } = &self.post;
+        let leftovers = processes.has_leftovers(*node, *life) || instances.has_leftovers(*node, *life);
         sometimes!("a new life waits for what an earlier one left", leftovers && self.begins.is_some());
         if !self.purges
+            && self.units.is_empty()
             && (!leftovers || keeps_leftovers())
             && let Some((incarnation, answer)) = self.begins.take()
         {

@@ -2,26 +2,40 @@
 
 mod acknowledged_are_kept;
 mod applied_grows;
+mod capacity_is_kept;
+mod cells_report_truly;
 mod chain;
 mod claims;
 mod committed_agreement;
 mod committed_is_kept;
+mod crashes_back_off;
+mod cursors_are_honoured;
 mod data_is_handed_on;
+mod domains_follow_log_time;
 mod election_safety;
 mod ends_are_recorded_once;
 mod ends_are_true;
 mod ends_follow_jobs;
 mod epochs_fence;
+mod events_are_true;
+mod events_arrive;
+mod events_in_order;
 mod expansions_are_bounded;
 mod former_lives_run_nothing;
 mod free_of_bugs;
+mod instances_are_spread;
+pub(crate) mod instances_match_desires;
+mod last_copies_are_kept;
 mod log_matching;
 mod log_time_is_true;
 mod logs_survive;
+mod no_event_is_missed;
 mod nodes_return;
 mod on_sound_disks;
 mod parents_first;
 mod positions_in_order;
+mod records_are_unique;
+mod records_change_legally;
 mod requests_end;
 mod resumed_after_drain;
 mod retries_are_used;
@@ -29,13 +43,17 @@ mod sequences_retry;
 mod sound_state;
 mod stop_is_final;
 mod stops_are_told;
+mod streams_begin_exactly;
+mod streams_begin_now;
 #[cfg(test)]
 mod testing;
 mod tries_are_accounted;
 mod tries_are_apart;
 mod tries_start_claimed;
 mod unavailable_get_nothing;
+mod units_start_claimed;
 mod votes_grow;
+mod wishes_are_done_once;
 
 use self::on_sound_disks::OnSoundDisks;
 use crate::oracle::Observation;
@@ -86,5 +104,23 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::<data_is_handed_on::DataIsHandedOn>::default(),
         Box::<log_time_is_true::LogTimeIsTrue>::default(),
         Box::<nodes_return::NodesReturn>::default(),
+        Box::<records_are_unique::RecordsAreUnique>::default(),
+        Box::<instances_match_desires::InstancesMatchDesires>::default(),
+        Box::<capacity_is_kept::CapacityIsKept>::default(),
+        Box::<instances_are_spread::InstancesAreSpread>::default(),
+        Box::<records_change_legally::RecordsChangeLegally>::default(),
+        Box::<last_copies_are_kept::LastCopiesAreKept>::default(),
+        Box::<domains_follow_log_time::DomainsFollowLogTime>::default(),
+        Box::<crashes_back_off::CrashesBackOff>::default(),
+        Box::<units_start_claimed::UnitsStartClaimed>::default(),
+        Box::<cells_report_truly::CellsReportTruly>::default(),
+        Box::<wishes_are_done_once::WishesAreDoneOnce>::default(),
+        Box::<events_in_order::EventsInOrder>::default(),
+        Box::<no_event_is_missed::NoEventIsMissed>::default(),
+        Box::<cursors_are_honoured::CursorsAreHonoured>::default(),
+        Box::<streams_begin_exactly::StreamsBeginExactly>::default(),
+        Box::<streams_begin_now::StreamsBeginNow>::default(),
+        Box::<events_are_true::EventsAreTrue>::default(),
+        Box::<events_arrive::EventsArrive>::default(),
     ]
 }

@@ -68,6 +68,18 @@ pub enum Area {
     Sequence,
     /// What is left of requests that have ended.
     Archive,
+    /// Where instances and tasks are placed.
+    Placement,
+    /// An instance, from its start to its end.
+    Instance,
+    /// What becomes of indices without anybody asking.
+    Convergence,
+    /// What owners of LRPs ask for.
+    Wish,
+    /// Tasks.
+    Task,
+    /// Streams of events.
+    Event,
 }
 
 /// All of them, by what they break: the name, and what is wrong.
@@ -208,6 +220,54 @@ const TABLE: &[(Area, &[(&str, &str)])] = &[
     (Area::Archive, &[
         ("archive-index-missed", "A request that has ended is missing in one of the lists."),
         ("stopped-try-not-logged", "A try that was stopped has no log."),
+    ]),
+    (Area::Placement, &[
+        ("place-not-checked", "A placement is done whatever room its cell has."),
+        ("stale-placement-accepted", "A placement is done whatever has become of the index since the auction."),
+        ("instances-not-spread", "An auction does not look where the other instances of an LRP are."),
+        ("auction-ignores-memory", "An auction does not look how much memory a cell has left."),
+    ]),
+    (Area::Instance, &[
+        ("backoff-off-by-one", "An instance is started again at once three times."),
+        ("backoff-not-doubled", "Every wait after a crash is as long as the first."),
+        ("crash-forgotten-by-any-run", "An instance that ran, however briefly, begins to count its crashes anew."),
+        ("restart-before-its-time", "An instance is started again 20 s before its wait is over."),
+        ("stale-instance-accepted", "A report is accepted whatever instance it names."),
+        ("cell-not-told-to-stop", "A cell does not end what it is asked to stop."),
+        ("unwished-goes-on", "A cell does not end what it is not recorded to run."),
+        ("cell-reports-once", "A report of a cell that finds no leader is not sent again."),
+    ]),
+    (Area::Convergence, &[
+        ("lost-cells-kept", "What is on a lost cell is not replaced."),
+        ("heard-cell-stays-silent", "A cell that is heard again still counts as silent."),
+        ("drained-cell-takes-more", "A cell whose node is drained is not evacuated."),
+        ("evacuated-before-another-runs", "An instance that is evacuated is ended before another one runs."),
+        ("evacuating-never-reaped", "An instance that was evacuated stays when another one runs."),
+        ("index-not-begun-anew", "An index does not begin anew when its instance is gone."),
+        ("surplus-not-retired", "Indices beyond those that are desired are left."),
+        ("first-missing-not-created", "Of indices that are added the first is not created."),
+    ]),
+    (Area::Wish, &[
+        ("lrp-tag-ignored", "A change of an LRP is done whatever tag it asks for."),
+        ("domain-outlives-its-time", "A domain stays fresh when its time is over."),
+        ("domain-fresh-for-minutes", "A domain is fresh for as many minutes as it should be seconds."),
+    ]),
+    (Area::Task, &[
+        ("stale-task-report-accepted", "The report of a task is accepted whatever cell it comes from."),
+        ("lost-tasks-kept", "A task whose cell is lost goes on as if it were done there."),
+    ]),
+    (Area::Event, &[
+        ("event-cursor-inclusive", "A stream that goes on repeats the event that was named."),
+        ("event-ordinal-ignored", "A stream that goes on in the middle of an entry leaves out the rest of it."),
+        ("event-floor-ignored", "A stream whose next events are kept no more goes on with those that are."),
+        ("event-above-floor-removed", "One event more is removed than the floor says."),
+        ("event-ordinals-count-private", "What is not public takes a number among the events of an entry."),
+        ("event-wakeup-lost", "A reader that asks for more sleeps until the next entry, whatever there is to read."),
+        ("event-filter-skips-to-end", "A stream that reads nothing it is to show goes on with what happens next."),
+        ("event-page-skips-one", "Between two pages of rows one is left out."),
+        ("event-not-awaited", "A node that has not seen the event that was named begins at its own end."),
+        ("stream-begins-stale", "A stream that is new begins at whatever its node has."),
+        ("events-lost-at-install", "A snapshot is installed without the events."),
     ]),
 ];
 

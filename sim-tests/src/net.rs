@@ -9,6 +9,7 @@ mod delivery;
 mod latency;
 mod post;
 mod rules;
+mod streams;
 mod transport;
 mod waiting;
 
@@ -35,10 +36,12 @@ use tokio::{
 pub use self::{
     latency::Latency,
     rules::{Place, Rule, Stranger},
+    streams::{Item, Opened, Pieces},
 };
 use self::{
     post::{NOTICED_WITHIN, Post},
     rules::{Leg, Way},
+    streams::{Line, Part},
     transport::{Connections, NodeTransport},
     waiting::{Expected, PeerWaiting, Waiting},
 };
@@ -86,6 +89,8 @@ struct Inner {
     waiting: BTreeMap<u64, Waiting>,
     /// How many of them are of one node to another.
     waiting_peers: BTreeMap<(Place, Place), usize>,
+    /// Clients' connections that carry streams, or may come to.
+    lines: BTreeMap<u64, Line>,
     /// Nodes that peers may refuse.
     distrusted: BTreeSet<Place>,
     /// Pairs of lives that have said hello.
@@ -118,6 +123,10 @@ enum Parcel {
     Break { link: (Place, Place, Channel), number: u64 },
     /// A client's connection ends.
     ClientBreak { call: u64 },
+    /// A part of a stream.
+    Streamed { call: u64, part: Part },
+    /// It is time to send one again that was lost.
+    Again { call: u64, part: Part },
 }
 
 /// A peer's call, for one life of its addressee: a connection does not outlive the process.
@@ -142,6 +151,7 @@ impl Net {
             connections: Connections::default(),
             waiting: BTreeMap::new(),
             waiting_peers: BTreeMap::new(),
+            lines: BTreeMap::new(),
             distrusted: BTreeSet::new(),
             introduced: BTreeSet::new(),
             next_call: 0,
@@ -186,6 +196,7 @@ impl Net {
         let inner = &mut *self.lock();
         inner.stations.remove(&node);
         inner.lose_calls_to(node);
+        inner.break_streams_of(node);
         self.posted.notify_one();
     }
 

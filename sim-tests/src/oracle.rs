@@ -15,9 +15,12 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::{
     disk::{Loss, SimDisk},
+    events::{EventLog, Seen, TailPlace},
     history::registers::Registers,
+    instances::{EndedBy, UnitProcess},
     invariants::{self, Invariant},
     ledger::{Committed, Ledger},
+    lrps::Called,
     net::Place,
     processes::Process,
     requests::listing::Lifetimes,
@@ -129,14 +132,46 @@ pub enum Observation<'a> {
         /// When, in microseconds of virtual time.
         at_us: u64,
     },
+    /// A process of an instance or a task was made.
+    UnitStarted {
+        /// Which.
+        process: &'a UnitProcess,
+    },
+    /// A process of an instance or a task is gone.
+    UnitEnded {
+        /// Which.
+        process: &'a UnitProcess,
+        /// Who ended it.
+        by: EndedBy,
+    },
+    /// A call about LRPs, domains or tasks is over.
+    LrpCalled(&'a Called),
     /// Everything was healed long ago, and clients ask for nothing any more.
     Settled {
         /// The newest state.
         state: &'a State,
         /// What still runs.
         processes: &'a [Process],
+        /// What still runs for instances and tasks.
+        units: &'a [UnitProcess],
         /// Nodes whose data is not damaged for good.
         serving: &'a [Place],
+    },
+    /// A tailer has seen something of a stream of events.
+    Tailed {
+        /// What.
+        seen: &'a Seen<'a>,
+        /// What there is to be told.
+        log: &'a EventLog,
+    },
+    /// Everything was healed long ago, and tailers had time to be told of everything.
+    TailersSettled {
+        /// How far each is.
+        places: &'a [TailPlace],
+        /// How many events there were when they were given that time.
+        upto: usize,
+        /// What there is to be told.
+        log: &'a EventLog,
     },
 }
 
@@ -177,6 +212,7 @@ struct Inner {
     lifetimes: Lifetimes,
     tally: Tally,
     counter: LogCounter,
+    events: EventLog,
 }
 
 impl Oracle {
@@ -192,6 +228,7 @@ impl Oracle {
             lifetimes: Lifetimes::default(),
             tally: Tally::default(),
             counter: LogCounter::default(),
+            events: EventLog::default(),
         };
         Arc::new(Self {
             trace,
@@ -224,11 +261,16 @@ impl Oracle {
             Observation::Stepped { step: Step::VoteWritten(vote), .. } => {
                 inner.tally.terms = inner.tally.terms.max(vote.term);
             }
+            Observation::Stepped { node, step: Step::Installed { at, .. }, .. } => {
+                inner.events.install(*node, at.index);
+            }
+            Observation::Acknowledged { index } => inner.events.acknowledge(*index),
             Observation::ProcessStarted { .. } => inner.tally.processes += 1,
             Observation::Committed(committed) => {
                 inner.states.insert(committed.index, committed.after.clone());
                 inner.counter.count(&mut inner.tally, committed);
                 inner.lifetimes.heed(committed);
+                inner.events.heed(committed);
                 if let Err(found) = inner.registers.heed(committed) {
                     note(&mut inner.violations, &self.trace, REGISTERS, found);
                     self.violated.notify_one();
@@ -307,6 +349,25 @@ impl Oracle {
     /// Looks at when requests were stored and ended.
     pub(crate) fn with_lifetimes<T>(&self, look: impl FnOnce(&Lifetimes) -> T) -> T {
         look(&self.lock().lifetimes)
+    }
+
+    /// Looks at what there is to be told.
+    pub(crate) fn with_event_log<T>(&self, look: impl FnOnce(&EventLog) -> T) -> T {
+        look(&self.lock().events)
+    }
+
+    /// A tailer has seen something.
+    pub(crate) fn tailed(&self, seen: &Seen<'_>) {
+        let log = std::mem::take(&mut self.lock().events);
+        self.observe(&Observation::Tailed { seen, log: &log });
+        self.lock().events = log;
+    }
+
+    /// Tailers had time to be told of so many events.
+    pub(crate) fn tailers_settled(&self, places: &[TailPlace], upto: usize) {
+        let log = std::mem::take(&mut self.lock().events);
+        self.observe(&Observation::TailersSettled { places, upto, log: &log });
+        self.lock().events = log;
     }
 
     /// What happened so far.

@@ -9,7 +9,10 @@ use anyhow::Context;
 use capstan_raft_store::timing::Timing;
 use serde::{Deserialize, Serialize};
 
-use crate::{faults::Planned, net::Latency, probes::Buggify, requests::RequestLoad, workload::Load};
+use crate::{
+    events::TailLoad, faults::Planned, lrps::LrpLoad, net::Latency, probes::Buggify, requests::RequestLoad,
+    workload::Load,
+};
 
 /// Everything a run follows from. As a file it is RON, made to be edited by hand.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,6 +33,12 @@ pub struct Plan {
     pub load: Load,
     /// How busy the clients of requests are.
     pub requests: RequestLoad,
+    /// How busy the clients of LRPs are, and what cells have.
+    #[serde(default)]
+    pub lrps: LrpLoad,
+    /// How busy those are that follow events.
+    #[serde(default)]
+    pub tailing: TailLoad,
     /// What the specs that are drawn follow from.
     pub specs_seed: u64,
     /// The nodes' periods.

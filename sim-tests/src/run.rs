@@ -13,14 +13,17 @@ use capstan_raft_store::{runtime, witness};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{
     runtime::{Builder, RngSeed},
-    task::LocalSet,
+    task::{JoinSet, LocalSet},
     time::Instant,
 };
 
 use crate::{
+    events::{self, Tailers},
     faults::{self, OnPurpose},
     health,
     history::{self, Call, Outcome, linearizable},
+    invariants::instances_match_desires,
+    lrps::{Lrps, cleaner},
     net::Place,
     oracle::{Observation, Oracle, Violation},
     plan::{Heal, Plan},
@@ -188,17 +191,25 @@ where
         timing: plan.timing.clone(),
         specs: requests::specs::load(plan.specs_seed),
         slots: plan.requests.slots,
+        cells: plan.lrps.cells.clone(),
     };
     let world = World::new(rng.random(), ground, Arc::clone(&trace));
     let (net, oracle) = (Arc::clone(&world.machines.net), Arc::clone(&world.machines.oracle));
     let workload = Workload::new(Arc::clone(&net), Arc::clone(&oracle), Arc::clone(&trace));
+    let lrps = Lrps::new(Arc::clone(&net), Arc::clone(&oracle));
     let requests = Requests::new(net, Arc::clone(&oracle));
     let seen = Arc::clone(&oracle);
     witness::tell(Some(Box::new(move |node, step| seen.stepped(node, step))));
     world.boot_all();
 
-    let stage =
-        Stage { plan, world: world.clone(), trace: Arc::clone(&trace), workload: workload.clone(), requests };
+    let stage = Stage {
+        plan,
+        world: world.clone(),
+        trace: Arc::clone(&trace),
+        workload: workload.clone(),
+        requests,
+        lrps,
+    };
     let playing = stage.play(rng, scenario);
     if options.ends_at_violation {
         tokio::select! {
@@ -221,10 +232,16 @@ where
         events: trace.take_events(),
         tally: oracle.tally(),
         counts: Counts::new(),
-        operations: history.len() as u64 + stage.requests.calls(),
+        operations: history.len() as u64 + stage.requests.calls() + stage.lrps.calls(),
         unknown: unknown as u64,
         virtual_time: start.elapsed(),
     }
+}
+
+/// The tailers of a run, at work until this is dropped.
+struct Tailing {
+    tailers: Tailers,
+    _tasks: JoinSet<()>,
 }
 
 /// Where one run takes place.
@@ -234,6 +251,7 @@ struct Stage<'a> {
     trace: Arc<Trace>,
     workload: Workload,
     requests: Requests,
+    lrps: Lrps,
 }
 
 impl Stage<'_> {
@@ -243,13 +261,18 @@ impl Stage<'_> {
         S: FnOnce(World, Workload) -> F,
         F: Future<Output = ()>,
     {
-        let Self { plan, world, trace, workload, requests } = self;
+        let Self { plan, world, trace, workload, requests, lrps } = self;
         let mut clients: Vec<_> = (1..=plan.load.clients)
             .map(|id| tokio::task::spawn_local(workload.client(id, rng.random()).run(plan.load.clone())))
             .collect();
+        let tailing = self.tail();
         clients.extend(
             (1..=plan.requests.clients)
                 .map(|id| tokio::task::spawn_local(requests.client(id, rng.random(), &plan.requests).run())),
+        );
+        clients.extend(
+            (1..=plan.lrps.clients)
+                .map(|id| tokio::task::spawn_local(lrps.client(id, rng.random(), &plan.lrps).run())),
         );
         let nemesis = tokio::task::spawn_local(faults::carry_out(
             world.clone(),
@@ -274,14 +297,34 @@ impl Stage<'_> {
         tokio::time::sleep(Duration::from_secs(2)).await;
         workload.close();
         requests.close();
+        lrps.close();
         for client in clients {
             client.await.expect("clients do not panic");
         }
         self.demand_progress(&world.serving(), self.elections(), CHECKER, rng.random()).await;
         self.read_everything(&plan.load, rng.random()).await;
+        let cleaning = tokio::task::spawn_local(cleaner::clean(world.clone()));
         settle(world).await;
+        cleaning.abort();
+        tailing.tailers.settle(world.serving()).await;
+        drop(tailing);
         undraining.abort();
         judge(world, workload, requests);
+    }
+
+    /// Lets tailers follow events, from now until they are told to end.
+    fn tail(&self) -> Tailing {
+        let Self { plan, world, .. } = self;
+        let machines = &world.machines;
+        let tailers = Tailers::new(Arc::clone(&machines.net), Arc::clone(&machines.oracle));
+        let mut tasks = JoinSet::new();
+        for tailer in tailers.all(&plan.tailing, plan.seed) {
+            tasks.spawn_local(tailer.run());
+        }
+        if plan.tailing.tailers > 0 {
+            tasks.spawn_local(events::keep_few(world.clone(), plan.tailing.kept));
+        }
+        Tailing { tailers, _tasks: tasks }
     }
 
     /// Five of the longest elections. While others are broken it may take four times that: one of them may lead, be heard, and hear nobody, and
@@ -326,21 +369,26 @@ impl Stage<'_> {
     }
 }
 
-/// Waits until every request has ended, and judges what is left when that takes too long.
+/// Waits until every request has ended and what is desired runs, and judges what is left when that takes too long.
 async fn settle(world: &World) {
     let start = Instant::now();
-    let Machines { oracle, processes, .. } = &*world.machines;
+    let Machines { oracle, processes, instances, .. } = &*world.machines;
     loop {
         let (state, running, serving) = (oracle.committed_state(), processes.running(), world.serving());
         let are_back = serving
             .iter()
             .filter_map(|node| state.nodes.get(&NodeId(*node)))
             .all(|record| record.is_available());
-        let is_settled = state.requests.is_empty() && running.is_empty() && are_back;
+        let units = instances.running();
+        let is_settled = state.requests.is_empty()
+            && running.is_empty()
+            && are_back
+            && instances_match_desires::difference(&state, &units).is_none();
         if is_settled || start.elapsed() > SETTLED_WITHIN {
             return oracle.observe(&Observation::Settled {
                 state: &state,
                 processes: &running,
+                units: &units,
                 serving: &serving,
             });
         }

@@ -68,6 +68,8 @@ impl<T: FnMut(&Plan)> Search<'_, T> {
         is_smaller |= self.try_plan(|plan| plan.load.clients = 0);
         is_smaller |= self.try_plan(|plan| plan.load.clients = plan.load.clients.min(1));
         is_smaller |= self.try_plan(|plan| plan.requests.clients = plan.requests.clients.min(1));
+        is_smaller |= self.try_plan(|plan| plan.tailing.tailers = 0);
+        is_smaller |= self.try_plan(|plan| plan.tailing.tailers = plan.tailing.tailers.min(1));
         is_smaller |= self.thin_out();
         is_smaller |= self.try_plan(|plan| plan.nodes = if plan.nodes > 3 { plan.nodes - 2 } else { 1 });
         is_smaller |= self.try_plan(|plan| plan.buggify = Buggify::Off);

@@ -36,6 +36,8 @@ pub(crate) use self::{
 use crate::{
     disk::{Loss, SimDisk},
     guardian::{self, Guardian, Post},
+    instances::Instances,
+    lrps::CellLoad,
     net::{Latency, Net, Place},
     oracle::{Observation, Oracle},
     processes::Processes,
@@ -71,6 +73,8 @@ pub struct Machines {
     handles: Mutex<BTreeMap<Place, ClusterHandle>>,
     /// What runs on them, in truth.
     pub processes: Arc<Processes>,
+    /// The same of instances and tasks.
+    pub instances: Arc<Instances>,
     guardians: Mutex<BTreeMap<Place, guardian::Watch>>,
     struck: Notify,
     next_life: AtomicU64,
@@ -95,6 +99,7 @@ impl Machines {
         }
         if loss == Loss::Power {
             self.processes.power_lost(node);
+            self.instances.power_lost(node);
         }
         self.oracle.crashed(node, loss);
         self.struck.notify_one();
@@ -225,6 +230,8 @@ pub struct Ground {
     pub specs: Arc<Specs>,
     /// How many jobs each runs at a time.
     pub slots: u32,
+    /// What each has as a cell.
+    pub cells: CellLoad,
 }
 
 impl World {
@@ -252,6 +259,7 @@ impl World {
             last_lives: Mutex::default(),
             handles: Mutex::default(),
             processes: Arc::new(Processes::new(Arc::clone(&trace), Arc::clone(&oracle))),
+            instances: Arc::new(Instances::new(Arc::clone(&trace), Arc::clone(&oracle))),
             guardians: Mutex::default(),
             struck: Notify::new(),
             next_life: AtomicU64::new(1),
@@ -292,7 +300,7 @@ impl World {
         let transport = self.machines.net.connect(node, life, jobs);
         let machines = &self.machines;
         let clock = Arc::clone(&machines.clocks[&node]);
-        let (guardian, executor, watch) = Guardian::new(Post {
+        let (guardian, executor, drivers, watch) = Guardian::new(Post {
             node,
             life,
             seed: self.rng.borrow_mut().random(),
@@ -300,6 +308,7 @@ impl World {
             start: machines.start,
             scarcity: Arc::clone(&machines.scarcities[&node]),
             processes: Arc::clone(&machines.processes),
+            instances: Arc::clone(&machines.instances),
         });
         machines.guardians.lock().expect("nothing panics while holding it").insert(node, watch);
         spawn_local(guardian.run());
@@ -310,6 +319,7 @@ impl World {
             disk: self.machines.disks[&node].handle(),
             clock,
             executor,
+            drivers,
             transport,
             entropy_seed: self.rng.borrow_mut().random(),
             ground: self.ground.clone(),

@@ -44,7 +44,7 @@ pub(crate) async fn get(api: &Inner, head: &Head<'_>, id: &str) -> Result<Answer
     let hosted = state.lrps.on_cell(cell.incarnation);
     let detail = CellDetail {
         status: status(state, node, cell),
-        hosted: hosted.map(|record| shown(record.key, record.presence, record.actual)).collect(),
+        hosted: hosted.map(|record| shown(state, record.key, record.presence, record.actual)).collect(),
         task_guids: state.tasks.on_cell(cell.incarnation).map(|task| task.guid.to_string()).collect(),
     };
     Ok(at_index(answer::json(StatusCode::OK, &detail), view.index()))
@@ -62,6 +62,14 @@ pub(super) fn state_of(phase: &Phase) -> ActualLrpState {
         Phase::Claimed { .. } => ActualLrpState::Claimed,
         Phase::Running { .. } => ActualLrpState::Running,
         Phase::Crashed => ActualLrpState::Crashed,
+    }
+}
+
+/// Why the last auction found no cell for a record; empty unless it waits for one.
+pub(super) fn placement_error(phase: &Phase) -> String {
+    match phase {
+        Phase::Unclaimed { placement_error } => placement_error.to_string(),
+        Phase::Claimed { .. } | Phase::Running { .. } | Phase::Crashed => String::new(),
     }
 }
 
@@ -118,13 +126,17 @@ fn providers(rootfs: &RootfsProviders) -> BTreeMap<String, Vec<String>> {
     std::iter::once(("preloaded".to_owned(), preloaded)).chain(schemes).collect()
 }
 
-fn shown(key: &ActualKey, presence: Presence, actual: &Actual) -> HostedInstance {
+fn shown(state: &State, key: &ActualKey, presence: Presence, actual: &Actual) -> HostedInstance {
+    let evacuating = presence == Presence::Evacuating;
+    let group = state.lrps.group(key).filter(|_| evacuating);
+    let replacement = group.and_then(|group| group.get(Presence::Ordinary));
     HostedInstance {
         process_guid: key.guid.to_string(),
         index: key.index,
         state: state_of(&actual.phase),
         since: unix_nanos(actual.since),
-        evacuating: presence == Presence::Evacuating,
+        evacuating,
+        replacement_error: replacement.map(|actual| placement_error(&actual.phase)).unwrap_or_default(),
         stopping: actual.stopping().is_some(),
     }
 }

@@ -6,7 +6,7 @@ use capstan_client::cluster::{
 use capstan_model::{
     auction::{self, Auction, Item, Reason, Work},
     lrp::{
-        actual::{Actual, ActualKey, Needs, Phase, Presence},
+        actual::{Actual, ActualKey, Needs, Presence},
         crash,
         desired::Desired,
         guid::ProcessGuid,
@@ -16,7 +16,7 @@ use capstan_model::{
 };
 use http::StatusCode;
 
-use super::cells::{at_index, cell_id, isolation, state_of, unix_nanos};
+use super::cells::{at_index, cell_id, isolation, placement_error, state_of, unix_nanos};
 use crate::{
     answer::{self, Answer},
     call::{Head, decode_segment},
@@ -71,10 +71,7 @@ fn record(state: &State, key: &ActualKey, presence: Presence, actual: &Actual) -
         since: unix_nanos(actual.since),
         crash_count: actual.crash_count,
         crash_reason: actual.crash_reason.to_string(),
-        placement_error: match &actual.phase {
-            Phase::Unclaimed { placement_error } => placement_error.to_string(),
-            Phase::Claimed { .. } | Phase::Running { .. } | Phase::Crashed => String::new(),
-        },
+        placement_error: placement_error(&actual.phase),
         restart_at: crash::restart_at(actual).map(unix_nanos),
         evacuating: presence == Presence::Evacuating,
         stopping: actual.stopping().is_some(),

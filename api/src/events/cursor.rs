@@ -1,7 +1,11 @@
 //! Reads on over the rows of public events, as fast as what it reads is taken.
 
 use bytes::Bytes;
-use capstan_model::history::{Recorded, events_from};
+use capstan_model::{
+    buggify,
+    history::{Recorded, events_from},
+    mutant, sometimes,
+};
 use capstan_raft_store::handle::View;
 use tokio::{
     sync::watch,
@@ -17,6 +21,8 @@ use crate::{
 
 /// The most rows read at once.
 const ROWS_MAX: usize = 32;
+/// So it is where few are, in simulations.
+const FEW_ROWS: usize = 2;
 /// A piece ends with the event that makes it this long.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -47,12 +53,13 @@ where
     }
 
     async fn piece(mut self) -> Result<Option<(Bytes, Self)>, BrokenOff> {
+        let mut looks = !mutant!("event-wakeup-lost");
         loop {
             // First, so that what is applied from here on wakes this reader.
             self.applied.borrow_and_update();
             let piece = match self.news()? {
-                Some(view) => self.read(view).await?,
-                None => {
+                Some(view) if looks => self.read(view).await?,
+                _ => {
                     tokio::select! {
                         () = self.open.told_to_end() => return Err(BrokenOff::NodeEnds),
                         changed = self.applied.changed() => changed.map_err(|_| BrokenOff::NodeEnds)?,
@@ -61,6 +68,7 @@ where
                     Vec::new()
                 }
             };
+            looks = true;
             let is_due = self.beat_at <= Instant::now();
             let piece = if piece.is_empty() && is_due { HEARTBEAT.to_vec() } else { piece };
             if !piece.is_empty() {
@@ -73,16 +81,21 @@ where
     /// A view with events to read. Without any, none is held: it would keep an old state in memory.
     fn news(&self) -> Result<Option<View>, BrokenOff> {
         let view = self.open.cluster().view();
-        self.open.goes_on(&view)?;
+        let goes_on = self.open.goes_on(&view);
+        sometimes!("a stream is broken off because its node is drained or leaves", goes_on.is_err());
+        goes_on?;
         Ok((self.next < view.state().history.next()).then_some(view))
     }
 
     /// Reads some of the next events, of which there is one; none of them may be to be shown.
     async fn read(&mut self, view: View) -> Result<Vec<u8>, BrokenOff> {
         let (from, show) = (self.next, self.show.clone());
+        let limit = if buggify!("buggify: few events are read at a time") { FEW_ROWS } else { ROWS_MAX };
         let (piece, next) = archive::read(view, move |view| {
             let (mut piece, mut next) = (Vec::new(), from);
-            for recorded in events_from(view, from, ROWS_MAX)? {
+            let rows = events_from(view, from, limit)?;
+            let is_full = rows.len() == limit;
+            for recorded in rows {
                 if recorded.number != next || piece.len() >= PIECE_BYTES {
                     break;
                 }
@@ -91,13 +104,21 @@ where
                 }
                 next += 1;
             }
+            if piece.is_empty() && mutant!("event-filter-skips-to-end") {
+                next = view.state().history.next();
+            }
+            if is_full && mutant!("event-page-skips-one") {
+                next += 1;
+            }
             Ok((piece, next))
         })
         .await?;
         if next == from {
             // It was recorded, so it was removed.
+            sometimes!("a reader is so late that its next events are gone");
             return Err(BrokenOff::EventsGone);
         }
+        sometimes!("nothing that was read is to be shown", piece.is_empty());
         self.next = next;
         Ok(piece)
     }

@@ -4,6 +4,7 @@
 
 mod cells;
 mod connections;
+mod contention;
 mod events;
 mod logs;
 mod node;

@@ -5,14 +5,14 @@ use std::time::Duration;
 use capstan_client::Client;
 use serde_json::json;
 
-use super::about_cell;
+use super::{about_cell, emptying::Emptying};
 use crate::{
     console::Console,
-    failure::{Exit, Failure},
+    failure::Failure,
     options::{CallOptions, Output},
 };
 
-/// How often to look how many instances are left.
+/// How often to look what is left.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Which cell to empty.
@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub struct Evacuate {
     /// The cell's id, such as cell-1
     id: String,
-    /// Wait until it has no instance any more
+    /// Wait until it has no instance and no task any more, and say which instances find no other cell
     #[arg(short, long)]
     wait: bool,
     /// How long to wait
@@ -37,7 +37,7 @@ pub(super) async fn run(
     let node = client.cell(id).await.map_err(about_cell)?.status.node;
     client.drain_node(node, true).await?;
     if evacuate.wait {
-        wait_until_empty(&client, evacuate, console).await?;
+        wait_until_empty(&client, node, evacuate, console).await?;
     }
     match options.output {
         Output::Json => console.json(&json!({ "cell_id": id, "node": node, "empty": evacuate.wait }))?,
@@ -45,37 +45,27 @@ pub(super) async fn run(
         Output::Table => console.line(format!("{id} is being emptied"))?,
     }
     if options.output == Output::Table {
-        console.note(&format!("next: capstan node undrain {node} lets it take work again"))?;
+        let undrain = format!("capstan node undrain {node} lets it take work again");
+        let wait = format!("capstan cell evacuate {id} --wait says what finds no other cell");
+        let next = if evacuate.wait { undrain } else { format!("{wait}; {undrain}") };
+        console.note(&format!("next: {next}"))?;
     }
     Ok(())
 }
 
 async fn wait_until_empty(
     client: &Client,
+    node: u64,
     evacuate: &Evacuate,
     console: &mut Console,
 ) -> Result<(), Failure> {
-    let id = &evacuate.id;
-    let mut told = None;
+    let mut emptying = Emptying::new(node, &evacuate.id);
     let empty = async {
-        loop {
-            let left = client.cell(id).await.map_err(about_cell)?.status.instances;
-            if left == 0 {
-                return Ok::<_, Failure>(());
-            }
-            if told.replace(left) != Some(left) {
-                console.note(&format!("{id} has {left} instances left"))?;
-            }
+        while !emptying.look(client, console).await? {
             tokio::time::sleep(LOOK_EVERY).await;
         }
+        Ok(())
     };
-    tokio::time::timeout(evacuate.wait_max, empty).await.unwrap_or_else(|_| {
-        Err(Failure::new(
-            Exit::Unknown,
-            format!("{id} still has instances after {:?}; the evacuation goes on", evacuate.wait_max),
-            format!(
-                "capstan cell show {id}, then capstan lrp explain of what is left: it may find no other cell"
-            ),
-        ))
-    })
+    let ended = tokio::time::timeout(evacuate.wait_max, empty).await;
+    ended.unwrap_or_else(|_| Err(emptying.unfinished(evacuate.wait_max)))
 }

@@ -1,5 +1,6 @@
 //! `capstan cell`: look at cells, which host instances and tasks, and empty them.
 
+pub(crate) mod emptying;
 mod evacuate;
 mod ls;
 mod show;

@@ -73,7 +73,7 @@ fn unlimited(isolation: &CellIsolation) -> String {
 }
 
 fn instances(hosted: &[HostedInstance], now: UtcTime) -> Table {
-    let mut table = Table::new(&["GUID", "INDEX", "STATE", "SINCE"]);
+    let mut table = Table::new(&["GUID", "INDEX", "STATE", "SINCE", "WHY"]);
     for instance in hosted {
         let state = match instance.state {
             _ if instance.stopping => "is being stopped",
@@ -88,7 +88,16 @@ fn instances(hosted: &[HostedInstance], now: UtcTime) -> Table {
             Cell::number(instance.index),
             Cell::text(state),
             Cell::maybe(since.map(|since| ago(since, now))),
+            Cell::text(why(instance)),
         ]);
     }
     table
+}
+
+/// Why it is still here, if it should not be.
+fn why(instance: &HostedInstance) -> String {
+    match &*instance.replacement_error {
+        "" => String::new(),
+        error => format!("no other cell: {error}"),
+    }
 }

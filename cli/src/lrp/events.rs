@@ -2,9 +2,11 @@
 
 use capstan_client::{
     EventStream, Notice,
-    receptor::{ActualLrp, DesiredLrp},
+    receptor::{
+        self, ActualLrp, ActualLrpChange, ActualLrpEvent, DesiredLrp, DesiredLrpChange, DesiredLrpEvent,
+    },
 };
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::instances::{name_of, ports};
@@ -26,16 +28,15 @@ pub struct Events {
     after: Option<String>,
 }
 
-/// What an event is about; which members there are depends on its name.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Told {
-    desired_lrp: Option<DesiredLrp>,
-    desired_lrp_before: Option<DesiredLrp>,
-    desired_lrp_after: Option<DesiredLrp>,
-    actual_lrp: Option<ActualLrp>,
-    actual_lrp_before: Option<ActualLrp>,
-    actual_lrp_after: Option<ActualLrp>,
+/// What an event tells.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+enum Told {
+    Desired(Box<DesiredLrpEvent>),
+    DesiredChange(Box<DesiredLrpChange>),
+    Actual(Box<ActualLrpEvent>),
+    ActualChange(Box<ActualLrpChange>),
+    /// Of a kind that a later version has.
+    Other,
 }
 
 pub(super) async fn run(
@@ -56,7 +57,7 @@ pub(super) async fn run(
         if !notice.id.is_empty() {
             last = Some(notice.id.clone());
         }
-        let told: Told = serde_json::from_str(&notice.data).unwrap_or_default();
+        let told = Told::by(&notice);
         if events.guid.as_deref().is_some_and(|guid| told.guid() != Some(guid)) {
             continue;
         }
@@ -90,24 +91,42 @@ fn line(notice: &Notice, told: &Told) -> String {
 }
 
 impl Told {
+    /// What a notice tells, going by its name.
+    fn by(notice: &Notice) -> Self {
+        fn read<T: DeserializeOwned>(notice: &Notice, told: impl Fn(T) -> Told) -> Told {
+            serde_json::from_str(&notice.data).map_or(Told::Other, told)
+        }
+        match &*notice.name {
+            receptor::DESIRED_LRP_CREATED | receptor::DESIRED_LRP_REMOVED => read(notice, Self::Desired),
+            receptor::DESIRED_LRP_CHANGED => read(notice, Self::DesiredChange),
+            receptor::ACTUAL_LRP_CREATED | receptor::ACTUAL_LRP_REMOVED => read(notice, Self::Actual),
+            receptor::ACTUAL_LRP_CHANGED => read(notice, Self::ActualChange),
+            _ => Self::Other,
+        }
+    }
+
     fn guid(&self) -> Option<&str> {
-        let desired = self.desired_lrp.as_ref().or(self.desired_lrp_after.as_ref());
-        let actual = self.actual_lrp.as_ref().or(self.actual_lrp_after.as_ref());
-        desired.map(|lrp| &*lrp.process_guid).or(actual.map(|lrp| &*lrp.process_guid))
+        match self {
+            Self::Desired(event) => Some(&event.desired_lrp.process_guid),
+            Self::DesiredChange(event) => Some(&event.desired_lrp_after.process_guid),
+            Self::Actual(event) => Some(&event.actual_lrp.process_guid),
+            Self::ActualChange(event) => Some(&event.actual_lrp_after.process_guid),
+            Self::Other => None,
+        }
     }
 
     fn in_words(&self) -> String {
         match self {
-            Self { desired_lrp: Some(lrp), .. } => format!("{} × {}", lrp.process_guid, lrp.instances),
-            Self { desired_lrp_before: Some(before), desired_lrp_after: Some(after), .. } => {
-                changed_desire(before, after)
+            Self::Desired(event) => {
+                format!("{} × {}", event.desired_lrp.process_guid, event.desired_lrp.instances)
             }
-            Self { actual_lrp: Some(lrp), .. } => format!("{} {}", subject(lrp), state(lrp)),
-            Self { actual_lrp_before: Some(before), actual_lrp_after: Some(after), .. } => {
+            Self::DesiredChange(event) => changed_desire(&event.desired_lrp_before, &event.desired_lrp_after),
+            Self::Actual(event) => format!("{} {}", subject(&event.actual_lrp), state(&event.actual_lrp)),
+            Self::ActualChange(event) => {
+                let (before, after) = (&event.actual_lrp_before, &event.actual_lrp_after);
                 format!("{} {} → {}", subject(after), name_of(before.state), state(after))
             }
-            // Of a kind that a later version has.
-            _ => String::new(),
+            Self::Other => String::new(),
         }
     }
 }

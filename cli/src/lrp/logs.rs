@@ -1,7 +1,6 @@
 //! `capstan lrp logs GUID`: what an instance wrote.
 
-use capstan_client::{CallError, LogQuery, Stream, spin_cycle::UtcTime};
-use serde::Deserialize;
+use capstan_client::{CallError, LogQuery, Stream, receptor::OutputLine, spin_cycle::UtcTime};
 use serde_json::json;
 
 use super::about_lrp;
@@ -46,13 +45,6 @@ enum StreamArg {
     Stderr,
 }
 
-/// One line, as far as it is shown to people.
-#[derive(Debug, Deserialize)]
-struct Written {
-    at: UtcTime,
-    text: String,
-}
-
 pub(super) async fn run(logs: &Logs, options: &CallOptions, console: &mut Console) -> Result<(), Failure> {
     let query = LogQuery {
         follow: logs.follow,
@@ -67,7 +59,7 @@ pub(super) async fn run(logs: &Logs, options: &CallOptions, console: &mut Consol
     let mut lines = opened.map_err(|error| about_instance(error, logs))?;
     let mut last = None;
     while let Some(line) = lines.next().await.map_err(|error| broken(error, logs, last))? {
-        let written: Option<Written> = serde_json::from_str(&line).ok();
+        let written: Option<OutputLine> = serde_json::from_str(&line).ok();
         last = written.as_ref().map(|written| written.at).or(last);
         match (options.output, written) {
             // One object a line, as there may be no end.
@@ -82,6 +74,11 @@ pub(super) async fn run(logs: &Logs, options: &CallOptions, console: &mut Consol
             console.flush()?;
         }
     }
+    if logs.follow {
+        let Logs { guid, index, .. } = logs;
+        let next = last.map_or_else(|| format!("capstan lrp show {guid}"), |last| go_on(logs, last));
+        console.note(&format!("{guid}/{index} is gone, or runs on another cell now\nnext: {next}"))?;
+    }
     Ok(())
 }
 
@@ -89,8 +86,12 @@ pub(super) async fn run(logs: &Logs, options: &CallOptions, console: &mut Consol
 fn broken(error: CallError, logs: &Logs, last: Option<UtcTime>) -> Failure {
     let failure = Failure::from(error);
     let Some(last) = last else { return failure };
+    failure.suggesting(go_on(logs, last))
+}
+
+fn go_on(logs: &Logs, last: UtcTime) -> String {
     let Logs { guid, index, .. } = logs;
-    failure.suggesting(format!("capstan lrp logs {guid} --index {index} --follow --since {last}"))
+    format!("capstan lrp logs {guid} --index {index} --follow --since {last}")
 }
 
 fn about_instance(error: CallError, logs: &Logs) -> Failure {

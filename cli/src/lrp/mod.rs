@@ -31,7 +31,7 @@ pub enum LrpCommand {
     Show(show::Show),
     /// Change how many instances an LRP has, and wait until they run
     Scale(update::Scale),
-    /// Change instances, routes or annotation of an LRP, and wait until its instances run
+    /// Change instances, routes or annotation of an LRP; a new number of instances is waited for
     Update(update::UpdateArgs),
     /// Stop one instance; another takes its place
     Kill(kill::Kill),

@@ -72,7 +72,9 @@ pub(super) async fn update(
         },
     };
     options.client()?.update_lrp(&args.guid, &update).await.map_err(about_lrp)?;
-    settled(&args.guid, "updated", args.wait, options, console).await
+    // Its instances heed neither routes nor annotation: there is nothing to wait for.
+    let no_wait = args.wait.no_wait || update.instances.is_none();
+    settled(&args.guid, "updated", Wait { no_wait, ..args.wait }, options, console).await
 }
 
 fn read(file: &Path, console: &mut Console) -> Result<DesiredLrpUpdate, Failure> {

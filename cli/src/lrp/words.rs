@@ -26,7 +26,11 @@ pub(super) fn desire(explanation: &LrpExplanation) -> String {
         (0, disk) => format!("a container and {disk} MiB of disk"),
         (memory, disk) => format!("a container, {memory} MiB of memory and {disk} MiB of disk"),
     };
-    format!("{guid} wants {} instances, each with {room}, from {}", desired.instances, desired.rootfs)
+    let count = match desired.instances {
+        1 => "1 instance".to_owned(),
+        count => format!("{count} instances, each"),
+    };
+    format!("{guid} wants {count} with {room}, from {}", desired.rootfs)
 }
 
 /// Why one record is as it is.
@@ -35,9 +39,9 @@ pub(super) fn record(guid: &str, record: &ExplainedRecord, now: UtcTime) -> Stri
     let since = moment(record.since).map_or_else(|| "at an unknown time".to_owned(), |at| ago(at, now));
     let place = place(record);
     let mut text = match record.state {
-        ActualLrpState::Running if record.evacuating => format!(
-            "index {index} goes on {place}, whose node is drained, until another one runs in its stead"
-        ),
+        ActualLrpState::Running if record.evacuating => {
+            format!("index {index} still runs {place}, until another one runs in its stead")
+        }
         ActualLrpState::Running => format!("index {index} runs {place}; it became healthy {since}"),
         ActualLrpState::Claimed => format!("index {index} was placed {place} and is not healthy yet"),
         ActualLrpState::Crashed => return crashed(guid, record, now),

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use capstan_client::{CallError, Client, cluster::NodeDrain};
+use tokio::time::Instant;
 
 use crate::{
+    cell::emptying::Emptying,
     console::Console,
     failure::{Exit, Failure},
     options::{CallOptions, Output},
@@ -19,11 +21,11 @@ pub struct Drain {
     /// The node's id
     #[arg(value_name = "ID")]
     node: u64,
-    /// Wait until it owns no request any more
+    /// Wait until it owns no request, and its cell has no instance and no task any more
     #[arg(short, long)]
     wait: bool,
     /// How long to wait
-    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
     wait_max: Duration,
 }
 
@@ -47,8 +49,10 @@ pub(super) async fn drain(
     }
     tell(&answer, options, console, if drain.wait { "is drained" } else { "is being drained" })?;
     if !drain.wait && options.output == Output::Table {
-        console
-            .note(&format!("next: capstan node drain {} --wait, or capstan cluster status", drain.node))?;
+        console.note(&format!(
+            "next: capstan node drain {} --wait, or capstan cluster status and capstan cell ls",
+            drain.node
+        ))?;
     }
     Ok(())
 }
@@ -70,31 +74,46 @@ fn tell(answer: &NodeDrain, options: &CallOptions, console: &mut Console, what: 
     Ok(())
 }
 
+/// Waits until the node has handed its requests over and its cell, if it has one, is empty.
 async fn wait_until_empty(client: &Client, drain: &Drain, console: &mut Console) -> Result<(), Failure> {
-    let mut told = None;
+    let (node, started) = (drain.node, Instant::now());
+    tokio::time::timeout(drain.wait_max, until_handed_over(client, node, console)).await.unwrap_or_else(
+        |_| {
+            Err(Failure::new(
+                Exit::Unknown,
+                format!("node {node} still has requests after {:?}; the drain goes on", drain.wait_max),
+                "capstan cluster status shows whether another node can take them",
+            ))
+        },
+    )?;
+    let cells = client.cell_statuses().await?;
+    let Some(cell) = cells.iter().find(|cell| cell.node == node) else { return Ok(()) };
+    let mut emptying = Emptying::new(node, &cell.cell_id);
     let empty = async {
-        loop {
-            let status = client.cluster_status().await?;
-            let node = status.nodes.iter().find(|node| node.id == drain.node);
-            // The node that answers may not have applied the drain yet.
-            let left = node.filter(|node| node.draining).map(|node| node.requests);
-            if left == Some(0) {
-                return Ok::<_, Failure>(());
-            }
-            if let Some(left) = left.filter(|left| told != Some(*left)) {
-                console.note(&format!("node {} has {left} requests to hand over", drain.node))?;
-                told = Some(left);
-            }
+        while !emptying.look(client, console).await? {
             tokio::time::sleep(LOOK_EVERY).await;
         }
+        Ok(())
     };
-    match tokio::time::timeout(drain.wait_max, empty).await {
-        Ok(result) => result,
-        Err(_) => Err(Failure::new(
-            Exit::Unknown,
-            format!("node {} still has requests after {:?}; the drain goes on", drain.node, drain.wait_max),
-            "capstan cluster status shows whether another node can take them",
-        )),
+    let ended = tokio::time::timeout(drain.wait_max.saturating_sub(started.elapsed()), empty).await;
+    ended.unwrap_or_else(|_| Err(emptying.unfinished(drain.wait_max)))
+}
+
+async fn until_handed_over(client: &Client, node: u64, console: &mut Console) -> Result<(), Failure> {
+    let mut told = None;
+    loop {
+        let status = client.cluster_status().await?;
+        let found = status.nodes.iter().find(|found| found.id == node);
+        // The node that answers may not have applied the drain yet.
+        let left = found.filter(|found| found.draining).map(|found| found.requests);
+        if left == Some(0) {
+            return Ok(());
+        }
+        if let Some(left) = left.filter(|left| told != Some(*left)) {
+            console.note(&format!("node {node} has {left} requests to hand over"))?;
+            told = Some(left);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

@@ -9,6 +9,8 @@ use crate::{
 
 const DRAIN: &str = "POST /cluster/v1/nodes/2/drain ";
 const STATUS: &str = "GET /cluster/v1/status ";
+const CELLS: &str = "GET /cluster/v1/cells ";
+const CELL: &str = "GET /cluster/v1/cells/cell-2 ";
 
 fn accepted(call: &'static str, draining: bool) -> Reply {
     let body = json!({ "id": 2, "draining": draining }).to_string();
@@ -25,6 +27,15 @@ fn status(draining: bool, requests: u64) -> String {
     .to_string()
 }
 
+fn cell(instances: u64) -> serde_json::Value {
+    json!({
+        "cell_id": "cell-2", "node": 2, "zone": "z1", "state": "evacuating",
+        "capacity": {"memory_mb": 1024, "disk_mb": 2048, "containers": 256},
+        "used": {"memory_mb": 0, "disk_mb": 0, "containers": instances}, "instances": instances, "tasks": 0,
+        "rootfs_providers": {}, "hosted": [], "task_guids": [],
+    })
+}
+
 #[tokio::test]
 async fn drain_is_answered_at_once_and_says_how_to_wait() {
     let node = node(vec![accepted(DRAIN, true)]).await;
@@ -36,11 +47,29 @@ async fn drain_is_answered_at_once_and_says_how_to_wait() {
 #[tokio::test]
 async fn drain_waits_until_the_node_owns_nothing() {
     let statuses = [status(false, 0), status(true, 2), status(true, 0)];
-    let replies = statuses.into_iter().map(|body| ok(STATUS, body)).chain([accepted(DRAIN, true)]);
+    let replies = statuses.into_iter().map(|body| ok(STATUS, body)).chain([
+        accepted(DRAIN, true),
+        ok(CELLS, json!([cell(1)]).to_string()),
+        ok(CELL, cell(1).to_string()),
+        ok(CELL, cell(0).to_string()),
+    ]);
     let node = node(replies.collect()).await;
     let ran = run(&node, &["node", "drain", "2", "--wait"]).await;
     assert_eq!((&*ran.out, ran.exit), ("node 2 is drained\n", Exit::Done));
-    assert_eq!(ran.err, "node 2 has 2 requests to hand over\n");
+    assert_eq!(ran.err, "node 2 has 2 requests to hand over\ncell-2 has 1 instance left\n");
+}
+
+#[tokio::test]
+async fn a_drain_whose_cell_is_not_emptied_in_time_goes_on() {
+    let replies = vec![
+        accepted(DRAIN, true),
+        ok(STATUS, status(true, 0)),
+        ok(CELLS, json!([cell(1)]).to_string()),
+        ok(CELL, cell(1).to_string()),
+    ];
+    let ran = run(&node(replies).await, &["node", "drain", "2", "--wait", "--wait-max", "300ms"]).await;
+    assert!(ran.err.contains("cell-2 still has 1 instance after 300ms"), "{}", ran.err);
+    assert_eq!(ran.exit, Exit::Unknown);
 }
 
 #[tokio::test]

@@ -29,7 +29,15 @@ pub(super) async fn cancel(
     console: &mut Console,
 ) -> Result<(), Failure> {
     let guid = &cancel.guid;
-    options.client()?.cancel_task(guid).await.map_err(about_task)?;
+    options.client()?.cancel_task(guid).await.map_err(|error| {
+        let has_ended = error.status() == Some(409);
+        let failure = about_task(error);
+        if has_ended {
+            failure.suggesting(format!("capstan task show {guid} says how it ended"))
+        } else {
+            failure
+        }
+    })?;
     match options.output {
         Output::Json => console.json(&json!({ "task_guid": guid }))?,
         Output::Table => console.line(format!("{guid} is cancelled"))?,

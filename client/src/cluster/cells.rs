@@ -77,6 +77,9 @@ pub struct HostedInstance {
     pub since: i64,
     /// Whether it goes on only until another one runs in its stead.
     pub evacuating: bool,
+    /// Why no cell was found for that other one; empty unless it is so.
+    #[serde(default)]
+    pub replacement_error: String,
     /// Whether its cell has been asked to stop it.
     pub stopping: bool,
 }

@@ -18,6 +18,8 @@ use address::AddressBook;
 pub use address::AddressError;
 pub use cluster::Ready;
 pub use error::{CallError, Tried};
+#[cfg(feature = "fuzzing")]
+pub use receptor::fuzzing;
 pub use receptor::{EventStream, LogQuery, LogStream, Notice, Stream};
 pub use variables::{Precondition, Variable, VariableQuery, Written};
 

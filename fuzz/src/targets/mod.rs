@@ -4,6 +4,7 @@ mod messages;
 mod world;
 
 pub(crate) mod commands;
+pub(crate) mod event_stream;
 pub(crate) mod guardian_frame;
 pub(crate) mod http_api;
 pub(crate) mod log_entry;

@@ -164,7 +164,11 @@ impl Bidder {
         [
             (Resource::Containers, over(used.containers, 1, capacity.containers)),
             (Resource::Disk, over(used.disk_mb, needs.disk_mb.into(), capacity.disk_mb)),
-            (Resource::Memory, over(used.memory_mb, needs.memory_mb.into(), capacity.memory_mb)),
+            (
+                Resource::Memory,
+                over(used.memory_mb, needs.memory_mb.into(), capacity.memory_mb)
+                    && !mutant!("auction-ignores-memory"),
+            ),
         ]
         .into_iter()
         .filter_map(|(resource, lacks)| lacks.then_some(resource))

@@ -92,7 +92,8 @@ impl Auction {
             return self.best_of(compatible.values().flatten(), work.needs, |cell| self.cells[cell].tasks);
         };
         let none = Spread::default();
-        let spread = self.instances.get(&key.guid).unwrap_or(&none);
+        let known = self.instances.get(&key.guid).filter(|_| !mutant!("instances-not-spread"));
+        let spread = known.unwrap_or(&none);
         let mut zones: Vec<(u32, &Vec<usize>)> =
             compatible.iter().map(|(zone, cells)| (spread.in_zone(*zone), cells)).collect();
         zones.sort_by_key(|(count, _)| *count);

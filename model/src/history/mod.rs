@@ -74,7 +74,8 @@ impl History {
     }
 
     pub(crate) fn evolve_trimmed(&mut self, below: u64, sink: &mut RowSink) {
-        (self.first..below).for_each(|number| sink.remove_archived(&event_key(number)));
+        let removed = if mutant!("event-above-floor-removed") { below + 1 } else { below };
+        (self.first..removed).for_each(|number| sink.remove_archived(&event_key(number)));
         self.first = below;
     }
 
@@ -89,6 +90,8 @@ impl History {
 pub(crate) fn record(state: &mut State, event: &Event, sink: &mut RowSink) {
     if let Some(told) = PublicEvent::of(event, state) {
         state.history.record(state.log_time, told, sink);
+    } else if mutant!("event-ordinals-count-private") {
+        sink.next_ordinal();
     }
 }
 

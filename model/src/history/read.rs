@@ -37,10 +37,17 @@ pub fn first_after(history: History, rows: &dyn RowReader, id: EventId) -> Resul
     let (mut low, mut high) = (history.first(), history.next());
     while low < high {
         let middle = low + (high - low) / 2;
-        if event(rows, middle)?.id > id { high = middle } else { low = middle + 1 }
+        if is_behind(event(rows, middle)?.id, id) { high = middle } else { low = middle + 1 }
     }
-    let may_be_gone = low == history.first() && low > 0;
+    let may_be_gone = low == history.first() && low > 0 && !mutant!("event-floor-ignored");
     Ok((!may_be_gone).then_some(low))
+}
+
+fn is_behind(event: EventId, id: EventId) -> bool {
+    if mutant!("event-cursor-inclusive") {
+        return event >= id;
+    }
+    if mutant!("event-ordinal-ignored") { event.index > id.index } else { event > id }
 }
 
 /// One event that is kept.

@@ -213,14 +213,14 @@ impl Group {
         self.records().find(|(_, actual)| actual.instance() == Some(instance)).map(|(presence, _)| presence)
     }
 
-    /// The record that stands for the index: of two the ordinary one once it is healthy or has crashed, the evacuating one
-    /// until then. Records of other domains than the one asked for are left out before.
+    /// The record that stands for the index: of two the ordinary one once it is healthy, the evacuating one until then, which is
+    /// healthy. Diego lets one that has crashed stand for it, too; there the evacuating one goes then, here it goes on, and is
+    /// what can be routed to. Records of other domains than the one asked for are left out before.
     pub fn resolved(&self, domain: Option<&str>) -> Option<(Presence, &Arc<Actual>)> {
         let mut found = self.records().filter(|(_, actual)| domain.is_none_or(|d| *actual.domain == *d));
         let first = found.next()?;
         let Some(second) = found.next() else { return Some(first) };
-        let decides = matches!(first.1.phase, Phase::Running { .. } | Phase::Crashed);
-        Some(if decides { first } else { second })
+        Some(if first.1.is_running() { first } else { second })
     }
 
     pub(super) fn slot(&mut self, presence: Presence) -> &mut Option<Arc<Actual>> {
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_evacuating_record_stands_for_an_index_until_the_other_runs_or_has_crashed() {
+    fn the_evacuating_record_stands_for_an_index_until_the_other_runs() {
         let instance =
             InstanceKey { instance_guid: 1, cell: Incarnation { node: NodeId(1), boot: 1, nonce: 0 } };
         let net = Arc::new(NetInfo { address: "10.0.0.1".into(), ports: vec![] });
@@ -268,7 +268,7 @@ mod tests {
             (Phase::unclaimed(), Presence::Evacuating),
             (Phase::Claimed { instance, stopping: None }, Presence::Evacuating),
             (running.clone(), Presence::Ordinary),
-            (Phase::Crashed, Presence::Ordinary),
+            (Phase::Crashed, Presence::Evacuating),
         ];
         for (phase, expected) in cases {
             let instance = Some(record(phase));

@@ -136,6 +136,7 @@ pub(super) fn announce(state: &State, announced: &Announcement) -> Result<Vec<Lr
     if state.lrps.cell_of(incarnation).is_some() {
         return Ok(vec![]);
     }
+    sometimes!("a cell announces itself while its node is drained", node.draining);
     let cell = Cell {
         incarnation,
         zone: announced.zone.clone(),
@@ -158,7 +159,11 @@ pub(super) fn silent(state: &State, life: Incarnation, term: u64) -> Result<Vec<
 
 /// Decides on `CellHeard`; a life that is over changes nothing.
 pub(super) fn heard(state: &State, life: Incarnation) -> Vec<LrpEvent> {
-    changed(&state.lrps, life, |cell| cell.silent = false)
+    let is_silent = state.lrps.cell_of(life).is_some_and(|cell| cell.silent);
+    let has_any = state.lrps.on_cell(life).next().is_some();
+    sometimes!("a silent cell is heard again before all on it is replaced", is_silent && has_any);
+    sometimes!("a silent cell is heard again after all on it was replaced", is_silent && !has_any);
+    changed(&state.lrps, life, |cell| cell.silent = mutant!("heard-cell-stays-silent"))
 }
 
 /// What it means for a cell that its node has begun another life, or was declared lost.
@@ -169,7 +174,8 @@ pub(super) fn ended(lrps: &Lrps, node: NodeId) -> Vec<LrpEvent> {
 
 /// What it means for a cell that its node is drained, leaving, or no longer drained.
 pub(super) fn follow_node(lrps: &Lrps, node: &NodeRecord) -> Vec<LrpEvent> {
-    changed(lrps, node.incarnation, |cell| cell.evacuating = node.draining || node.leaving)
+    let is_evacuating = (node.draining || node.leaving) && !mutant!("drained-cell-takes-more");
+    changed(lrps, node.incarnation, |cell| cell.evacuating = is_evacuating)
 }
 
 fn changed(lrps: &Lrps, life: Incarnation, change: impl FnOnce(&mut Cell)) -> Vec<LrpEvent> {

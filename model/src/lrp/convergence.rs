@@ -3,13 +3,15 @@
 //! The leader looks whether there is a step, and proposes `Converge` as long as there is one; apply lists the same steps
 //! again and does the first [`STEPS_MAX`]. What is to be placed is the auction's matter.
 
+use std::time::Duration;
+
 use super::{
     Lrps,
     actual::{ActualKey, Presence},
     draft::Draft,
     event::LrpEvent,
 };
-use crate::{state::State, time::Timestamp};
+use crate::{ids::Incarnation, state::State, time::Timestamp};
 
 /// How many steps one command does.
 pub const STEPS_MAX: usize = 256;
@@ -47,7 +49,8 @@ pub fn next_restart(lrps: &Lrps) -> Option<Timestamp> {
 }
 
 fn lost(lrps: &Lrps) -> impl Iterator<Item = Step> {
-    let gone = lrps.indexes.used.keys().filter(|cell| !lrps.is_present(**cell));
+    let is_gone = |cell: &&Incarnation| !lrps.is_present(**cell) && !mutant!("lost-cells-kept");
+    let gone = lrps.indexes.used.keys().filter(is_gone);
     let records = gone.flat_map(|cell| lrps.indexes.on_cell(*cell));
     records.map(|(_, key, presence)| Step::Replace { key: key.clone(), presence: *presence })
 }
@@ -61,7 +64,8 @@ fn to_evacuate(lrps: &Lrps) -> impl Iterator<Item = Step> {
 }
 
 fn to_restart(lrps: &Lrps, at: Timestamp) -> impl Iterator<Item = Step> {
-    let due = lrps.indexes.restarts.iter().take_while(move |(due, _)| *due <= at);
+    let early = if mutant!("restart-before-its-time") { Duration::from_secs(20) } else { Duration::ZERO };
+    let due = lrps.indexes.restarts.iter().take_while(move |(due, _)| *due <= at.after(early));
     due.map(|(_, key)| Step::Restart { key: key.clone() })
 }
 
@@ -70,9 +74,16 @@ pub(super) fn converge(state: &State, at: Timestamp, draw: u128) -> Vec<LrpEvent
     let mut draft = Draft::new(state, at);
     for step in steps(&state.lrps, at).take(STEPS_MAX) {
         match step {
-            Step::Replace { key, presence } => draft.replace(&key, presence, draw),
+            Step::Replace { key, presence } => {
+                sometimes!("a lost cell's instance is replaced", presence == Presence::Ordinary);
+                sometimes!("a lost cell's evacuating copy is given up", presence == Presence::Evacuating);
+                draft.replace(&key, presence, draw);
+            }
             Step::Evacuate { key } => evacuate(&mut draft, &key, draw),
-            Step::Restart { key } => draft.unclaim(&key),
+            Step::Restart { key } => {
+                sometimes!("an instance is started again after its wait");
+                draft.unclaim(&key);
+            }
         }
     }
     draft.into_events()
@@ -82,7 +93,9 @@ pub(super) fn converge(state: &State, at: Timestamp, draw: u128) -> Vec<LrpEvent
 /// ends it when the other cannot be placed. One that does not run yet is nothing to keep.
 fn evacuate(draft: &mut Draft, key: &ActualKey, draw: u128) {
     let actual = draft.actual(key, Presence::Ordinary).expect("what is on a cell exists");
-    if actual.is_running() {
+    sometimes!("an instance is evacuated while it runs", actual.is_running());
+    sometimes!("an instance is evacuated before it runs", !actual.is_running());
+    if actual.is_running() && !mutant!("evacuated-before-another-runs") {
         draft.keep_evacuating(key, &actual, draw);
     }
     draft.unclaim(key);

@@ -18,13 +18,15 @@ pub const FORGOTTEN_AFTER: Duration = Duration::from_secs(5 * 60);
 
 /// How often an instance has crashed in a row, if it does now.
 pub fn count_after(crashed: &Actual, at: Timestamp) -> u32 {
-    let forgotten = crashed.is_running() && at.since(crashed.since) > FORGOTTEN_AFTER;
+    let is_long = at.since(crashed.since) > FORGOTTEN_AFTER || mutant!("crash-forgotten-by-any-run");
+    let forgotten = crashed.is_running() && is_long;
     if forgotten { 1 } else { crashed.crash_count.saturating_add(1) }
 }
 
 /// What a record becomes at its crash number `count`.
 pub(super) fn phase_after(count: u32) -> Phase {
-    if count < WAITS_FROM { Phase::unclaimed() } else { Phase::Crashed }
+    let waits_from = WAITS_FROM + u32::from(mutant!("backoff-off-by-one"));
+    if count < waits_from { Phase::unclaimed() } else { Phase::Crashed }
 }
 
 /// How long a restart waits after crash number `count`; `None` is for ever.
@@ -32,7 +34,7 @@ pub fn wait(count: u32) -> Option<Duration> {
     match count {
         0..WAITS_FROM => Some(Duration::ZERO),
         WAITS_FROM..GIVES_UP_FROM => {
-            let doublings = (count - WAITS_FROM).min(5);
+            let doublings = if mutant!("backoff-not-doubled") { 0 } else { (count - WAITS_FROM).min(5) };
             Some((WAIT_MIN * (1 << doublings)).min(WAIT_MAX))
         }
         GIVES_UP_FROM.. => None,

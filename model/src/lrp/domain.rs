@@ -94,6 +94,8 @@ pub(super) fn upsert(
     if lrps.domains.get(domain).is_none() && lrps.domains.len() >= DOMAINS_MAX {
         return Err(Rejection::TooMany { what: "domains".to_owned(), count_max: DOMAINS_MAX as u64 });
     }
-    let until = ttl.map(|ttl| at.after(ttl));
+    sometimes!("a domain is fresh for longer before it expires", lrps.domains.get(domain).is_some());
+    let unit = if mutant!("domain-fresh-for-minutes") { 60 } else { 1 };
+    let until = ttl.map(|ttl| at.after(ttl * unit));
     Ok(vec![LrpEvent::DomainFresh { domain: domain.clone(), until }])
 }

@@ -108,7 +108,14 @@ impl Draft {
             actual.phase = Phase::Running { instance, net: net.clone(), stopping: None };
             actual.since = at;
         });
-        self.remove(key, Presence::Evacuating);
+        if let Some(instance) = self.actual(key, Presence::Evacuating).and_then(|actual| actual.instance()) {
+            sometimes!("an evacuating copy goes when another one runs");
+            let is_drained = self.lrps.cell_of(instance.cell).is_some_and(|cell| cell.evacuating);
+            sometimes!("an evacuating copy outlives its cell's drain", !is_drained);
+        }
+        if !mutant!("evacuating-never-reaped") {
+            self.remove(key, Presence::Evacuating);
+        }
     }
 
     /// Removes a record, if there is one.
@@ -121,7 +128,7 @@ impl Draft {
     /// Removes a record of which nothing runs any more; a desired index begins anew.
     pub(super) fn replace(&mut self, key: &ActualKey, presence: Presence, draw: u128) {
         self.remove(key, presence);
-        if presence == Presence::Ordinary {
+        if presence == Presence::Ordinary && !mutant!("index-not-begun-anew") {
             self.create_if_desired(key, draw);
         }
     }
@@ -135,7 +142,10 @@ impl Draft {
                     self.record(LrpEvent::StopAsked { key: key.clone(), presence, cause });
                 }
             }
-            _ => self.replace(key, presence, draw),
+            _ => {
+                sometimes!("an index is stopped that runs nowhere");
+                self.replace(key, presence, draw);
+            }
         }
     }
 }

@@ -60,7 +60,11 @@ pub(crate) fn follow(state: &State, event: &Event) -> Vec<LrpEvent> {
 
 /// Lets domains expire whose time has come: those of one entry.
 pub(crate) fn expire_domains(state: &State, at: Timestamp) -> Vec<LrpEvent> {
-    state.lrps.domains.expired(at).map(|domain| LrpEvent::DomainExpired { domain: domain.clone() }).collect()
+    let expired = state.lrps.domains.expired(at).filter(|_| !mutant!("domain-outlives-its-time"));
+    let events: Vec<LrpEvent> =
+        expired.map(|domain| LrpEvent::DomainExpired { domain: domain.clone() }).collect();
+    sometimes!("a domain expires", !events.is_empty());
+    events
 }
 
 fn desire(state: &State, at: Timestamp, desire: &Desire) -> Decision {
@@ -91,14 +95,21 @@ fn update(state: &State, at: Timestamp, update: &UpdateDesired) -> Decision {
     check_instances(state, had, has)?;
     let mut draft = Draft::new(state, at);
     draft.record(LrpEvent::DesiredChanged { before: before.clone(), after });
-    draft.create_missing(guid, had..has, *draw);
-    retire_from(&mut draft, ActualKey::new(guid, has));
+    draft.create_missing(guid, had + u32::from(mutant!("first-missing-not-created"))..has, *draw);
+    if !mutant!("surplus-not-retired") {
+        retire_from(&mut draft, ActualKey::new(guid, has));
+    }
     Ok(draft.into_events())
 }
 
 fn remove(state: &State, at: Timestamp, guid: &ProcessGuid, if_tag: Option<ModificationTag>) -> Decision {
     let desired = find(state, guid, if_tag)?;
     let mut draft = Draft::new(state, at);
+    let mut groups = state.lrps.groups_of(guid);
+    sometimes!(
+        "an LRP is removed while an index evacuates",
+        groups.any(|(_, group)| group.evacuating.is_some())
+    );
     draft.record(LrpEvent::DesiredRemoved(desired.clone()));
     retire_from(&mut draft, ActualKey::new(guid, 0));
     Ok(draft.into_events())
@@ -131,7 +142,8 @@ fn find<'a>(
 ) -> Result<&'a Arc<Desired>, Rejection> {
     let found = state.lrps.desired(guid.as_str());
     let desired = found.ok_or_else(|| Rejection::NoSuchLrp { guid: guid.clone() })?;
-    if if_tag.is_some_and(|tag| tag != desired.tag) {
+    if if_tag.is_some_and(|tag| tag != desired.tag) && !mutant!("lrp-tag-ignored") {
+        sometimes!("an LRP has another tag than its owner asks for");
         return Err(Rejection::LrpTagMismatch { guid: guid.clone(), current: desired.tag });
     }
     Ok(desired)

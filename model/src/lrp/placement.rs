@@ -30,20 +30,25 @@ pub(super) fn place(state: &State, at: Timestamp, place: &Place) -> Decision {
     }
     let mut draft = Draft::new(state, at);
     for placement in &place.placements {
-        let Some(actual) = seen(&draft, &placement.key, placement.tag) else { continue };
+        let Some(actual) = seen(&draft, &placement.key, placement.tag) else {
+            sometimes!("a placement comes too late for its index");
+            continue;
+        };
         let life = placement.instance.cell;
         let available = draft.lrps.cell_of(life).filter(|cell| cell.is_available());
         let fits = available.is_some_and(|cell| {
             let mut used = draft.lrps.used(life) + state.tasks.used(life);
             used.take(actual.needs);
-            used.is_within(cell.capacity)
+            used.is_within(cell.capacity) || mutant!("place-not-checked")
         });
+        sometimes!("a placement finds its cell full or gone", !fits);
         if fits {
             draft.claim(&placement.key, placement.instance);
         }
     }
     for failure in &place.failures {
         if seen(&draft, &failure.key, failure.tag).is_some() && !failure.error.is_empty() {
+            sometimes!("an index finds no cell");
             draft.change(&failure.key, |actual| {
                 actual.phase = Phase::Unclaimed { placement_error: failure.error.clone() };
                 actual.since = at;
@@ -56,5 +61,6 @@ pub(super) fn place(state: &State, at: Timestamp, place: &Place) -> Decision {
 /// The record of an index that waits, if it is as the auction saw it.
 fn seen(draft: &Draft, key: &ActualKey, tag: ModificationTag) -> Option<Arc<Actual>> {
     let actual = draft.actual(key, Presence::Ordinary)?;
-    (matches!(actual.phase, Phase::Unclaimed { .. }) && actual.tag == tag).then_some(actual)
+    let is_same = actual.tag == tag || mutant!("stale-placement-accepted");
+    (matches!(actual.phase, Phase::Unclaimed { .. }) && is_same).then_some(actual)
 }

@@ -51,11 +51,14 @@ pub(super) fn running(
 /// place already.
 pub(super) fn crashed(state: &State, at: Timestamp, end: End<'_>, reason: &Arc<str>) -> Decision {
     let (presence, actual) = find(state, end.key, end.instance)?;
+    sometimes!("an instance ends by itself when it is to be stopped", actual.stopping().is_some());
+    sometimes!("an evacuating copy crashes", presence == Presence::Evacuating);
     if presence == Presence::Evacuating || actual.stopping().is_some() {
         return stopped(state, at, end);
     }
     check_size("the reason of a crash", reason, REASON_BYTES_MAX)?;
     let count = crash::count_after(actual, at);
+    sometimes!("an instance waits after a crash", count >= crash::WAITS_FROM);
     let mut draft = Draft::new(state, at);
     draft.change(end.key, |actual| {
         actual.phase = crash::phase_after(count);
@@ -81,8 +84,11 @@ fn find<'a>(
 ) -> Result<(Presence, &'a Actual), Rejection> {
     let group = state.lrps.group(key);
     let found = group.and_then(|group| {
-        let presence = group.presence_of(instance)?;
+        let is_placed = || group.instance.as_ref().is_some_and(|actual| actual.instance().is_some());
+        let current = (mutant!("stale-instance-accepted") && is_placed()).then_some(Presence::Ordinary);
+        let presence = group.presence_of(instance).or(current)?;
         group.get(presence).map(|actual| (presence, &**actual))
     });
+    sometimes!("a report names an instance that is not current", found.is_none());
     found.ok_or_else(|| Rejection::StaleInstance { guid: key.guid.clone(), index: key.index })
 }

@@ -12,7 +12,7 @@ use super::{
     handle::Draft,
     live::{Phase, TaskEvent},
 };
-use crate::{lrp::guid::Guid, state::State, time::Timestamp};
+use crate::{ids::Incarnation, lrp::guid::Guid, state::State, time::Timestamp};
 
 /// How many steps one command does.
 pub const STEPS_MAX: usize = 256;
@@ -42,7 +42,8 @@ pub enum Step {
 /// The steps to be done at a time, at most one a task.
 pub fn steps(state: &State, at: Timestamp) -> impl Iterator<Item = Step> {
     let tasks = &state.tasks;
-    let gone = tasks.indexes.used.keys().filter(|cell| state.lrps.cell_of(**cell).is_none());
+    let is_gone = |cell: &&Incarnation| state.lrps.cell_of(**cell).is_none() && !mutant!("lost-tasks-kept");
+    let gone = tasks.indexes.used.keys().filter(is_gone);
     let lost = gone.flat_map(|cell| tasks.on_cell(*cell)).cloned().map(Step::Lost);
     let not_started = due(tasks, &tasks.indexes.pending, STARTED_WITHIN, at).map(Step::NotStarted);
     let forgotten = due(tasks, &tasks.indexes.done, KEPT_FOR, at).map(Step::Forget);
@@ -75,10 +76,14 @@ pub(super) fn converge(state: &State, at: Timestamp) -> Vec<TaskEvent> {
     let mut draft = Draft::new(state, at);
     for step in steps(state, at).take(STEPS_MAX) {
         match step {
-            Step::Lost(task) => draft.fail(&task, &CELL_LOST.into()),
+            Step::Lost(task) => {
+                sometimes!("the cell of a task is lost");
+                draft.fail(&task, &CELL_LOST.into());
+            }
             Step::NotStarted(task) => draft.fail(&task, &NOT_STARTED.into()),
             Step::Forget(task) => draft.remove(&task),
             Step::CallAgain(task) => {
+                sometimes!("a callback is to be called again");
                 let completed = task.completed().expect("it is being resolved").clone();
                 draft.change(&task, Phase::Completed(completed));
             }

@@ -82,6 +82,7 @@ fn place(state: &State, at: Timestamp, place: &PlaceTasks) -> Decision {
     }
     for failure in &place.failures {
         if let Some(task) = draft.seen(&failure.guid, failure.updated_at) {
+            sometimes!("a task finds no cell");
             draft.fail(&task, &failure.error);
         }
     }
@@ -89,7 +90,12 @@ fn place(state: &State, at: Timestamp, place: &PlaceTasks) -> Decision {
 }
 
 fn ended(state: &State, at: Timestamp, guid: &Guid, cell: Incarnation, outcome: &Outcome) -> Decision {
-    let task = state.tasks.get(guid.as_str()).filter(|task| task.phase == Phase::Running { cell });
+    let runs_here = |phase: &Phase| match phase {
+        Phase::Running { cell: on } => *on == cell || mutant!("stale-task-report-accepted"),
+        _ => false,
+    };
+    let task = state.tasks.get(guid.as_str()).filter(|task| runs_here(&task.phase));
+    sometimes!("the report of a task comes too late", task.is_none());
     let task = task.ok_or_else(|| Rejection::StaleTask { guid: guid.clone() })?;
     check_size("the result of a task", &outcome.result, RESULT_BYTES_MAX)?;
     check_size("the failure of a task", &outcome.failure_reason, REASON_BYTES_MAX)?;
@@ -104,6 +110,7 @@ fn cancel(state: &State, at: Timestamp, guid: &Guid) -> Decision {
     if task.completed().is_some() {
         return Err(Rejection::TaskOver { guid: guid.clone() });
     }
+    sometimes!("a task is cancelled while a cell does it", task.cell().is_some());
     let mut draft = Draft::new(state, at);
     draft.fail(task, &CANCELLED.into());
     Ok(draft.into_events())

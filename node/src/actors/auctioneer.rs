@@ -9,6 +9,7 @@ use capstan_model::{
         work::{AGAIN_AFTER, next_again, work},
     },
     command::Command,
+    failpoint,
     ids::Incarnation,
     lrp::tag::as_uuid_v4,
     state::State,
@@ -125,6 +126,7 @@ impl Auctioneer {
         let mut auction = Auction::about(state, &work);
         let outcomes = auction::plan(&mut auction, work);
         self.counted.record(&outcomes, self.tools.clock.monotonic().saturating_sub(begun));
+        failpoint!("auction: over, not proposed");
         let entropy = &self.tools.entropy;
         self.propose(auction::commands(outcomes, || as_uuid_v4(entropy.u128())), ctx);
     }

@@ -5,17 +5,19 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, WrapFuture};
 use capstan_model::{
     command::Command,
+    failpoint,
     lrp::{
         actual::{ActualKey, InstanceKey},
         cell::Announcement,
         command::LrpCommand,
         guid::Guid,
     },
+    sometimes,
     state::State,
     task::Outcome,
     time::Timestamp,
 };
-use capstan_raft_store::handle::ProposeOptions;
+use capstan_raft_store::{handle::ProposeOptions, runtime};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -75,6 +77,7 @@ impl Cell {
                 Step::Announce => self.announce(ctx),
                 Step::Start(unit) => self.start(unit, view.state(), ctx),
                 Step::Stop(unit) => {
+                    sometimes!("a cell ends what it is to run no more");
                     tracing::debug!(?unit, "stopping");
                     self.held[&unit].stop.cancel();
                 }
@@ -109,6 +112,7 @@ impl Cell {
     }
 
     fn start(&mut self, unit: Unit, state: &State, ctx: &mut Context<Self>) {
+        failpoint!("instance: given, not started");
         tracing::debug!(?unit, "starting");
         match unit {
             Unit::Instance { key, instance } => self.start_instance(key, instance, state, ctx),
@@ -173,6 +177,7 @@ impl Cell {
     /// Says that something is not here. Of a task nobody can say so: one that runs is held from the moment it was given to this life.
     fn disown(&mut self, unit: Unit, ctx: &mut Context<Self>) {
         let Unit::Instance { key, instance } = &unit else { return };
+        sometimes!("a cell was given what is to be stopped before it was started");
         let (key, instance, reporter) = (key.clone(), *instance, self.reporter.clone());
         self.hold(&unit).cancel();
         self.run_to_its_end(unit, async move { reporter.disown(key, instance).await }, ctx);
@@ -193,7 +198,7 @@ impl Cell {
         ctx: &Context<Self>,
     ) {
         let (actor, alarm): (Addr<Self>, _) = (ctx.address(), self.tools.alarm.clone());
-        tokio::spawn(async move {
+        runtime::spawn(async move {
             let _alarm = alarm;
             run.await;
             // A stopped actor's node has ended.

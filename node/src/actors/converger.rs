@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
 use capstan_model::{
+    buggify,
     command::Command,
-    history,
+    failpoint, history,
     lrp::{
         command::LrpCommand,
         convergence::{self, STEPS_MAX, Step},
@@ -25,6 +26,9 @@ use super::{Tools, hints, log_clock::LogClock, proposals};
 const REPLACED_A_SECOND: u32 = 200;
 /// How long it sleeps at most; what is due earlier wakes it.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// How soon it looks where it does so early, in simulations.
+const LOOK_EARLY: Duration = Duration::from_secs(1);
 
 /// Everything that can wake the converger.
 #[derive(Debug, Message)]
@@ -127,6 +131,7 @@ impl Converger {
             let due = if pause.is_zero() { next_due(view.state(), at) } else { pause };
             self.wake_after(due.min(self.trims_from.saturating_sub(now)), ctx);
         } else {
+            failpoint!("convergence: due, not proposed");
             self.propose(commands, ctx);
         }
     }
@@ -150,7 +155,10 @@ impl Converger {
         if now >= self.trims_from {
             match history::trim_below(state, view, at) {
                 Ok(Some(below)) => commands.push(Command::TrimEvents { below }),
-                Ok(None) => self.trims_from = now + LOOK_EVERY,
+                Ok(None) => {
+                    let is_early = buggify!("buggify: old events are looked for early");
+                    self.trims_from = now + if is_early { LOOK_EARLY } else { LOOK_EVERY };
+                }
                 Err(error) => {
                     tracing::error!(%error, "old events cannot be looked for");
                     self.trims_from = now + LOOK_EVERY;

@@ -1,7 +1,7 @@
 //! The leader's liveness actor: admits the nodes that report, each life once; declares those silent and then lost that do not; and has
 //! what nobody may run any more given to others.
 //!
-//! * [`plan`]: what follows from what was heard and what is committed.
+//! * [`mod@plan`]: what follows from what was heard and what is committed.
 
 mod plan;
 

@@ -1,6 +1,6 @@
 //! The node as a host of instances and tasks.
 //!
-//! * `plan`: what there is to do, by comparing State with what runs here; the actor in [`crate::actors::cell`] does it.
+//! * `plan`: what there is to do, by comparing State with what runs here; the cell's actor does it.
 //! * `report`: how what runs here becomes known to the cluster; `counted`: and to whoever reads the metrics of this node.
 //! * [`host`]: makes what drives an instance or a task on this machine; [`capacity`]: what the machine has.
 

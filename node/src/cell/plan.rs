@@ -8,6 +8,7 @@ use capstan_model::{
         actual::{ActualKey, InstanceKey, Phase},
         guid::Guid,
     },
+    mutant,
     state::State,
     time::Timestamp,
 };
@@ -71,12 +72,15 @@ pub(crate) fn plan(state: &State, me: Incarnation, held: &BTreeMap<Unit, Held>) 
     let wished = wishes.iter().filter_map(|(unit, wish)| match (wish, held.get(unit)) {
         (Wish::Run, None) => Some(Step::Start(unit.clone())),
         (Wish::GoOn | Wish::End, None) => Some(Step::Disown(unit.clone())),
-        (Wish::End, Some(Held::Going)) => Some(Step::Stop(unit.clone())),
+        (Wish::End, Some(Held::Going)) => {
+            (!mutant!("cell-not-told-to-stop")).then(|| Step::Stop(unit.clone()))
+        }
         (Wish::Run | Wish::GoOn, Some(_)) | (Wish::End, Some(Held::Stopping)) => None,
     });
     let unwished = held
         .iter()
         .filter(|(unit, held)| **held == Held::Going && !wishes.contains_key(unit))
+        .filter(|_| !mutant!("unwished-goes-on"))
         .map(|(unit, _)| Step::Stop(unit.clone()));
     announce.into_iter().chain(wished).chain(unwished).collect()
 }

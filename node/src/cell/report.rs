@@ -4,12 +4,14 @@ use std::{sync::Arc, time::Duration};
 
 use capstan_model::{
     command::Command,
+    failpoint,
     ids::Incarnation,
     lrp::{
         actual::{ActualKey, InstanceKey, NetInfo},
         command::LrpCommand,
         guid::Guid,
     },
+    mutant, sometimes,
     task::{Outcome, Phase, command::TaskCommand},
     time::Timestamp,
 };
@@ -49,6 +51,9 @@ impl Reporter {
     ) {
         while let Some(seen) = observations.recv().await {
             self.counted.observe(&seen);
+            if seen != Observation::Running {
+                failpoint!("instance: ended, not reported");
+            }
             let command = subject.report(seen, self.entropy.u128());
             self.commit(Command::Lrp(command), || true).await;
         }
@@ -88,6 +93,7 @@ impl Reporter {
             match self.cluster.propose(command.clone(), ProposeOptions::progress()).await {
                 Ok(committed) => {
                     if let Err(rejection) = committed.reply {
+                        sometimes!("a report of a cell is refused");
                         tracing::debug!(%rejection, "a report of this cell was refused");
                     }
                     return;
@@ -97,6 +103,10 @@ impl Reporter {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a report of this cell is not committed yet");
+                    sometimes!("a report of a cell finds no leader");
+                    if mutant!("cell-reports-once") {
+                        return;
+                    }
                     sleep(TRY_AGAIN).await;
                 }
             }

@@ -130,8 +130,7 @@ fn start(place: &Place, orders: &Orders) -> std::io::Result<Child> {
         .stderr(Stdio::piped())
         // A group of its own, so that a terminal's ctrl-C reaches the supervisor alone, which then stops the nodes.
         .process_group(0);
-    // What is meant for client commands or for a node alone must not reach every node.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CAPSTAN_")) {
+    for (name, _) in std::env::vars_os().filter(|(name, _)| !is_for_every_node(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     let mut child = command.spawn()?;
@@ -142,6 +141,11 @@ fn start(place: &Place, orders: &Orders) -> std::io::Result<Child> {
         tokio::spawn(output::copy(place.id, stderr));
     }
     Ok(child)
+}
+
+/// What is meant for client commands or for a node alone must not reach every node. Who may call is the same at all of them.
+fn is_for_every_node(variable: &str) -> bool {
+    variable.starts_with("CAPSTAN_RECEPTOR_") || !variable.starts_with("CAPSTAN_")
 }
 
 async fn wait_until_ready(place: &Place) {

@@ -15,6 +15,7 @@ pub struct HostPorts(Arc<Mutex<Pool>>);
 #[derive(Debug)]
 struct Pool {
     address: IpAddr,
+    is_free: fn(SocketAddr) -> bool,
     range: RangeInclusive<u16>,
     taken: BTreeSet<u16>,
     /// Where to look next: a port just given back is given out last, when nobody still connects to it.
@@ -54,8 +55,13 @@ pub struct NoPorts {
 impl HostPorts {
     /// Hands out the ports of `range` that are free on `address`, the one instances listen on; the unspecified one is all of them.
     pub fn new(address: IpAddr, range: RangeInclusive<u16>) -> Self {
+        Self::where_free(address, range, is_free)
+    }
+
+    /// The same on a machine that is asked in another way whether anybody listens somewhere.
+    pub fn where_free(address: IpAddr, range: RangeInclusive<u16>, is_free: fn(SocketAddr) -> bool) -> Self {
         let next = *range.start();
-        Self(Arc::new(Mutex::new(Pool { address, range, taken: BTreeSet::new(), next })))
+        Self(Arc::new(Mutex::new(Pool { address, is_free, range, taken: BTreeSet::new(), next })))
     }
 
     /// A host port for each container port, in their order. Each was free just now; that nobody else takes it before
@@ -93,7 +99,8 @@ impl Pool {
     fn look_at_next(&mut self) -> Option<u16> {
         let port = self.next;
         self.next = if port == *self.range.end() { *self.range.start() } else { port + 1 };
-        (!self.taken.contains(&port) && is_free(SocketAddr::new(self.address, port))).then_some(port)
+        let is_free = !self.taken.contains(&port) && (self.is_free)(SocketAddr::new(self.address, port));
+        is_free.then_some(port)
     }
 }
 

@@ -7,8 +7,13 @@ use nix::{
 use serde_json::json;
 
 use crate::{
-    harness::{Cluster, Node, until, wire::Wire},
-    lrps::{GUID, call, completed, desire, node_of, pid, running, script, serving},
+    harness::{
+        Cluster, Node,
+        lrps::{GUID, call, desire, node_of, pid, running, script, serving},
+        until,
+        wire::Wire,
+    },
+    lrps::completed,
 };
 
 /// The value of a line of a node's page; `None` where there is no such line.

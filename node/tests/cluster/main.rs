@@ -14,11 +14,15 @@
 
 mod harness;
 
+mod blue_green;
 mod directories;
 mod disk_full;
+mod evacuation;
+mod followed_events;
 mod jobs_and_nodes;
 mod leader_killed;
 mod leader_paused;
+mod lrp_cli;
 mod lrp_metrics;
 mod lrps;
 mod malformed_calls;

@@ -6,9 +6,11 @@ use capstan_client::receptor::ActualLrp;
 use nix::unistd::geteuid;
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{Cluster, Plan, until, wire::Wire},
+use crate::harness::{
+    Cluster, Plan,
     lrps::{GUID, all_dead, desire, node_of, running, script},
+    until,
+    wire::Wire,
 };
 
 /// Serves its folder, in which it says who and where it is.
@@ -90,7 +92,7 @@ async fn instances_on_one_cell_listen_on_one_port_in_networks_of_their_own() {
     if !geteuid().is_root() {
         return println!("NOT RUN: making a network takes root");
     }
-    let mut cluster = Cluster::start_as(Plan { netns: true, ..Plan::default() }).await;
+    let mut cluster = Cluster::start_as(Plan { cell: ", netns = true", ..Plan::default() }).await;
     let (all, [first, second]) = instances(&mut cluster).await;
     assert!(all.iter().all(|(_, me)| me.port == 8080), "{all:?}");
     let ((first, one), (second, other)) = (&all[first], &all[second]);

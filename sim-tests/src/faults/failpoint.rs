@@ -46,6 +46,10 @@ const NAMES: &[&str] = &[
     "actor: a request looks",
     "actor: the owner looks",
     "actor: liveness looks",
+    "instance: given, not started",
+    "instance: ended, not reported",
+    "auction: over, not proposed",
+    "convergence: due, not proposed",
 ];
 
 /// Those where a random kill hardly ever strikes and the most depends on what comes after.
@@ -58,6 +62,10 @@ const CRITICAL: &[&str] = &[
     "apply: what happened to requests not published",
     "takeover: committed",
     "election: won, nothing committed",
+    "instance: given, not started",
+    "instance: ended, not reported",
+    "auction: over, not proposed",
+    "convergence: due, not proposed",
 ];
 
 /// Those where a panic stops the node as a whole. Elsewhere what would notice it is not simulated.
@@ -72,6 +80,9 @@ const PANICKING: &[&str] = &[
     "try: ended, not reported",
     "retry: committed",
     "takeover: committed",
+    "instance: given, not started",
+    "auction: over, not proposed",
+    "convergence: due, not proposed",
 ];
 
 impl Failpoint {

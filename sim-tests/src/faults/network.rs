@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
 use super::{Fault, Kind, Strike, Target};
-use crate::net::{Place, Rule, Stranger};
+use crate::net::{CLIENTS, Place, Rule, Stranger};
 
 /// Something that goes wrong with messages.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, IntoStaticStr)]
@@ -61,6 +61,8 @@ pub enum NetworkFault {
     WrongPeer(Target, Target),
     /// At a node's address one of another cluster answers.
     OtherCluster(Target),
+    /// Clients and a node do not reach each other.
+    ClientsApart(Target),
 }
 
 pub(super) const KINDS: &[Kind] = &[
@@ -88,6 +90,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind::new(|draw| Fault::Network(NetworkFault::Bandwidth(draw.log_uniform(2_000.0, 1e6) as u64))),
     Kind::new(|draw| Fault::Network(NetworkFault::WrongPeer(draw.target(), draw.target()))),
     Kind::new(|draw| Fault::Network(NetworkFault::OtherCluster(draw.target()))),
+    Kind::new(|draw| Fault::Network(NetworkFault::ClientsApart(draw.target()))),
 ];
 
 /// How late messages are that come at odd times, at least and at most.
@@ -142,6 +145,7 @@ impl NetworkFault {
                 strike.misroute(dialled, Stranger::Node(answers))
             }
             Self::OtherCluster(target) => strike.misroute(strike.resolve(target), Stranger::OtherCluster),
+            Self::ClientsApart(target) => apart(&[CLIENTS], &[strike.resolve(target)]),
         };
         strike.during(rules, Duration::ZERO).await;
     }

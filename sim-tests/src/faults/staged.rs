@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use capstan_model::ids::NodeId;
+use capstan_node::actors::liveness;
 use capstan_raft_store::peer::Channel;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,11 @@ pub enum StagedFault {
     AdmissionStruck(Target, Blow),
     /// A node is drained again and again, each time for so many milliseconds: less than its jobs take to stop.
     DrainedForMoments(Target, u64),
+    /// A node is not heard until so many milliseconds before or after what is on its cell is to be placed elsewhere; then it is heard again. Whoever leads
+    /// then is killed, if it says so: the next leader finds a cell that is silent.
+    CellSilent(Target, i64, bool),
+    /// All nodes but one are drained: what is on them finds no room.
+    DrainedWithoutRoom(Target),
 }
 
 /// Where an installation is struck.
@@ -120,6 +126,11 @@ pub(super) const KINDS: &[Kind] = &[
         let ms = draw.log_uniform(5.0, 500.0) as u64;
         staged(StagedFault::DrainedForMoments(draw.target(), ms))
     }),
+    Kind::new(|draw| {
+        let (over_ms, is_deposed) = (draw.rng.random_range(-400..1_500), draw.rng.random_bool(0.3));
+        staged(StagedFault::CellSilent(draw.target(), over_ms, is_deposed))
+    }),
+    Kind::new(|draw| staged(StagedFault::DrainedWithoutRoom(draw.target()))),
 ];
 
 fn truncation() -> Failpoint {
@@ -211,6 +222,28 @@ impl StagedFault {
                 }
                 tokio::time::sleep(strike.lasts).await;
                 for node in strike.world.machines.net.nodes() {
+                    operator::set_drained(&strike.world, node, false).await;
+                }
+            }
+            Self::CellSilent(target, over_ms, is_deposed) => {
+                let node = strike.resolve(target);
+                let silent_after = liveness::cell_silent_after(strike.world.timing());
+                let over = Duration::from_millis(over_ms.unsigned_abs());
+                let until = if over_ms < 0 { silent_after.saturating_sub(over) } else { silent_after + over };
+                strike.under(strike.mute(node), until).await;
+                if is_deposed {
+                    let leader = strike.resolve(Target::Leader);
+                    strike.world.machines.strike(leader, Loss::Process);
+                    strike.world.boot_later(leader, DOWN);
+                }
+            }
+            Self::DrainedWithoutRoom(target) => {
+                let spared = strike.resolve(target);
+                for node in strike.others(spared) {
+                    operator::set_drained(&strike.world, node, true).await;
+                }
+                tokio::time::sleep(strike.lasts + WAITS).await;
+                for node in strike.others(spared) {
                     operator::set_drained(&strike.world, node, false).await;
                 }
             }

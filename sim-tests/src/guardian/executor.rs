@@ -13,9 +13,12 @@ use capstan_node::{
         StartSpec, Started,
     },
     guardian::protocol::{Stage, StartAnswer},
+    instance::driver::{ProcessNo, Signal},
 };
 use futures::future::{BoxFuture, FutureExt, ready};
 use tokio::sync::{broadcast, mpsc, oneshot};
+
+use super::units::UnitStart;
 
 /// How many events a receiver may fall behind: few, so that it happens.
 const EVENTS_MAX: usize = 1;
@@ -34,6 +37,12 @@ pub(crate) enum Message {
     List(oneshot::Sender<Vec<(ProcessKey, Stage)>>),
     /// The lease is extended.
     ValidUntil(BootTime),
+    /// A process of an instance or a task is to be started.
+    StartUnit(Box<UnitStart>, oneshot::Sender<Result<(), String>>),
+    /// A process of an instance or a task is to be signalled.
+    SignalUnit(u128, ProcessNo, Signal),
+    /// Nothing of an instance or a task is to be left.
+    EndUnit(u128, oneshot::Sender<()>),
     /// The machine's clock runs at another rate.
     ClockChanged,
     /// The line is cut: the node's process is gone.

@@ -9,6 +9,7 @@ use capstan_node::{
         output::STREAM_BYTES_MAX,
         protocol::{End, StartFailure, StartStep},
     },
+    instance::driver::{Keep, Process, ProcessEnd},
 };
 use rand::{RngExt, rngs::SmallRng};
 use xxhash_rust::xxh3::xxh3_64;
@@ -91,4 +92,51 @@ pub(super) fn course(spec: &StartSpec) -> Result<Course, StartFailure> {
             ProcessKey::Call(_) => JsonMap::new(),
         },
     })
+}
+
+/// What a process of an instance or a task will do when nobody interferes.
+pub(super) struct UnitCourse {
+    /// How long it runs.
+    pub(super) runs: Duration,
+    /// How it ends then.
+    pub(super) end: ProcessEnd,
+    /// Whether it ignores SIGTERM.
+    pub(super) is_deaf: bool,
+    /// Whether it only looks at another one of its instance.
+    pub(super) is_check: bool,
+}
+
+/// Longer than any run.
+const FOR_EVER: Duration = Duration::from_secs(100_000_000);
+/// How long a check takes, and whatever ends at once.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
+/// Foresees a process of an instance or a task, which has been `checked` so often. `serve` runs until it is told to end, and `stubborn` until it
+/// is killed; `crashy MS` does in about one of two instances, and exits with 1 after at most so long in the others; `quits` exits with 0 at once; `work MS
+/// STATUS` runs so long and exits so, `deaf` likewise, but ignores SIGTERM. `check LATE SICK` fails so often before it succeeds, and fails again
+/// from its so many-th success on, unless that is zero. `head` writes what a result file holds. Other programs do not exist.
+pub(super) fn unit_course(process: &Process, driven: u128, checked: u32) -> UnitCourse {
+    let number = |at: usize| process.args.get(at).and_then(|word| word.parse::<u64>().ok()).unwrap_or(0);
+    let draw = xxh3_64(&driven.to_le_bytes());
+    let exited = |status| {
+        let is_held = process.keep == Keep::Held && &*process.path == "head";
+        let held = if is_held { b"the result".to_vec() } else { Vec::new() };
+        ProcessEnd::Exited { status, out_of_memory: false, held }
+    };
+    let is_sick = {
+        let (late, sick, checked) = (number(0), number(1), u64::from(checked));
+        checked < late || (sick > 0 && checked - late >= sick)
+    };
+    let millis = Duration::from_millis;
+    let (runs, end) = match &*process.path {
+        "serve" | "stubborn" => (FOR_EVER, exited(0)),
+        "crashy" if draw.is_multiple_of(2) => (FOR_EVER, exited(0)),
+        "crashy" => (millis(draw % number(0).max(1)), exited(1)),
+        "quits" | "head" => (AT_ONCE, exited(0)),
+        "work" | "deaf" => (millis(number(0)), exited(i32::try_from(number(1)).unwrap_or(1))),
+        "check" => (AT_ONCE, exited(i32::from(is_sick))),
+        _ => (Duration::ZERO, ProcessEnd::Failed("no such program".to_owned())),
+    };
+    let is_deaf = matches!(&*process.path, "stubborn" | "deaf");
+    UnitCourse { runs, end, is_deaf, is_check: &*process.path == "check" }
 }

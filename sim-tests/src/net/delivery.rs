@@ -79,6 +79,8 @@ impl Net {
                     let _ = waiting.send(Err(NoResponse::Silence));
                 }
             }
+            Parcel::Streamed { call, part } => self.deliver_part(call, part),
+            Parcel::Again { call, part } => self.lock().send_part(call, part),
         }
     }
 
@@ -142,6 +144,11 @@ impl Net {
         let Some((services, jobs)) = self.addressee(CLIENTS, to, life) else {
             return self.lock().refuse_unless_heard(to, life, call);
         };
+        if self.is_opened(call) {
+            // A node that is going down takes no more work.
+            let _ = jobs.send(self.stream_job(call, (to, life), services.api, request));
+            return;
+        }
         let net = self.arc();
         let is_write = request.method() != http::Method::GET;
         let job: Job = Box::new(move || {

@@ -20,6 +20,9 @@ const BACKLOG_MAX: Duration = Duration::from_secs(10);
 /// How long a peer does not notice that a connection carries nothing: `node` tells the kernel to give it up then.
 pub(super) const NOTICED_WITHIN: Duration = Duration::from_secs(3);
 
+/// How long it takes until a part of a stream that was lost is sent again.
+const RESENT_AFTER: Duration = Duration::from_millis(300);
+
 /// How much later a second copy comes at the most.
 const COPY_LATE_MAX: Duration = Duration::from_secs(3);
 
@@ -91,10 +94,14 @@ impl Post {
         }
     }
 
-    /// Tells the caller after a while that a call or its answer was lost, if it is a peer and still waits then.
+    /// Tells the caller after a while that a call or its answer was lost, if it is a peer and still waits then. A part of a stream is
+    /// sent again.
     pub(super) fn lose(&mut self, parcel: &Parcel) {
         if let Parcel::Call(Arrived { call, .. }) | Parcel::Reply { call, .. } = parcel {
             self.send_late(NOTICED_WITHIN, Parcel::Lost { call: *call });
+        }
+        if let Parcel::Streamed { call, part } = parcel {
+            self.send_late(RESENT_AFTER, Parcel::Again { call: *call, part: part.clone() });
         }
     }
 

@@ -8,12 +8,17 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{Heal, Plan};
 use crate::{
+    events::TailLoad,
     faults::{self, Swarm},
+    lrps::{CellLoad, LrpLoad, Mix},
     net::Latency,
     probes::Buggify,
     requests::RequestLoad,
     workload::Load,
 };
+
+/// What tailers follow from beside the seed: a draw of theirs changes nothing else.
+const TAILING: u64 = 0x7a11;
 
 pub(super) fn draw(seed: u64) -> Plan {
     let mut rng = SmallRng::seed_from_u64(seed);
@@ -46,7 +51,9 @@ pub(super) fn draw(seed: u64) -> Plan {
         latency,
         load: load(&mut rng),
         requests: requests(&mut rng),
+        tailing: TailLoad::draw(seed ^ TAILING),
         specs_seed: rng.random(),
+        lrps: lrps(&mut rng, nodes),
         timing,
         buggify,
         schedule,
@@ -68,6 +75,35 @@ fn requests(rng: &mut SmallRng) -> RequestLoad {
         run_max: Duration::from_millis(50 << rng.random_range(0..7)),
         long_odds: if rng.random_bool(0.5) { 0.0 } else { rng.random_range(0.1..0.6) },
         slots: rng.random_range(2..=8),
+    }
+}
+
+/// A third of the runs have none.
+fn lrps(rng: &mut SmallRng, nodes: u64) -> LrpLoad {
+    let mut weight = |odds, most| if rng.random_bool(odds) { rng.random_range(1..=most) } else { 0 };
+    let mix = Mix {
+        desire: 8,
+        scale: weight(0.8, 8),
+        kill: weight(0.7, 4),
+        remove: weight(0.7, 3),
+        domain: weight(0.5, 4),
+        task: weight(0.6, 6),
+        look: weight(0.7, 6),
+    };
+    let instances_max = rng.random_range(1..=6);
+    let cells = CellLoad {
+        zones: rng.random_range(1..=nodes),
+        memory_mb: 1 << rng.random_range(8..12),
+        disk_mb: 1 << rng.random_range(9..13),
+        containers: rng.random_range(2..=16),
+    };
+    LrpLoad {
+        clients: if rng.random_bool(0.35) { 0 } else { rng.random_range(1..=3) },
+        names: rng.random_range(1..=6),
+        instances_max,
+        think_max: Duration::from_millis(1_000 << rng.random_range(0..4)),
+        mix,
+        cells,
     }
 }
 

@@ -1,6 +1,6 @@
 //! One life of a node: the real store, actors and API on simulated ground, and the watchers of the oracle.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use capstan_api::{
     Api, Parts as ApiParts,
@@ -8,12 +8,15 @@ use capstan_api::{
 };
 use capstan_model::{
     ids::{NodeId, RequestId},
+    lrp::isolation::Isolation,
     spec::Specs,
 };
 use capstan_node::{
     actors::{self, Alarm, Tools, liveness},
     callbacks::Callbacks,
+    cell::CellTools,
     executor::{Executor, lease},
+    instance::monitor::check_permits,
     jobs::JobTypes,
     lost,
 };
@@ -22,7 +25,7 @@ use capstan_raft_store::{
     engine::Disk,
     handle::ClusterHandle,
     peer::{NodeFacts, OutputPage, OutputPlace, ReadOutput, Transport, TryStatus},
-    ports::FatalSink,
+    ports::{Entropy, FatalSink},
     runtime,
 };
 use futures::future::{self, BoxFuture};
@@ -34,7 +37,7 @@ use super::{
 };
 use crate::{
     disk::Loss,
-    guardian::SimExecutor,
+    guardian::{SimDrivers, SimExecutor},
     net::{Job, Place, Services},
     oracle::{self, Observation},
 };
@@ -47,6 +50,7 @@ pub(crate) struct Life {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) clock: Arc<MachineClock>,
     pub(super) executor: SimExecutor,
+    pub(super) drivers: SimDrivers,
     pub(super) transport: Arc<dyn Transport>,
     pub(super) entropy_seed: u64,
     pub(super) ground: Ground,
@@ -84,14 +88,23 @@ impl Life {
         }
         handle.begin_reports();
         runtime::spawn(lease::follow(handle.lease(), Arc::clone(&executor)));
+        let cells = &self.ground.cells;
+        let cell = CellTools {
+            zone: cells.zone(self.node),
+            capacity: cells.capacity(),
+            rootfs: cells.rootfs(self.node),
+            isolation: Isolation::default(),
+            drivers: Arc::new(self.drivers),
+            checks: check_permits(),
+        };
         let tools = Tools {
             alarm: Alarm::default(),
             cluster: handle.clone(),
             executor,
             jobs: job_types.clone(),
             clock: Arc::clone(&self.clock) as _,
-            cell: None,
-            callbacks: Arc::new(NobodyAnswers),
+            cell: Some(cell),
+            callbacks: Arc::new(Owners { entropy: Arc::clone(&entropy) }),
             entropy: Arc::clone(&entropy) as _,
             owner_lost_after: self.ground.timing.owner_lost_after,
             cell_silent_after: liveness::cell_silent_after(&self.ground.timing),
@@ -242,11 +255,22 @@ impl Workflows for Loaded {
     }
 }
 
-struct NobodyAnswers;
+/// Those who are called back: some are busy, some are not there, most hear it.
+struct Owners {
+    entropy: Arc<SimEntropy>,
+}
 
-impl Callbacks for NobodyAnswers {
+impl Callbacks for Owners {
     fn post(&self, _: &str, _: String) -> BoxFuture<'static, Result<u16, String>> {
-        Box::pin(future::ready(Err("nobody is there".to_owned())))
+        let draw = self.entropy.u64();
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(draw % 200)).await;
+            match draw / 200 % 6 {
+                0 => Err("nobody is there".to_owned()),
+                1 => Ok(503),
+                _ => Ok(200),
+            }
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use capstan_model::{command::Command, settings::Setting};
 use capstan_raft_store::{handle::ProposeOptions, timing::Timing};
 use capstan_sim_tests::{
     disk::{DiskManner, Usage},
+    events::TailLoad,
     history::{Call, Outcome},
     net::{Latency, Place},
     plan::{Heal, Plan},
@@ -27,6 +28,7 @@ fn quiet(seed: u64) -> Plan {
         latency: Latency::Lan,
         load: Load { clients: 0, keys: 1, think_max: Duration::from_secs(1) },
         requests: RequestLoad { clients: 0, slots: 4, ..plan.requests },
+        tailing: TailLoad::default(),
         timing: Timing::default(),
         buggify: Buggify::Off,
         schedule: Vec::new(),
@@ -147,6 +149,8 @@ fn held(world: &World, node: Place) -> Held {
 #[test]
 fn a_day_of_low_load_leaves_nothing_behind_but_what_is_kept_by_promise() {
     const WRITES: u64 = 24 * 3_600 / 30;
+    /// Fewer than happen in six hours.
+    const EVENTS_MAX: u64 = 1_000;
     let mut plan = quiet(3);
     // As fast as a day needs; everything else scales.
     plan.timing = Timing {
@@ -166,13 +170,10 @@ fn a_day_of_low_load_leaves_nothing_behind_but_what_is_kept_by_promise() {
         let start = Instant::now();
         let leads = leader(&world).await;
         let handle = world.machines.handle(leads).expect("it is up");
-        let shorter = Command::SetSetting(Setting::IdempotencyHours(1));
-        handle
-            .propose(shorter, ProposeOptions::client())
-            .await
-            .expect("it leads")
-            .reply
-            .expect("a legal value");
+        for shorter in [Setting::IdempotencyHours(1), Setting::EventsMax(EVENTS_MAX)] {
+            let set = handle.propose(Command::SetSetting(shorter), ProposeOptions::client()).await;
+            set.expect("it leads").reply.expect("a legal value");
+        }
         let mut client = workload.client(1, 1).always_with_key();
         let net = Arc::clone(&world.machines.net);
         let mut requests =
@@ -195,7 +196,7 @@ fn a_day_of_low_load_leaves_nothing_behind_but_what_is_kept_by_promise() {
     });
     assert_well(&report);
     let (most, archived) = told.take().expect("the story was told to its end");
-    let [early, late] = [2, 23].map(|hour: usize| most[hour].expect("each hour was looked at"));
+    let [early, late] = [6, 23].map(|hour: usize| most[hour].expect("each hour was looked at"));
     assert!(archived >= 140, "{archived} requests were stored");
     // Finished requests are kept: rows grow with them, and with nothing else.
     let rows_of_requests = usize::try_from(archived).expect("few") * 12;

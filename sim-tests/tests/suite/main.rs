@@ -8,3 +8,4 @@ mod disk;
 mod liveness;
 mod mutants;
 mod scenarios;
+mod streams;

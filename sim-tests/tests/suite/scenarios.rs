@@ -6,6 +6,7 @@ use capstan_model::ids::VariableName;
 use capstan_raft_store::timing::Timing;
 use capstan_sim_tests::{
     disk::Loss,
+    events::TailLoad,
     faults::{Blow, Failpoint, Fault, GuidedFault, Planned, Target},
     history::{Call, Outcome},
     net::{CLIENTS, Latency, Place, Rule},
@@ -18,7 +19,7 @@ use capstan_sim_tests::{
 };
 
 /// Nothing happens by itself.
-fn quiet(seed: u64) -> Plan {
+pub(crate) fn quiet(seed: u64) -> Plan {
     let load = Load { clients: 0, keys: 1, think_max: Duration::from_secs(1) };
     let plan = Plan::from_seed(seed);
     let requests = RequestLoad { clients: 0, slots: 4, ..plan.requests };
@@ -29,6 +30,7 @@ fn quiet(seed: u64) -> Plan {
         latency: Latency::Lan,
         load,
         requests,
+        tailing: TailLoad::default(),
         timing: Timing::default(),
         buggify: Buggify::Off,
         schedule: Vec::new(),
@@ -36,11 +38,11 @@ fn quiet(seed: u64) -> Plan {
     }
 }
 
-fn put(value: impl Into<bytes::Bytes>) -> Call {
+pub(crate) fn put(value: impl Into<bytes::Bytes>) -> Call {
     Call::Put { value: value.into(), if_revision: None }
 }
 
-async fn leader(world: &World) -> Place {
+pub(crate) async fn leader(world: &World) -> Place {
     loop {
         if let Some(leader) = world.machines.leader() {
             return leader;
@@ -55,7 +57,7 @@ async fn until(mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn assert_well(report: &Report) {
+pub(crate) fn assert_well(report: &Report) {
     assert!(report.violations.is_empty(), "{report}");
 }
 

@@ -82,14 +82,13 @@ async fn what_exists_is_not_desired_again() {
 
 #[tokio::test]
 async fn scale_and_update_send_what_they_name_and_nothing_else() {
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 3] = [
         (&["scale", "web", "1"], r#"{"instances":1}"#),
-        (&["update", "web", "--annotation", "a b", "--no-routes"], r#"{"routes":{},"annotation":"a b"}"#),
-        (
-            &["update", "web", "--route", r#"r=[1, 2]"#, "--route", "s={}"],
-            r#"{"routes":{"r":[1, 2],"s":{}}}"#,
-        ),
         (&["update", "web", "--instances", "1"], r#"{"instances":1}"#),
+        (
+            &["update", "web", "--instances", "1", "--annotation", "a b", "--no-routes"],
+            r#"{"instances":1,"routes":{},"annotation":"a b"}"#,
+        ),
     ];
     for (line, body) in cases {
         let put = Reply { call: body, status: "204 No Content", body: String::new() };
@@ -102,6 +101,20 @@ async fn scale_and_update_send_what_they_name_and_nothing_else() {
         let ran = run(&node(replies).await, &[&["lrp"], line].concat()).await;
         assert_eq!((&*ran.out, ran.exit), ("web: 1 of 1 running\n", Exit::Done), "{line:?}: {}", ran.err);
         assert!(ran.err.starts_with("1 of 1 running, 1 stopping, "), "{line:?}: {}", ran.err);
+    }
+}
+
+#[tokio::test]
+async fn what_no_instance_heeds_is_not_waited_for() {
+    let cases: [(&[&str], &str); 2] = [
+        (&["--annotation", "a b", "--no-routes"], r#"{"routes":{},"annotation":"a b"}"#),
+        (&["--route", r#"r=[1, 2]"#, "--route", "s={}"], r#"{"routes":{"r":[1, 2],"s":{}}}"#),
+    ];
+    for (line, body) in cases {
+        let put = Reply { call: body, status: "204 No Content", body: String::new() };
+        let replies = vec![put, wanted(2), instances(&[actual(0, "RUNNING"), actual(1, "CRASHED")])];
+        let ran = run(&node(replies).await, &[&["lrp", "update", "web"], line].concat()).await;
+        assert_eq!((&*ran.out, ran.exit), ("updated web\n", Exit::Done), "{line:?}: {}", ran.err);
     }
 }
 

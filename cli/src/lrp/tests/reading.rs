@@ -98,7 +98,7 @@ index 0 runs on cell-1 in zone z1; it became healthy 3 min ago
 index 1 found no cell 3 min ago: insufficient resources: memory; it is tried again every 30 s, and when a cell joins
 index 2 has crashed 3 times in a row, last: Exited with status 1; it is started again in 25 s
 index 3 has crashed 3 times in a row, last: Exited with status 1; it is not started again: capstan lrp kill web 3 begins anew
-index 4 goes on on cell-1 in zone z1, whose node is drained, until another one runs in its stead
+index 4 still runs on cell-1 in zone z1, until another one runs in its stead
 index 5 was placed on cell-1 in zone z1 and is not healthy yet; its cell was asked to stop it
 
 One more instance would go to cell-2: zone z2 has the fewest instances. Nothing that runs is ever moved.

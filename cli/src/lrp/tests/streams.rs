@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{actual, desired, unplaced};
 use crate::{
     console::Terminal,
+    failure::Exit,
     testing::{Reply, node, ok, run, run_with_input},
 };
 
@@ -25,6 +26,19 @@ async fn logs_are_the_lines_as_they_were_written() {
     assert_eq!(ran.out, "one\ntwo \\u{1b}[2J\n", "a terminal is not driven by it");
     let ran = run(&node, &[&line[..], &["-o", "json"]].concat()).await;
     assert_eq!(ran.out.lines().next(), Some(&*lines[0]));
+}
+
+#[tokio::test]
+async fn whoever_follows_lines_is_told_where_they_go_on() {
+    let written = json!({"at": "2026-11-20T14:16:50Z", "stream": "stdout", "source": "APP", "text": "one"});
+    let node =
+        node(vec![ok("GET /v1/actual_lrps/web/index/0/logs?follow=true ", format!("{written}\n"))]).await;
+    let ran = run(&node, &["lrp", "logs", "web", "--follow"]).await;
+    let expected = "\
+web/0 is gone, or runs on another cell now
+next: capstan lrp logs web --index 0 --follow --since 2026-11-20T14:16:50Z
+";
+    assert_eq!((&*ran.out, &*ran.err, ran.exit), ("one\n", expected, Exit::Done));
 }
 
 #[tokio::test]

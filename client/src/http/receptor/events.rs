@@ -5,7 +5,11 @@ use std::collections::VecDeque;
 use http::{HeaderName, HeaderValue};
 
 use super::{
-    super::{Client, ReadOptions, call::Call, error::CallError},
+    super::{
+        Client, ReadOptions,
+        call::Call,
+        error::{CallError, Tried},
+    },
     SILENCE_MAX,
     frames::Frames,
     opened::Opened,
@@ -51,7 +55,7 @@ impl EventStream {
     /// Waits for the next event.
     ///
     /// # Errors
-    /// The connection broke, and no node went on in the time of one call.
+    /// The connection broke, and no node went on in the time of one call; or an event came that is too long to be one.
     pub async fn next(&mut self) -> Result<Notice, CallError> {
         loop {
             if let Some(notice) = self.waiting.pop_front() {
@@ -62,7 +66,15 @@ impl EventStream {
                 continue;
             };
             match tokio::time::timeout(SILENCE_MAX, connection.response.chunk()).await {
-                Ok(Ok(Some(piece))) => self.frames.take(&piece, &mut self.waiting),
+                Ok(Ok(Some(piece))) => {
+                    if let Err(error) = self.frames.take(&piece, &mut self.waiting) {
+                        let address = connection.address.clone();
+                        self.connection = None;
+                        return Err(CallError::Broken {
+                            tried: vec![Tried { address, failure: error.to_string() }],
+                        });
+                    }
+                }
                 // It ended, broke, or nothing has come for too long.
                 Ok(Ok(None) | Err(_)) | Err(_) => self.connection = None,
             }

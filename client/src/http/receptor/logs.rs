@@ -14,6 +14,9 @@ use super::{
 };
 use crate::spin_cycle::UtcTime;
 
+/// The longest line, in bytes: many times what a node makes of what an instance writes.
+const LINE_BYTES_MAX: usize = 1024 * 1024;
+
 /// Which lines are wanted; all that are kept when nothing is named.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LogQuery {
@@ -71,7 +74,7 @@ impl LogStream {
     /// Waits for the next line, without its end; `None` when there will be no more. What is no UTF-8 becomes U+FFFD.
     ///
     /// # Errors
-    /// The connection broke. Nobody knows how many lines were lost, so it is for the caller to ask again.
+    /// The connection broke, or a line has more than 1 MiB. Nobody knows how many lines were lost, so it is for the caller to ask again.
     pub async fn next(&mut self) -> Result<Option<String>, CallError> {
         loop {
             if let Some(line) = self.lines.pop_front() {
@@ -79,6 +82,10 @@ impl LogStream {
             }
             if self.ended {
                 return Ok(None);
+            }
+            if self.part.len() > LINE_BYTES_MAX {
+                self.part = Vec::new();
+                return Err(self.broken(format!("a line has more than {LINE_BYTES_MAX} bytes")));
             }
             match tokio::time::timeout(SILENCE_MAX, self.opened.response.chunk()).await {
                 Ok(Ok(Some(piece))) => self.take(&piece),

@@ -2,6 +2,8 @@
 
 mod events;
 mod frames;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod logs;
 mod lrps;
 mod opened;

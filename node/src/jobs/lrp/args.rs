@@ -26,11 +26,7 @@ pub(super) fn order(kind: Kind, args: &JsonMap) -> Result<Order, String> {
         Kind::Desire => desire(args)?,
         Kind::Update => update(args)?,
         Kind::Scale => scale(args)?,
-        Kind::WaitRunning => Order::WaitRunning {
-            process_guid: guid(args)?,
-            timeout_ms: timeout_ms(args)?,
-            on_failure: on_failure(args)?,
-        },
+        Kind::WaitRunning => wait_running(args)?,
         Kind::Delete => Order::Delete { process_guid: guid(args)?, timeout_ms: timeout_ms(args)? },
     })
 }
@@ -67,6 +63,19 @@ fn scale(args: &JsonMap) -> Result<Order, String> {
     Ok(Order::Update { process_guid: guid(args)?, update: text_of(&update) })
 }
 
+fn wait_running(args: &JsonMap) -> Result<Order, String> {
+    let (timeout_ms, stable) = (timeout_ms(args)?, duration(args, "stableFor")?);
+    if let Some(stable) = stable.filter(|stable| millis(*stable) >= timeout_ms) {
+        return Err(format!("arg stableFor is {stable:?}: expected less than the timeout"));
+    }
+    Ok(Order::WaitRunning {
+        process_guid: guid(args)?,
+        timeout_ms,
+        stable_ms: stable.map(millis),
+        on_failure: on_failure(args)?,
+    })
+}
+
 const GUID_RULE: &str = "expected letters, digits, _ and -";
 
 fn guid(args: &JsonMap) -> Result<String, String> {
@@ -85,17 +94,21 @@ fn instances(args: &JsonMap) -> Result<Option<i64>, String> {
 }
 
 fn timeout_ms(args: &JsonMap) -> Result<u64, String> {
-    let Some(text) = optional_text_arg(args, "timeout")? else { return Ok(millis(TIMEOUT)) };
-    let timeout =
-        Wait::try_from(Arc::from(text)).map_err(|error| format!("arg timeout is {error}"))?.duration();
+    let Some(timeout) = duration(args, "timeout")? else { return Ok(millis(TIMEOUT)) };
     if timeout.is_zero() || timeout > TIMEOUT_MAX {
         return Err(format!("arg timeout is {timeout:?}: expected more than 0s and at most 24h"));
     }
     Ok(millis(timeout).max(1))
 }
 
+fn duration(args: &JsonMap, name: &str) -> Result<Option<Duration>, String> {
+    let Some(text) = optional_text_arg(args, name)? else { return Ok(None) };
+    let given = Wait::try_from(Arc::from(text)).map_err(|error| format!("arg {name} is {error}"))?;
+    Ok(Some(given.duration()))
+}
+
 fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).expect("a day at most")
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn on_failure(args: &JsonMap) -> Result<OnFailure, String> {
@@ -165,9 +178,12 @@ mod tests {
         let expected = Order::WaitRunning {
             process_guid: "p".to_owned(),
             timeout_ms: 300_000,
+            stable_ms: None,
             on_failure: OnFailure::Keep,
         };
         assert_eq!(waits, expected);
+        let waits = made(Kind::WaitRunning, r#"{"processGuid":"p","stableFor":"1500ms"}"#).unwrap();
+        assert!(matches!(waits, Order::WaitRunning { stable_ms: Some(1_500), .. }), "{waits:?}");
         let deletes = made(Kind::Delete, r#"{"processGuid":"p","timeout":"10s"}"#).unwrap();
         assert_eq!(deletes, Order::Delete { process_guid: "p".to_owned(), timeout_ms: 10_000 });
     }
@@ -185,6 +201,12 @@ mod tests {
             (Kind::Scale, r#"{"processGuid":"p","instances":-1}"#, "expected a whole number"),
             (Kind::WaitRunning, "{}", "required arg processGuid is not set"),
             (Kind::WaitRunning, r#"{"processGuid":"p","timeout":"25h"}"#, "at most 24h"),
+            (
+                Kind::WaitRunning,
+                r#"{"processGuid":"p","timeout":"3s","stableFor":"3s"}"#,
+                "expected less than the timeout",
+            ),
+            (Kind::WaitRunning, r#"{"processGuid":"p","stableFor":"long"}"#, "arg stableFor is"),
             (Kind::WaitRunning, r#"{"processGuid":"p","onFailure":"retry"}"#, "expected keep or delete"),
             (Kind::Delete, r#"{"processGuid":"p","timeout":"soon"}"#, "arg timeout is"),
         ];

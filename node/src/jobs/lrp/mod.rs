@@ -38,7 +38,8 @@ pub enum Kind {
     Update,
     /// Changes how many instances an LRP has: `processGuid`, `instances`.
     Scale,
-    /// Waits until all instances of an LRP run: `processGuid`; and optionally `timeout` (`5m`) and `onFailure`, `keep` or `delete`.
+    /// Waits until all instances of an LRP run: `processGuid`; and optionally `timeout` (`5m`), `stableFor` and
+    /// `onFailure`, `keep` or `delete`.
     WaitRunning,
     /// Desires an LRP no longer, and waits until it is gone: `processGuid`; and optionally `timeout` (`5m`).
     Delete,

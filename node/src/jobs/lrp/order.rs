@@ -20,7 +20,14 @@ pub(super) enum Order {
         update: String,
     },
     /// To wait until all instances of an LRP run.
-    WaitRunning { process_guid: String, timeout_ms: u64, on_failure: OnFailure },
+    WaitRunning {
+        process_guid: String,
+        timeout_ms: u64,
+        /// For how long the same instances must run, if the spec says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stable_ms: Option<u64>,
+        on_failure: OnFailure,
+    },
     /// To desire an LRP no longer, and wait until it is gone.
     Delete { process_guid: String, timeout_ms: u64 },
 }

@@ -1,5 +1,7 @@
 //! What `lrp/…` jobs do, over the API of the nodes. Each may be done again after a try whose end nobody saw.
 
+mod steady;
+
 use std::time::Duration;
 
 use capstan_client::{
@@ -9,6 +11,7 @@ use capstan_client::{
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::steady::{Steady, steady_for};
 use super::order::{OnFailure, Order};
 
 /// Shortest and longest pause between two looks at an LRP.
@@ -35,8 +38,9 @@ pub(super) async fn follow(client: &Client, order: &Order, report: &mut impl Rep
             report.done(&format!("updated {process_guid}: {update}"));
             Ok(())
         }
-        Order::WaitRunning { process_guid, on_failure, .. } => {
-            let waited = wait_running(client, process_guid, order.wait_max(), report).await;
+        Order::WaitRunning { process_guid, stable_ms, on_failure, .. } => {
+            let stable_for = stable_ms.map(Duration::from_millis);
+            let waited = wait_running(client, process_guid, order.wait_max(), stable_for, report).await;
             match waited {
                 Err(reason) if *on_failure == OnFailure::Delete => {
                     Err(rolled_back(client, process_guid, reason).await)
@@ -93,19 +97,22 @@ fn is_same_definition(create: &DesiredLrpCreate, there: &DesiredLrp) -> bool {
     defining(create) == defining(there)
 }
 
-/// Waits until all instances run. One that has crashed so often that its next start waits will not be healthy soon enough for anybody
-/// who deploys: it ends the wait.
+/// Waits until all instances run, and have for long enough. One that has crashed so often that its next start waits will not be healthy soon
+/// enough for anybody who deploys: it ends the wait.
 async fn wait_running(
     client: &Client,
     guid: &str,
     wait_max: Duration,
+    stable_for: Option<Duration>,
     report: &mut impl Report,
 ) -> Result<(), String> {
     let started = Instant::now();
-    let mut watch = Watch::default();
+    let (mut watch, mut steady) = (Watch::default(), Steady::default());
     loop {
-        if let Some((rollout, instances)) = watch.look(looked(client, guid).await, report)? {
-            if rollout.is_done() {
+        if let Some((rollout, (desired, instances))) = watch.look(looked(client, guid).await, report)? {
+            if !rollout.is_done() {
+                steady.end();
+            } else if steady.see(&instances) >= steady_for(stable_for, &desired, wait_max) {
                 report.done(&format!("{guid}: {rollout}"));
                 return Ok(());
             }
@@ -115,8 +122,10 @@ async fn wait_running(
             }
             if started.elapsed() >= wait_max {
                 let over = format!("{guid} after {wait_max:?}: {rollout}");
+                let short = rollout.is_done().then(|| "not for long enough".to_owned());
                 let troubled = instances.iter().filter(|instance| instance.state != ActualLrpState::Running);
                 return Err(std::iter::once(over)
+                    .chain(short)
                     .chain(troubled.map(trouble))
                     .collect::<Vec<_>>()
                     .join("; "));
@@ -126,10 +135,10 @@ async fn wait_running(
     }
 }
 
-async fn looked(client: &Client, guid: &str) -> Result<(Rollout, Vec<ActualLrp>), CallError> {
+async fn looked(client: &Client, guid: &str) -> Result<(Rollout, (DesiredLrp, Vec<ActualLrp>)), CallError> {
     let desired = client.desired_lrp(guid).await?;
     let instances = client.instances_of(guid).await?;
-    Ok((Rollout::of(desired.instances, &instances), instances))
+    Ok((Rollout::of(desired.instances, &instances), (desired, instances)))
 }
 
 async fn delete(
@@ -147,8 +156,8 @@ async fn delete(
     let mut watch = Watch::default();
     loop {
         let seen = client.instances_of(guid).await;
-        let seen = seen.map(|instances| (Rollout::of(0, &instances), instances));
-        if let Some((rollout, _)) = watch.look(seen, report)? {
+        let seen = seen.map(|instances| (Rollout::of(0, &instances), ()));
+        if let Some((rollout, ())) = watch.look(seen, report)? {
             if rollout.is_done() {
                 report.done(&format!("{guid} is gone"));
                 return Ok(());
@@ -206,18 +215,18 @@ impl Default for Watch {
 
 impl Watch {
     /// Takes what was seen; `None` when the cluster cannot answer for a while, as during a failover.
-    fn look(
+    fn look<T>(
         &mut self,
-        seen: Result<(Rollout, Vec<ActualLrp>), CallError>,
+        seen: Result<(Rollout, T), CallError>,
         report: &mut impl Report,
-    ) -> Result<Option<(Rollout, Vec<ActualLrp>)>, String> {
+    ) -> Result<Option<(Rollout, T)>, String> {
         self.answered = seen.is_ok();
         match seen {
-            Ok((rollout, instances)) => {
+            Ok((rollout, seen)) => {
                 if self.shown.replace(rollout) != Some(rollout) {
                     report.status(&rollout.to_string());
                 }
-                Ok(Some((rollout, instances)))
+                Ok(Some((rollout, seen)))
             }
             Err(CallError::Unreachable { .. } | CallError::Timeout { .. }) => Ok(None),
             Err(CallError::Refused { status: 429 | 503, .. }) => Ok(None),

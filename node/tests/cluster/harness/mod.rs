@@ -2,12 +2,16 @@
 
 pub(crate) mod beats;
 mod cables;
+pub(crate) mod cli;
+pub(crate) mod events;
+pub(crate) mod lrps;
 mod node;
 mod ports;
 pub(crate) mod wire;
 
 use std::{
     fmt,
+    net::SocketAddr,
     time::{Duration, Instant},
 };
 
@@ -54,10 +58,12 @@ pub(crate) struct Plan {
     pub(crate) timing: &'static str,
     /// The size of a file system of its own for each node, in MiB; the test must be allowed to mount.
     pub(crate) disk_mib: Option<u64>,
+    /// More settings of the `cell` table, each behind a comma.
+    pub(crate) cell: &'static str,
+    /// Lines of further tables.
+    pub(crate) tables: &'static str,
     /// Whether the nodes reach each other through cables that can be cut.
     pub(crate) cables: bool,
-    /// Whether each instance has a network of its own; the test must be root.
-    pub(crate) netns: bool,
 }
 
 /// Three voters, each a process with a folder of its own. What is left of them ends with this value.
@@ -102,6 +108,13 @@ impl Cluster {
     /// A node that runs.
     pub(crate) fn running(&mut self) -> &mut Node {
         self.nodes.iter_mut().find_map(|node| node.is_running().then_some(node)).expect("a node runs")
+    }
+
+    /// The HTTP addresses of nodes, by their ids.
+    pub(crate) fn addresses(&self, ids: &[u64]) -> Vec<SocketAddr> {
+        let of =
+            |id: &u64| self.nodes.iter().find(|node| node.id == *id).expect("there are three nodes").http;
+        ids.iter().map(of).collect()
     }
 
     /// The ids of all nodes but this one.

@@ -69,12 +69,13 @@ pub(super) fn configure(directory: &Path, nodes: &mut [Node], plan: &Plan, cable
         };
         let text = format!(
             "node = {{ id = {}, data = {:?} }}\nspecs = {{ directory = {:?} }}\nlog = {{ color = false }}\n\
-             cell = {{ ports = \"{}\", allow_root = true, netns = {} }}\n{peer}{voters}\n[timing]\n{}\n",
+             cell = {{ ports = \"{}\", allow_root = true{} }}\n{peer}{}{voters}\n[timing]\n{}\n",
             node.id,
             node.data,
             specs,
             ports_of_instances(node.id),
-            plan.netns,
+            plan.cell,
+            plan.tables,
             plan.timing,
         );
         fs::write(&node.config, text).unwrap();
@@ -91,8 +92,11 @@ fn ports_of_instances(node: u64) -> String {
 fn gather_specs(specs: &Path) {
     fs::create_dir(specs).unwrap();
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster");
-    let of_examples = ["test.yaml", "pack-logs.yaml"].map(|name| examples().join("specs").join(name));
-    for file in of_examples.into_iter().chain(["hold.yaml", "beat.yaml"].map(|name| own.join(name))) {
+    let examples_of = ["test.yaml", "pack-logs.yaml", "deploy-blue-green.yaml"];
+    let of_examples = examples_of.map(|name| examples().join("specs").join(name));
+    for file in
+        of_examples.into_iter().chain(["hold.yaml", "beat.yaml", "scale.yaml"].map(|name| own.join(name)))
+    {
         fs::copy(&file, specs.join(file.file_name().expect("a file has a name"))).unwrap();
     }
 }
@@ -111,13 +115,19 @@ fn program() -> PathBuf {
 
 /// `capstan server` with these arguments, without any setting of the surrounding test run.
 pub(crate) fn server(config: &Path) -> Command {
-    let mut command = Command::new(program());
+    let mut command = capstan();
     command.arg("server").arg("--config").arg(config);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", examples().join("bin").display()));
+    command
+}
+
+/// The program under test, without any setting of the surrounding test run.
+pub(super) fn capstan() -> Command {
+    let mut command = Command::new(program());
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CAPSTAN_")) {
         command.env_remove(name);
     }
-    let path = std::env::var("PATH").unwrap_or_default();
-    command.env("PATH", format!("{}:{path}", examples().join("bin").display()));
     command
 }
 

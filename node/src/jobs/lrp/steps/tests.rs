@@ -125,7 +125,7 @@ fn order_to_desire() -> Order {
 }
 
 fn order_to_wait(timeout_ms: u64, on_failure: OnFailure) -> Order {
-    Order::WaitRunning { process_guid: "p".to_owned(), timeout_ms, on_failure }
+    Order::WaitRunning { process_guid: "p".to_owned(), timeout_ms, stable_ms: Some(0), on_failure }
 }
 
 #[tokio::test]
@@ -163,6 +163,57 @@ async fn a_wait_ends_when_all_instances_run() {
     let (result, notes) = followed(&node, &order_to_wait(60_000, OnFailure::Delete)).await;
     let expected = ["status 0 of 1 running, 1 starting", "status 1 of 1 running", "p: 1 of 1 running"];
     assert_eq!((result, notes), (Ok(()), expected.map(str::to_owned).to_vec()));
+}
+
+#[tokio::test]
+async fn what_nothing_monitors_must_go_on_running() {
+    let wanted = |monitor: Value| {
+        let mut lrp = manifest(64);
+        lrp["instances"] = 1.into();
+        lrp["modification_tag"] = json!({"epoch": "e", "index": 0});
+        lrp["monitor"] = monitor;
+        lrp.to_string()
+    };
+    let running = |instance_guid: &str| {
+        let mut lrp = instance(0, "RUNNING", "");
+        lrp["instance_guid"] = instance_guid.into();
+        list(&[lrp])
+    };
+    let order = |stable_ms| Order::WaitRunning {
+        process_guid: "p".to_owned(),
+        timeout_ms: 2_000,
+        stable_ms,
+        on_failure: OnFailure::Keep,
+    };
+    // It is started, dies, is started again: three times in all.
+    let deaths = || ["a", "b", "c"].map(running).into_iter();
+    let script = |monitor: Value| {
+        let looks = deaths().chain([list(&[instance(0, "CRASHED", "no")])]);
+        looks.flat_map(|seen| [(DESIRED, 200, wanted(monitor.clone())), (INSTANCES, 200, seen)]).collect()
+    };
+    let monitor = json!({"run": {"path": "m", "user": "u"}});
+    let crashed = || Err("index 0 has crashed 3 times: no".to_owned());
+    let cases = [
+        (Value::Null, None, crashed()),
+        (Value::Null, Some(0), Ok(())),
+        (monitor.clone(), None, Ok(())),
+        (monitor, Some(500), crashed()),
+    ];
+    for (monitor, stable_ms, expected) in cases {
+        let node = Node::start(script(monitor)).await;
+        let (result, _) = followed(&node, &order(stable_ms)).await;
+        assert_eq!(result, expected, "stable for {stable_ms:?} ms");
+    }
+
+    // The same one all the time; and not for long enough before the time is up.
+    let script = || {
+        let looks = std::iter::repeat_n(running("a"), 200);
+        looks.flat_map(|seen| [(DESIRED, 200, wanted(Value::Null)), (INSTANCES, 200, seen)]).collect()
+    };
+    let (result, _) = followed(&Node::start(script()).await, &order(Some(200))).await;
+    assert_eq!(result, Ok(()));
+    let (result, _) = followed(&Node::start(script()).await, &order(Some(1_999_000))).await;
+    assert_eq!(result, Err("p after 2s: 1 of 1 running; not for long enough".to_owned()));
 }
 
 #[tokio::test]

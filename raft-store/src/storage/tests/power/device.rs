@@ -56,8 +56,12 @@ pub(super) fn serve(mut kernel: File, recorder: Arc<Recorder>) -> JoinHandle<io:
         loop {
             let len = match kernel.read(&mut request) {
                 Ok(len) => len,
-                // Unmounted.
-                Err(error) if error.raw_os_error() == Some(nix::libc::ENODEV) => return Ok(()),
+                // Unmounted, or cut off while the mount of a killed machine is taken down.
+                Err(error)
+                    if matches!(error.raw_os_error(), Some(nix::libc::ENODEV | nix::libc::ECONNABORTED)) =>
+                {
+                    return Ok(());
+                }
                 // The request was taken back before it was read.
                 Err(error) if error.raw_os_error() == Some(nix::libc::ENOENT) => continue,
                 Err(error) => return Err(error),
