@@ -92,7 +92,7 @@ async fn instances_on_one_cell_listen_on_one_port_in_networks_of_their_own() {
     if !geteuid().is_root() {
         return println!("NOT RUN: making a network takes root");
     }
-    let mut cluster = Cluster::start_as(Plan { netns: true, ..Plan::default() }).await;
+    let mut cluster = Cluster::start_as(Plan { cell: ", netns = true", ..Plan::default() }).await;
     let (all, [first, second]) = instances(&mut cluster).await;
     assert!(all.iter().all(|(_, me)| me.port == 8080), "{all:?}");
     let ((first, one), (second, other)) = (&all[first], &all[second]);

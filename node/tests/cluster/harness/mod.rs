@@ -64,8 +64,6 @@ pub(crate) struct Plan {
     pub(crate) tables: &'static str,
     /// Whether the nodes reach each other through cables that can be cut.
     pub(crate) cables: bool,
-    /// Whether each instance has a network of its own; the test must be root.
-    pub(crate) netns: bool,
 }
 
 /// Three voters, each a process with a folder of its own. What is left of them ends with this value.

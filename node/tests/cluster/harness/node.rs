@@ -69,12 +69,11 @@ pub(super) fn configure(directory: &Path, nodes: &mut [Node], plan: &Plan, cable
         };
         let text = format!(
             "node = {{ id = {}, data = {:?} }}\nspecs = {{ directory = {:?} }}\nlog = {{ color = false }}\n\
-             cell = {{ ports = \"{}\", allow_root = true, netns = {}{} }}\n{peer}{}{voters}\n[timing]\n{}\n",
+             cell = {{ ports = \"{}\", allow_root = true{} }}\n{peer}{}{voters}\n[timing]\n{}\n",
             node.id,
             node.data,
             specs,
             ports_of_instances(node.id),
-            plan.netns,
             plan.cell,
             plan.tables,
             plan.timing,
