@@ -58,7 +58,9 @@ impl Invariant for CrashesBackOff {
 /// Whether the crash of the instance of this record is reported, and not that of a copy that evacuates.
 fn has_crashed(committed: &Committed, before: &Actual) -> bool {
     let is_told = committed.commands.iter().any(|(command, reply)| match command {
-        Command::Lrp(LrpCommand::Crashed { instance, .. }) => before.instance() == Some(*instance) && reply.is_ok(),
+        Command::Lrp(LrpCommand::Crashed { instance, .. }) => {
+            before.instance() == Some(*instance) && reply.is_ok()
+        }
         _ => false,
     });
     let is_evacuated = committed.events.iter().any(|event| match event {
