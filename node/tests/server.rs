@@ -5,7 +5,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     os::unix::{fs::PermissionsExt, process::CommandExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
@@ -83,8 +83,13 @@ impl Node {
 
 /// `capstan server` for node `id`, the only voter, on this data directory, and where it will serve.
 fn server(id: u64, data: &Path, more: &[&str]) -> (Command, SocketAddr) {
+    server_at(Path::new(env!("CARGO_BIN_EXE_capstan")), id, data, more)
+}
+
+/// As [`server`], the program being here.
+fn server_at(program: &Path, id: u64, data: &Path, more: &[&str]) -> (Command, SocketAddr) {
     let [http, peer] = free_addresses();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_capstan"));
+    let mut command = Command::new(program);
     command
         .args(["server", "--node-id", &id.to_string(), "--voter", &format!("{id}={peer},{http}")])
         .arg("--data")
@@ -93,11 +98,13 @@ fn server(id: u64, data: &Path, more: &[&str]) -> (Command, SocketAddr) {
     (command, http)
 }
 
-/// A folder in which everybody may do everything.
-fn open_folder() -> tempfile::TempDir {
+/// A folder in which everybody may do everything, and in it the program: the folder of the build may be closed to others.
+fn open_folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-    folder
+    let program = folder.path().join("capstan");
+    std::fs::copy(env!("CARGO_BIN_EXE_capstan"), &program).unwrap();
+    (folder, program)
 }
 
 impl Drop for Node {
@@ -186,8 +193,8 @@ async fn a_taken_address_exits_with_78_before_the_data_is_touched() {
 
 #[tokio::test]
 async fn a_node_that_cannot_make_networks_and_is_to_says_so_and_exits_with_78() {
-    let folder = open_folder();
-    let (mut command, _) = server(1, &folder.path().join("data"), &["--cell-netns", "true"]);
+    let (folder, program) = open_folder();
+    let (mut command, _) = server_at(&program, 1, &folder.path().join("data"), &["--cell-netns", "true"]);
     if geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
@@ -203,9 +210,9 @@ async fn a_node_that_may_not_limit_its_instances_says_so_once_and_its_cell_alway
     if !geteuid().is_root() {
         return println!("NOT RUN: only root can be somebody who may surely make no control groups");
     }
-    let folder = open_folder();
+    let (folder, program) = open_folder();
     let log = std::fs::File::create(folder.path().join("log")).unwrap();
-    let (mut command, http) = server(1, &folder.path().join("data"), &[]);
+    let (mut command, http) = server_at(&program, 1, &folder.path().join("data"), &[]);
     command.uid(NOBODY).gid(NOBODY).stdin(Stdio::piped()).stderr(log.try_clone().unwrap()).stdout(log);
     let mut node = Node { process: command.spawn().unwrap(), http };
     node.ready().await;
