@@ -53,10 +53,11 @@ async fn read_to_the_break(pieces: &mut Pieces) {
     }
 }
 
-/// Writes a variable until it is written.
+/// Writes a variable until it is written, each time a value that nobody ever wrote.
 async fn write(workload: &Workload, node: Place, key: &str) {
     let mut client = workload.client(1, 7).never_with_key();
-    while !matches!(client.call(node, key, put(key.to_owned())).await, Outcome::Put { .. }) {
+    let new = || put(format!("value-{}", workload.history().len()));
+    while !matches!(client.call(node, key, new()).await, Outcome::Put { .. }) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
