@@ -18,12 +18,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-pub(crate) use self::retention::keep_few;
 use self::tailer::Tailer;
 pub use self::{
     log::EventLog,
     seen::{Beginning, Place as TailPlace, Seen, Step},
 };
+pub(crate) use self::{log::Told, retention::keep_few};
 use crate::{
     net::{Net, Place},
     oracle::Oracle,

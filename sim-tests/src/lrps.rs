@@ -114,7 +114,8 @@ impl CellLoad {
 
     /// What it can start instances from: every second one knows one more.
     pub(crate) fn rootfs(&self, node: Place) -> RootfsProviders {
-        let preloaded = if node % 2 == 0 { vec!["sim".into(), "rare".into()] } else { vec!["sim".into()] };
+        let preloaded =
+            if node.is_multiple_of(2) { vec!["sim".into(), "rare".into()] } else { vec!["sim".into()] };
         RootfsProviders { preloaded, schemes: vec!["docker".into()] }
     }
 }

@@ -35,14 +35,12 @@ impl Invariant for InstancesAreSpread {
         let Observation::Committed(committed) = observation else { return Ok(()) };
         let judged = self.judge(committed);
         for event in &committed.events {
-            match event {
-                Event::Lrp(
-                    LrpEvent::ActualCreated { key, presence: Presence::Ordinary, .. }
-                    | LrpEvent::ActualChanged { key, presence: Presence::Ordinary, .. },
-                ) => {
-                    self.formed.insert(key.clone(), committed.index);
-                }
-                _ => {}
+            if let Event::Lrp(
+                LrpEvent::ActualCreated { key, presence: Presence::Ordinary, .. }
+                | LrpEvent::ActualChanged { key, presence: Presence::Ordinary, .. },
+            ) = event
+            {
+                self.formed.insert(key.clone(), committed.index);
             }
             if matches!(event, Event::Lrp(_) | Event::Task(_)) {
                 self.changed = committed.index;

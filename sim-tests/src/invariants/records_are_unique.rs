@@ -79,7 +79,7 @@ impl RecordsAreUnique {
                 let known = self.records.get_mut(&(key.clone(), *presence)).ok_or("there is none")?;
                 match &mut Arc::make_mut(known).phase {
                     Phase::Claimed { stopping, .. } | Phase::Running { stopping, .. } => {
-                        *stopping = Some(*cause)
+                        *stopping = Some(*cause);
                     }
                     Phase::Unclaimed { .. } | Phase::Crashed => return Err("it is nowhere"),
                 }

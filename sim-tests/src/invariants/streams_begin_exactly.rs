@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Invariant;
 use crate::{
-    events::{Beginning, Step},
+    events::{Beginning, Step, Told},
     oracle::Observation,
 };
 
@@ -29,7 +29,7 @@ impl Invariant for StreamsBeginExactly {
             }
             Step::Told { id, .. } => {
                 let Some(beginning) = self.begun.remove(&seen.tailer) else { return Ok(()) };
-                let expected = log.next(log.first_of(&beginning), seen.kinds).map(|next| next.id());
+                let expected = log.next(log.first_of(&beginning), seen.kinds).map(Told::id);
                 if expected == Some(*id) {
                     return Ok(());
                 }
