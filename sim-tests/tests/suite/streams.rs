@@ -17,16 +17,21 @@ use crate::scenarios::{assert_well, leader, put, quiet};
 
 const PATIENCE: Duration = Duration::from_secs(6);
 
-/// Begins a stream at a node.
+/// Begins a stream at a node, as soon as that is in touch with a leader.
 async fn open(world: &World, node: Place, behind: Option<&str>) -> Pieces {
-    let mut request = Request::get("/cluster/v1/events?kind=variable,node");
-    if let Some(id) = behind {
-        request = request.header("Last-Event-ID", id);
-    }
-    let request = request.body(Bytes::new()).expect("its parts are legal");
-    match world.machines.net.open(node, request, PATIENCE).await {
-        Ok(Opened::GoesOn(head, pieces)) if head.status() == StatusCode::OK => pieces,
-        other => panic!("no stream began: {other:?}"),
+    loop {
+        let mut request = Request::get("/cluster/v1/events?kind=variable,node");
+        if let Some(id) = behind {
+            request = request.header("Last-Event-ID", id);
+        }
+        let request = request.body(Bytes::new()).expect("its parts are legal");
+        match world.machines.net.open(node, request, PATIENCE).await {
+            Ok(Opened::GoesOn(head, pieces)) if head.status() == StatusCode::OK => return pieces,
+            Ok(Opened::Whole(answer)) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            other => panic!("no stream began: {other:?}"),
+        }
     }
 }
 
