@@ -253,4 +253,5 @@ const EXPECTED: &[&str] = &[
     "the connection of a stream is reset",
     "buggify: few events are read at a time",
     "buggify: old events are looked for early",
+    "buggify: a convergence is put off",
 ];

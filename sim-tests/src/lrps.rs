@@ -29,6 +29,8 @@ use crate::{
 const DOMAINS: [&str; 3] = ["apps", "batch", "dusty"];
 /// How likely a change of an LRP asks for the tag that was read just before.
 const IF_MATCH_ODDS: f64 = 0.3;
+/// How long its owner thinks about what was read, at the most: others may change it meanwhile.
+const THOUGHT_MAX: Duration = Duration::from_millis(300);
 /// The highest index that is killed.
 const KILLED_MAX: u32 = 4;
 /// The longest that a domain is fresh, in seconds.
@@ -291,6 +293,8 @@ impl LrpClient {
         let has_condition = self.rng.borrow_mut().random_bool(IF_MATCH_ODDS);
         if has_condition && let Answer::Response(response) = self.read(path).await {
             call.if_match = response.headers().get(ETAG).cloned();
+            let thought = self.rng.borrow_mut().random_range(Duration::ZERO..=THOUGHT_MAX);
+            tokio::time::sleep(thought).await;
         }
         self.write(Asked::Update(mark), call).await;
     }

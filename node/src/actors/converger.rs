@@ -30,6 +30,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// How soon it looks where it does so early, in simulations.
 const LOOK_EARLY: Duration = Duration::from_secs(1);
 
+/// How long nothing is converged where that is put off, in simulations: meanwhile a cell that was silent may be heard again.
+const PUT_OFF: Duration = Duration::from_secs(1);
+
 /// Everything that can wake the converger.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
@@ -143,9 +146,13 @@ impl Converger {
         if now >= self.replaces_from
             && let Some(next) = next(state, at)
         {
-            self.counted.lrp_steps.increment(next.steps.into());
-            self.replaces_from = now + pause_after(next.replaced);
-            commands.push(Command::Lrp(LrpCommand::Converge { draw: self.tools.entropy.u128() }));
+            if buggify!("buggify: a convergence is put off") {
+                self.replaces_from = now + PUT_OFF;
+            } else {
+                self.counted.lrp_steps.increment(next.steps.into());
+                self.replaces_from = now + pause_after(next.replaced);
+                commands.push(Command::Lrp(LrpCommand::Converge { draw: self.tools.entropy.u128() }));
+            }
         }
         let task_steps = task::convergence::steps(state, at).take(STEPS_MAX).count();
         if task_steps > 0 {
