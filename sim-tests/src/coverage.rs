@@ -10,11 +10,13 @@ use crate::{faults, probes::Counts};
 
 /// A sweep of fewer seeds is not judged.
 pub const JUDGED_FROM: u64 = 400;
-/// What is seen in less than one of five hundred seeds is demanded of sweeps from this size on.
+/// What is seen in less than one of a hundred and fifty seeds may be demanded of sweeps from this size on only.
 const RARE_JUDGED_FROM: u64 = 5_000;
 const RARE: &[&str] = &[
     "a life is heard just before it is given up",
+    "a silent cell is heard again before all on it is replaced",
     "a stale read misses the end of a request",
+    "an evacuating copy crashes",
     "install: not adopted",
     "install: not live",
     "purge: not written",

@@ -29,11 +29,11 @@ impl Invariant for DomainsFollowLogTime {
         let now = committed.after.log_time();
         for event in &committed.events {
             match event {
-                Event::Lrp(LrpEvent::DomainFresh { domain, .. }) => {
-                    let asked =
-                        asked(committed, domain).ok_or_else(|| format!("nobody asked for {event:?}"))?;
-                    self.until
-                        .insert(Arc::clone(domain), asked.map(|secs| now.after(Duration::from_secs(secs))));
+                Event::Lrp(LrpEvent::DomainFresh { domain, until }) => {
+                    if !asked(committed, domain).any(|asked| asked == *until) {
+                        return Err(format!("at {}, {now:?}: nobody asked for {event:?}", committed.index));
+                    }
+                    self.until.insert(Arc::clone(domain), *until);
                 }
                 Event::Lrp(LrpEvent::StopAsked { key, .. }) if !is_owners(committed, &key.guid) => {
                     return Err(format!("at {} nobody asked for {event:?}", committed.index));
@@ -59,13 +59,14 @@ impl Invariant for DomainsFollowLogTime {
     }
 }
 
-/// The last time for which an entry asks that a domain is fresh.
-fn asked(committed: &Committed, domain: &str) -> Option<Option<u64>> {
-    committed.commands.iter().rev().find_map(|(command, reply)| match command {
+/// Until when an entry asks that a domain is fresh, each command of it; one of them may be a copy that was executed before.
+fn asked(committed: &Committed, domain: &str) -> impl Iterator<Item = Option<Timestamp>> {
+    let now = committed.after.log_time();
+    committed.commands.iter().filter_map(move |(command, reply)| match command {
         Command::Lrp(LrpCommand::UpsertDomain { domain: of, ttl_secs })
             if **of == *domain && reply.is_ok() =>
         {
-            Some(*ttl_secs)
+            Some(ttl_secs.map(|secs| now.after(Duration::from_secs(secs))))
         }
         _ => None,
     })
