@@ -23,6 +23,7 @@ mod events_in_order;
 mod expansions_are_bounded;
 mod former_lives_run_nothing;
 mod free_of_bugs;
+mod heard_cells_count;
 mod instances_are_spread;
 pub(crate) mod instances_match_desires;
 mod last_copies_are_kept;
@@ -115,6 +116,7 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::<units_start_claimed::UnitsStartClaimed>::default(),
         Box::<cells_report_truly::CellsReportTruly>::default(),
         Box::<wishes_are_done_once::WishesAreDoneOnce>::default(),
+        Box::<heard_cells_count::HeardCellsCount>::default(),
         Box::<events_in_order::EventsInOrder>::default(),
         Box::<no_event_is_missed::NoEventIsMissed>::default(),
         Box::<cursors_are_honoured::CursorsAreHonoured>::default(),

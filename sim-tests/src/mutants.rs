@@ -283,6 +283,9 @@ const ELUSIVE: &[&str] = &[
     "lost-life-acknowledged",
     "stale-judgement-accepted",
     "deafness-ignored",
+    "stale-placement-accepted",
+    "place-not-checked",
+    "stale-task-report-accepted",
 ];
 
 /// All of them, in the order of the table.
