@@ -185,10 +185,22 @@ impl Node {
         let client = self.client();
         let begun = std::time::Instant::now();
         while !client.ready().await.is_ok_and(|answer| answer.ready) {
-            assert!(self.is_running(), "node {} has ended instead of becoming ready", self.id);
+            assert!(
+                self.is_running(),
+                "node {} has ended instead of becoming ready:\n{}",
+                self.id,
+                self.last_words()
+            );
             assert!(begun.elapsed() < PATIENCE, "node {} is not ready after {PATIENCE:?}", self.id);
             tokio::time::sleep(super::LOOK_EVERY).await;
         }
+    }
+
+    /// The end of its log.
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
     /// What it says of itself; `None` when it does not answer.
