@@ -286,6 +286,7 @@ const ELUSIVE: &[&str] = &[
     "stale-placement-accepted",
     "place-not-checked",
     "stale-task-report-accepted",
+    "undrain-resumes-nothing",
 ];
 
 /// All of them, in the order of the table.
