@@ -286,7 +286,6 @@ const ELUSIVE: &[&str] = &[
     "stale-placement-accepted",
     "place-not-checked",
     "stale-task-report-accepted",
-    "undrain-resumes-nothing",
 ];
 
 /// All of them, in the order of the table.

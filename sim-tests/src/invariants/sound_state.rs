@@ -1,6 +1,6 @@
-//! The model's own invariants, now and then, since they count everything again.
+//! The model's own invariants, now and then, since they count everything again, and whenever a node is undrained.
 
-use capstan_model::invariant;
+use capstan_model::{command::Command, invariant};
 
 use super::Invariant;
 use crate::oracle::Observation;
@@ -20,6 +20,13 @@ impl Invariant for SoundState {
     }
 
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {
+        if let Observation::Committed(committed) = observation {
+            // What a node takes up again is started in that entry or perhaps never; anything else may start it before the next check.
+            let undrains = |(command, _): &(_, _)| matches!(command, Command::UndrainNode { .. });
+            let is_undrained = committed.commands.iter().any(undrains);
+            let judged = if is_undrained { invariant::check(&committed.after) } else { Ok(()) };
+            return judged.map_err(|violation| format!("index {}: {violation}", committed.index));
+        }
         let Observation::Published { node, state, .. } = observation else { return Ok(()) };
         self.published += 1;
         if !self.published.is_multiple_of(EVERY) {
