@@ -37,3 +37,4 @@ mod streams;
 pub use answer_body::{AnswerBody, AnswerBroken};
 pub use receptor::access::{Access, Credentials};
 pub use service::{Api, Parts};
+pub use streams::HEARTBEAT_AFTER;

@@ -58,6 +58,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where ids are drawn from.
     pub entropy: Arc<dyn Entropy>,
+    /// After how long without news a stream sends a heartbeat; [`HEARTBEAT_AFTER`](crate::HEARTBEAT_AFTER) fits every reader.
+    pub heartbeat_after: Duration,
 }
 
 /// The HTTP surface of one node. Cheap to clone.
@@ -83,7 +85,8 @@ impl Api {
     /// As [`Api::new`], with a guard on what is under `/v1`.
     pub fn guarded(parts: Parts, access: Access) -> Self {
         let calls = InFlight::new(CALLS_MAX);
-        let inner = Inner { parts, access, calls, streams: Streams::new(), metrics: CallMetrics::new() };
+        let streams = Streams::new(parts.heartbeat_after);
+        let inner = Inner { parts, access, calls, streams, metrics: CallMetrics::new() };
         Self { inner: Arc::new(inner) }
     }
 

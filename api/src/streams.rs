@@ -4,12 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use capstan_raft_store::handle::{ClusterHandle, View};
 use metrics::{Gauge, gauge};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
 
 use crate::{answer::BrokenOff, error::InputError, ports::NodeHealth};
 
 /// After how long without news a stream sends a heartbeat; less than half of the time that a connection may stand still.
-pub(crate) const HEARTBEAT_AFTER: Duration = Duration::from_secs(10);
+pub const HEARTBEAT_AFTER: Duration = Duration::from_secs(10);
 /// How many streams a node serves at a time: less than half of its connections.
 const STREAMS_MAX: usize = 4_096;
 
@@ -17,6 +20,7 @@ const STREAMS_MAX: usize = 4_096;
 pub(crate) struct Streams {
     places: Arc<Semaphore>,
     over: watch::Sender<bool>,
+    heartbeat_after: Duration,
     open: Gauge,
 }
 
@@ -25,6 +29,7 @@ pub(crate) struct Open {
     cluster: ClusterHandle,
     health: Arc<dyn NodeHealth>,
     over: watch::Receiver<bool>,
+    heartbeat_after: Duration,
     _counted: Counted,
     _place: OwnedSemaphorePermit,
 }
@@ -46,10 +51,11 @@ impl Drop for Counted {
 }
 
 impl Streams {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(heartbeat_after: Duration) -> Self {
         let open = gauge!("capstan_http_streams_open");
         open.set(0);
-        Self { places: Arc::new(Semaphore::new(STREAMS_MAX)), over: watch::Sender::new(false), open }
+        let places = Arc::new(Semaphore::new(STREAMS_MAX));
+        Self { places, over: watch::Sender::new(false), heartbeat_after, open }
     }
 
     /// Breaks every stream off, also those that begin later.
@@ -69,8 +75,16 @@ impl Streams {
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| InputError::TooManyStreams { streams_max: STREAMS_MAX })?;
         let (cluster, health) = (cluster.clone(), Arc::clone(health));
+        let heartbeat_after = self.heartbeat_after;
         let counted = Counted::new(&self.open);
-        Ok(Open { cluster, health, over: self.over.subscribe(), _counted: counted, _place: place })
+        Ok(Open {
+            cluster,
+            health,
+            over: self.over.subscribe(),
+            heartbeat_after,
+            _counted: counted,
+            _place: place,
+        })
     }
 }
 
@@ -78,6 +92,11 @@ impl Open {
     /// The replicated state.
     pub(crate) fn cluster(&self) -> &ClusterHandle {
         &self.cluster
+    }
+
+    /// When a heartbeat is due for whoever has just sent something.
+    pub(crate) fn next_heartbeat(&self) -> Instant {
+        Instant::now() + self.heartbeat_after
     }
 
     /// Whether a stream that has no end may begin.

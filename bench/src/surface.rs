@@ -33,6 +33,7 @@ pub(crate) fn over(cluster: &ClusterHandle) -> Api {
         metrics: Arc::new(Nothing),
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
+        heartbeat_after: capstan_api::HEARTBEAT_AFTER,
     })
 }
 

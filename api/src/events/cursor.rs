@@ -16,7 +16,7 @@ use super::frame::{Frame, HEARTBEAT};
 use crate::{
     answer::{BrokenOff, Pieces},
     archive,
-    streams::{HEARTBEAT_AFTER, Open},
+    streams::Open,
 };
 
 /// The most rows read at once.
@@ -44,7 +44,8 @@ where
     /// A reader of the events from this number on, of which it shows what `show` makes of them.
     pub(super) fn new(open: Open, next: u64, show: S) -> Self {
         let applied = open.cluster().watch();
-        Self { open, applied, show, next, beat_at: Instant::now() + HEARTBEAT_AFTER }
+        let beat_at = open.next_heartbeat();
+        Self { open, applied, show, next, beat_at }
     }
 
     /// The body of its answer, which has no end but is broken off.
@@ -72,7 +73,7 @@ where
             let is_due = self.beat_at <= Instant::now();
             let piece = if piece.is_empty() && is_due { HEARTBEAT.to_vec() } else { piece };
             if !piece.is_empty() {
-                self.beat_at = Instant::now() + HEARTBEAT_AFTER;
+                self.beat_at = self.open.next_heartbeat();
                 return Ok(Some((piece.into(), self)));
             }
         }

@@ -28,7 +28,7 @@ use crate::{
     ports::{InstanceOutput, OutputError},
     read,
     service::Inner,
-    streams::{HEARTBEAT_AFTER, Open},
+    streams::Open,
 };
 
 /// A JSON object on each line.
@@ -152,7 +152,7 @@ impl Reader {
 
     /// Waits for lines behind `place`.
     async fn wait(&mut self, place: OutputPlace) -> Result<Waited, BrokenOff> {
-        let until = Instant::now() + HEARTBEAT_AFTER;
+        let until = self.open.next_heartbeat();
         while Instant::now() < until {
             tokio::select! {
                 () = self.open.told_to_end() => return Err(BrokenOff::NodeEnds),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use capstan_api::{
-    Access, Api, Parts,
+    Access, Api, HEARTBEAT_AFTER, Parts,
     ports::{JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
 };
 use capstan_model::{
@@ -53,6 +53,15 @@ impl TestNode {
 
     /// As [`TestNode::start`], with a guard on what is under `/v1`.
     pub(crate) async fn guarded(access: Access) -> Self {
+        Self::build(access, HEARTBEAT_AFTER).await
+    }
+
+    /// As [`TestNode::start`], with streams that show so often that they live.
+    pub(crate) async fn with_heartbeats(every: Duration) -> Self {
+        Self::build(Access::default(), every).await
+    }
+
+    async fn build(access: Access, heartbeat_after: Duration) -> Self {
         let data = tempfile::tempdir().unwrap();
         let facts = NodeFacts {
             peer_address: "127.0.0.1:8741".into(),
@@ -78,7 +87,8 @@ impl TestNode {
         join(&handle, facts).await;
         let draining = Arc::new(AtomicBool::new(false));
         let output = TestOutput::default();
-        let api = Api::guarded(parts_over(&handle, &draining, &output), access);
+        let parts = Parts { heartbeat_after, ..parts_over(&handle, &draining, &output) };
+        let api = Api::guarded(parts, access);
         Self { api, cluster: handle, draining, output, _data: data }
     }
 }
@@ -100,6 +110,7 @@ fn parts_over(cluster: &ClusterHandle, draining: &Arc<AtomicBool>, output: &Test
         metrics: Arc::new(OneMetric),
         clock: Arc::new(StoppedClock),
         entropy: Arc::new(Counted::default()),
+        heartbeat_after: HEARTBEAT_AFTER,
     }
 }
 

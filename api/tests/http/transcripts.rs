@@ -310,7 +310,8 @@ fn shown(response: &Response<Bytes>) -> String {
     text
 }
 
-/// Hides what the clock decides: quoted times, and numbers that are nanoseconds of this century.
+/// Hides what the clock decides: quoted times, numbers that are nanoseconds of this century, and how far the log has come, which counts
+/// elections.
 fn masked(body: &str) -> String {
     let mut shown = String::new();
     let mut rest = body;
@@ -322,7 +323,11 @@ fn masked(body: &str) -> String {
         let is_time = text.starts_with("20") && text.as_bytes().get(10) == Some(&b'T') && text.ends_with('Z');
         let is_nanos = len == 19 && text.bytes().all(|b| b.is_ascii_digit());
         shown.push_str(before);
-        shown.push_str(if is_time || is_nanos { "<time>" } else { text });
+        shown.push_str(match text {
+            _ if is_time || is_nanos => "<time>",
+            _ if before.ends_with("is at index ") => "<index>",
+            _ => text,
+        });
         rest = &from[len..];
     }
     shown + rest

@@ -313,6 +313,7 @@ impl Preparation {
             metrics: Arc::new(Page { process: Arc::clone(&metrics), cluster: handle.clone() }),
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
+            heartbeat_after: capstan_api::HEARTBEAT_AFTER,
         };
         let api = Api::guarded(parts, config.receptor);
         let (stop_http, http_stopped) = watch::channel(false);

@@ -119,6 +119,7 @@ impl Life {
             metrics: Arc::new(NoMetrics),
             clock: self.clock,
             entropy,
+            heartbeat_after: capstan_api::HEARTBEAT_AFTER,
         });
         self.machines
             .handles

@@ -18,7 +18,12 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{Cables, PATIENCE, Plan, ports::free_address, until, wire::Wire};
+use super::{
+    Cables, PATIENCE, Plan,
+    ports::{self, free_address},
+    until,
+    wire::Wire,
+};
 
 /// A node's place, and its process while it has one.
 pub(crate) struct Node {
@@ -67,25 +72,21 @@ pub(super) fn configure(directory: &Path, nodes: &mut [Node], plan: &Plan, cable
             [] => String::new(),
             dial => format!("peer = {{ dial = {{ {} }} }}\n", dial.join(", ")),
         };
+        let ports = ports::of_instances(node.id);
         let text = format!(
             "node = {{ id = {}, data = {:?} }}\nspecs = {{ directory = {:?} }}\nlog = {{ color = false }}\n\
-             cell = {{ ports = \"{}\", allow_root = true{} }}\n{peer}{}{voters}\n[timing]\n{}\n",
+             cell = {{ ports = \"{}-{}\", allow_root = true{} }}\n{peer}{}{voters}\n[timing]\n{}\n",
             node.id,
             node.data,
             specs,
-            ports_of_instances(node.id),
+            ports.start(),
+            ports.end(),
             plan.cell,
             plan.tables,
             plan.timing,
         );
         fs::write(&node.config, text).unwrap();
     }
-}
-
-/// A range for each node of this machine.
-fn ports_of_instances(node: u64) -> String {
-    let first = 61_001 + 1_000 * node;
-    format!("{first}-{}", first + 999)
 }
 
 /// Puts the examples' request specs and those of these tests into one folder.

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    ops::RangeInclusive,
     process,
     sync::{
         OnceLock,
@@ -12,9 +13,12 @@ use std::{
 
 /// Below what the kernel gives to outgoing connections, so that none of those takes a port while its node restarts.
 const FIRST: u16 = 20_000;
-/// How many ports a test program has for itself, so that no other takes one while its node restarts, either.
-const SLICE: u16 = 60;
-const SLICES: u16 = 200;
+/// How many ports a test program has for itself, so that no other takes one while its node restarts, either: those of its nodes, then
+/// a range for the instances on each of them.
+const SLICE: u16 = OF_NODES + 3 * OF_INSTANCES;
+const SLICES: u16 = 80;
+const OF_NODES: u16 = 60;
+const OF_INSTANCES: u16 = 30;
 
 static TAKEN: AtomicU16 = AtomicU16::new(0);
 
@@ -36,12 +40,20 @@ fn slice() -> u16 {
 
 /// An address on loopback that nobody listens on, and that this process gives out once.
 pub(crate) fn free_address() -> SocketAddr {
-    for _ in 0..SLICE {
-        let port = slice() + TAKEN.fetch_add(1, Ordering::Relaxed) % SLICE;
+    for _ in 0..OF_NODES {
+        let port = slice() + TAKEN.fetch_add(1, Ordering::Relaxed) % OF_NODES;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         if TcpListener::bind(address).is_ok() {
             return address;
         }
     }
     panic!("no free port from {} on", slice());
+}
+
+/// The ports for the instances on a node, 1 to 3. A port that was found free is bound by its instance a little later: a range that
+/// two programs share would now and then give one port to both.
+pub(crate) fn of_instances(node: u64) -> RangeInclusive<u16> {
+    let before = u16::try_from(node - 1).expect("a cluster has three nodes") * OF_INSTANCES;
+    let first = slice() + OF_NODES + before;
+    first..=first + OF_INSTANCES - 1
 }
