@@ -1,6 +1,6 @@
 //! Starts one node's share of the cluster: opens its data, starts Raft and the tasks around it.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use capstan_model::ids::{ClusterId, DiskId, Incarnation, NodeId};
 use tokio::sync::watch;
@@ -80,6 +80,13 @@ pub enum StartError {
     /// Raft did not start.
     #[error("raft did not start: {0}")]
     Raft(String),
+}
+
+impl StartError {
+    /// Whether the disk had too little room for the data to be opened.
+    pub fn is_disk_full(&self) -> bool {
+        matches!(self, Self::Open(OpenError::Disk { source, .. }) if source.kind() == io::ErrorKind::StorageFull)
+    }
 }
 
 /// What the tasks, the handle and the service of one node share.

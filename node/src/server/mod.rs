@@ -43,7 +43,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 pub use self::stop::Stop;
-use self::{actor_thread::ActorThread, page::Page, ports::Health, specs::LoadedSpecs};
+use self::{actor_thread::ActorThread, page::Page, ports::Health, space::Room, specs::LoadedSpecs};
 use crate::{
     actors::{Alarm, Tools, liveness},
     callbacks::HttpCallbacks,
@@ -255,18 +255,17 @@ impl Preparation {
             plugin::discover(directory, &executor, &mut job_types)?;
         }
         let net = PeerNet::new(&config.peers());
-        let disk = RocksDisk::open(&config.data)
-            .map_err(|source| ServerError::Data { path: config.data.clone(), source })?;
-        if supervision == Supervision::Stdin {
-            tokio::select! {
-                () = space::wait_for(&disk) => {}
+        let opened = match supervision {
+            Supervision::None => open(&config, &job_types, &net).await,
+            Supervision::Stdin => tokio::select! {
+                opened = open_once_there_is_room(&config, &job_types, &net) => opened,
                 reason = stop.requested() => {
                     info!("stopping: {reason}");
                     return Ok(End::Stopped);
                 }
-            }
-        }
-        let Started { handle, peers } = open(&config, disk, &job_types, &net).await?;
+            },
+        };
+        let Started { handle, peers } = opened?;
         specs.announce(&handle);
         let cluster = handle.cluster_id().map(|cluster| cluster.to_string());
         info!(incarnation = %handle.incarnation(), cluster, applied = handle.view().index(), "opened the store");
@@ -374,13 +373,32 @@ impl Preparation {
     }
 }
 
-/// Opens the data directory and starts Raft; nothing is said to any peer yet.
-async fn open(
+/// As [`open`], and waits while the disk has no room for it.
+async fn open_once_there_is_room(
     config: &Config,
-    disk: RocksDisk,
     job_types: &JobTypes,
     net: &PeerNet,
 ) -> Result<Started, ServerError> {
+    let mut wanted = Room::RESERVE;
+    loop {
+        wanted.wait_for(&data_directory(config)?).await;
+        match open(config, job_types, net).await {
+            Err(ServerError::Store { source, .. }) if source.is_disk_full() => {
+                warn!(error = %source, "the disk has too little space for opening the data");
+                wanted = wanted.doubled();
+            }
+            other => return other,
+        }
+    }
+}
+
+fn data_directory(config: &Config) -> Result<RocksDisk, ServerError> {
+    RocksDisk::open(&config.data).map_err(|source| ServerError::Data { path: config.data.clone(), source })
+}
+
+/// Opens the data directory and starts Raft; nothing is said to any peer yet.
+async fn open(config: &Config, job_types: &JobTypes, net: &PeerNet) -> Result<Started, ServerError> {
+    let disk = data_directory(config)?;
     let me = config.me();
     let options = Options {
         node: config.node,
