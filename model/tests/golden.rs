@@ -6,8 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
+mod golden_common;
 
-use std::{fmt::Debug, iter::successors, path::Path, sync::Arc};
+use std::{fmt::Debug, iter::successors, sync::Arc};
 
 use capstan_model::{
     command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Settled, Stored},
@@ -19,6 +20,7 @@ use capstan_model::{
     time::Timestamp,
 };
 use common::{Replica, command_id, entry, incarnation, joined, sealed};
+use golden_common::{compare, hex};
 use serde::{Serialize, de::DeserializeOwned};
 
 #[test]
@@ -47,22 +49,6 @@ fn line<T: Debug + PartialEq + Serialize + DeserializeOwned>(kind: &str, value: 
     let bytes = postcard::to_stdvec(value).unwrap();
     assert_eq!(postcard::from_bytes::<T>(&bytes).as_ref(), Ok(value));
     format!("{kind} {value:?} = {}", hex(&bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn compare(file: &str, found: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
-    if std::env::var_os("CAPSTAN_GOLDEN").is_some() {
-        std::fs::write(&path, found).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap();
-    for (golden, found) in golden.lines().zip(found.lines()) {
-        assert_eq!(found, golden, "stored bytes have changed");
-    }
-    assert_eq!(found.lines().count(), golden.lines().count(), "{file} lacks lines, or has too many");
 }
 
 fn call() -> Idempotency {

@@ -6,8 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
+mod golden_common;
 
-use std::{collections::BTreeMap, iter::successors, path::Path, sync::Arc};
+use std::{collections::BTreeMap, iter::successors, sync::Arc};
 
 use capstan_model::{
     command::{Command, Stored},
@@ -34,6 +35,7 @@ use capstan_model::{
     time::Timestamp,
 };
 use common::{Replica, command_id, entry, incarnation, joined, sealed};
+use golden_common::{compare, hex};
 
 #[test]
 fn stored_bytes_of_lrps_are_as_shipped() {
@@ -352,20 +354,4 @@ fn line(command: Command) -> String {
     assert_eq!(postcard::from_bytes::<Stored>(&bytes).as_ref(), Ok(&stored));
     let end = name.find(|c: char| !c.is_alphanumeric()).unwrap_or(name.len());
     format!("{} = {}", &name[..end], hex(&bytes))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn compare(file: &str, found: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
-    if std::env::var_os("CAPSTAN_GOLDEN").is_some() {
-        std::fs::write(&path, found).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap();
-    for (golden, found) in golden.lines().zip(found.lines()) {
-        assert_eq!(found, golden, "stored bytes have changed");
-    }
-    assert_eq!(found.lines().count(), golden.lines().count(), "{file} lacks lines, or has too many");
 }

@@ -6,9 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod common;
+mod golden_common;
 mod workflow_common;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use capstan_model::{
@@ -24,6 +25,7 @@ use capstan_model::{
     },
 };
 use common::{Replica, command_id, entry, incarnation, joined, sealed};
+use golden_common::{compare, hex};
 use workflow_common::build;
 
 const SPECS: &str = "
@@ -192,20 +194,4 @@ fn name(command: &Command) -> String {
         Command::StopRequest(_) => "stop".to_owned(),
         other => panic!("not about requests: {other:?}"),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn compare(file: &str, found: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(file);
-    if std::env::var_os("CAPSTAN_GOLDEN").is_some() {
-        std::fs::write(&path, found).unwrap();
-    }
-    let golden = std::fs::read_to_string(&path).unwrap();
-    for (golden, found) in golden.lines().zip(found.lines()) {
-        assert_eq!(found, golden, "stored bytes have changed");
-    }
-    assert_eq!(found.lines().count(), golden.lines().count(), "{file} lacks lines, or has too many");
 }

@@ -95,6 +95,7 @@ impl Node {
             metrics: Arc::new(NoMetrics),
             clock,
             entropy: Arc::new(Counted::default()),
+            heartbeat_after: capstan_api::HEARTBEAT_AFTER,
         });
         Self { api }
     }
