@@ -49,7 +49,7 @@ pub(super) fn record(guid: &str, record: &ExplainedRecord, now: UtcTime) -> Stri
             format!("index {index} began to wait for a cell {since}, and no auction has been about it yet")
         }
         ActualLrpState::Unclaimed => format!(
-            "index {index} found no cell {since}: {}; it is tried again every 30 s, and when a cell joins",
+            "index {index} found no cell {since}: {}; it is tried again when a cell joins or gets room back, and every 30 s",
             record.placement_error
         ),
         ActualLrpState::Invalid => format!("index {index} is in a state that this version does not know"),

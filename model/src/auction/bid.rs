@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use super::work::Work;
 use crate::{
     ids::Incarnation,
     lrp::{
@@ -155,6 +156,13 @@ impl Bidder {
             tasks: state.tasks.count_on(cell.incarnation),
             standing,
         }
+    }
+
+    /// Whether it could take this work.
+    pub(super) fn has_room(&self, work: &Work) -> bool {
+        self.standing == Standing::Open
+            && self.rootfs.provide(&work.rootfs)
+            && self.lacks(work.needs).next().is_none()
     }
 
     /// What it lacks for one more container of these needs, in order; nothing when it fits.

@@ -15,6 +15,8 @@ use crate::{
 
 /// What found no cell is in an auction again after this time.
 pub const AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// How many that found no cell are held against the cells when room was given back.
+const SOUGHT_MAX: usize = 4_096;
 
 /// Something that needs a cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +58,14 @@ pub fn work(state: &State, failed_before: Timestamp, work_max: usize) -> Vec<Wor
         Work { item, needs: task.definition.needs(), rootfs: task.definition.rootfs.clone() }
     });
     instances.chain(tasks).collect()
+}
+
+/// What found no cell and would find one now: at most `work_max` of the [`SOUGHT_MAX`] indices that have waited longest.
+pub fn work_that_fits(state: &State, work_max: usize) -> Vec<Work> {
+    let auction = Auction::of(state);
+    let unplaced = state.lrps.unplaced().take(SOUGHT_MAX);
+    let work = unplaced.filter_map(|record| Work::of_index(state, record.key));
+    work.filter(|work| auction.cells().iter().any(|cell| cell.has_room(work))).take(work_max).collect()
 }
 
 /// When what found no cell is next to be in an auction again, if nothing else happens.

@@ -90,6 +90,13 @@ impl std::ops::Add for Used {
 }
 
 impl Used {
+    /// Whether less is taken of anything than was before.
+    pub fn leaves_more_than(self, before: Self) -> bool {
+        self.memory_mb < before.memory_mb
+            || self.disk_mb < before.disk_mb
+            || self.containers < before.containers
+    }
+
     /// Takes one container of these needs.
     pub fn take(&mut self, needs: Needs) {
         self.memory_mb += u64::from(needs.memory_mb);

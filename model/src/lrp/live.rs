@@ -113,6 +113,11 @@ impl Lrps {
         keys.filter_map(|key| self.record(key, Presence::Ordinary))
     }
 
+    /// The indices that found no cell, those first that have waited longest.
+    pub fn unplaced(&self) -> impl Iterator<Item = Record<'_>> {
+        self.indexes.unplaced.iter().filter_map(|(_, key)| self.record(key, Presence::Ordinary))
+    }
+
     /// Since when the index that was first refused by an auction waits.
     pub fn first_unplaced(&self) -> Option<Timestamp> {
         self.indexes.unplaced.get_min().map(|(since, _)| *since)

@@ -1,17 +1,17 @@
 //! The leader's auctioneer: gives what waits for a cell to one, in batches, by the model's plan.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
 use capstan_model::{
     auction::{
         self, Auction, Outcome,
-        work::{AGAIN_AFTER, next_again, work},
+        work::{AGAIN_AFTER, Work, next_again, work, work_that_fits},
     },
     command::Command,
     failpoint,
     ids::Incarnation,
-    lrp::tag::as_uuid_v4,
+    lrp::{cell::Used, tag::as_uuid_v4},
     state::State,
     time::Timestamp,
 };
@@ -25,6 +25,8 @@ use super::{Tools, hints, log_clock::LogClock, proposals};
 const BATCH_MAX: usize = 512;
 /// How long it sleeps at most; what is due earlier wakes it.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// How often something is sought for the room that cells get back.
+const SEEK_EVERY: Duration = Duration::from_secs(1);
 
 /// Everything that can wake the auctioneer.
 #[derive(Debug, Message)]
@@ -38,7 +40,7 @@ pub enum AuctioneerMessage {
     TermEnded,
 }
 
-/// Places what waits. Holds nothing that State does not say, but which cells it has seen.
+/// Places what waits. Holds nothing that State does not say, but how it has seen the cells.
 pub struct Auctioneer {
     tools: Tools,
     clock: LogClock,
@@ -79,25 +81,47 @@ impl Counted {
 /// What an auctioneer remembers from one look to the next.
 #[derive(Debug, Default)]
 struct Round {
-    /// The cells that took work at the last look.
-    cells: BTreeSet<Incarnation>,
+    /// The cells that took work at the last look, and what of each was taken.
+    cells: BTreeMap<Incarnation, Used>,
     /// What found no cell before this moment is to be in an auction once more: a cell has come since.
     again_before: Timestamp,
+    /// Whether a cell has got room back for which nothing was sought yet.
+    has_room_back: bool,
+    /// When something was sought for such room.
+    sought_at: Timestamp,
 }
 
 impl Round {
-    /// What found no cell before this moment is in an auction again.
-    fn failed_before(&mut self, state: &State, at: Timestamp) -> Timestamp {
-        // Without such work it does not matter which cells have come; they count as new once it does.
-        if state.lrps.first_unplaced().is_some() {
-            let available = state.lrps.cells().filter(|(_, cell)| cell.is_available());
-            let cells: BTreeSet<Incarnation> = available.map(|(_, cell)| cell.incarnation).collect();
-            if !cells.is_subset(&self.cells) {
-                self.again_before = at;
-            }
-            self.cells = cells;
+    /// What is in the next auction.
+    fn work(&mut self, state: &State, at: Timestamp) -> Vec<Work> {
+        self.see(state, at);
+        let failed_before = self.again_before.max(at.before(AGAIN_AFTER));
+        let mut work = work(state, failed_before, BATCH_MAX);
+        if self.room_due().is_some_and(|due| due <= at) {
+            (self.has_room_back, self.sought_at) = (false, at);
+            work.extend(work_that_fits(state, BATCH_MAX));
         }
-        self.again_before.max(at.before(AGAIN_AFTER))
+        work
+    }
+
+    /// When something is next sought for room that a cell has got back: not at once each time, since much may end together.
+    fn room_due(&self) -> Option<Timestamp> {
+        self.has_room_back.then(|| self.sought_at.after(SEEK_EVERY))
+    }
+
+    fn see(&mut self, state: &State, at: Timestamp) {
+        let available = state.lrps.cells().filter(|(_, cell)| cell.is_available());
+        let cells: BTreeMap<Incarnation, Used> =
+            available.map(|(_, cell)| (cell.incarnation, state.used(cell.incarnation))).collect();
+        for (life, used) in &cells {
+            match self.cells.get(life) {
+                None => self.again_before = at,
+                Some(before) => self.has_room_back |= used.leaves_more_than(*before),
+            }
+        }
+        self.cells = cells;
+        // Room is of no interest to nobody.
+        self.has_room_back &= state.lrps.first_unplaced().is_some();
     }
 }
 
@@ -116,11 +140,10 @@ impl Auctioneer {
         let view = self.tools.cluster.view();
         let state = view.state();
         let at = self.clock.at(state.log_time(), self.tools.clock.monotonic());
-        let failed_before = self.round.failed_before(state, at);
-        let work = work(state, failed_before, BATCH_MAX);
+        let work = self.round.work(state, at);
         if work.is_empty() {
-            let due = next_again(state).map_or(LOOK_EVERY, |due| due.since(at));
-            return self.wake_after(due.min(LOOK_EVERY), ctx);
+            let due = next_again(state).into_iter().chain(self.round.room_due()).min();
+            return self.wake_after(due.map_or(LOOK_EVERY, |due| due.since(at)).min(LOOK_EVERY), ctx);
         }
         let begun = self.tools.clock.monotonic();
         let mut auction = Auction::about(state, &work);
@@ -186,13 +209,17 @@ mod tests {
         command::{Entry, NodeJoined, Sealed},
         ids::{CommandId, DiskId, NodeId},
         lrp::{
-            cell::Announcement,
-            command::{Desire, LrpCommand, Place, PlacementFailure},
-            definition::Changeable,
+            actual::ActualKey,
+            cell::{Announcement, Capacity, RootfsProviders},
+            command::{Desire, LrpCommand},
+            definition::{Changeable, Definition},
         },
     };
 
     use super::*;
+
+    /// What a cell has.
+    const MEMORY_MB: u32 = 100;
 
     fn life(node: u64) -> Incarnation {
         Incarnation { node: NodeId(node), boot: 1, nonce: 7 }
@@ -219,45 +246,83 @@ mod tests {
         let announcement = Announcement {
             incarnation: life(node),
             zone: "z".into(),
-            capacity: Default::default(),
-            rootfs: Default::default(),
+            capacity: Capacity { memory_mb: MEMORY_MB, disk_mb: 0, containers: 9 },
+            rootfs: RootfsProviders { preloaded: vec!["host".into()], schemes: vec![] },
             isolation: Default::default(),
         };
         commit(state, time, Command::Lrp(LrpCommand::AnnounceCell(Box::new(announcement))));
     }
 
-    #[test]
-    fn what_found_no_cell_is_tried_again_after_a_while_and_when_a_cell_comes() {
-        let secs = |secs| Timestamp::ZERO.after(Duration::from_secs(secs));
-        let mut state = State::default();
-        add_cell(&mut state, secs(100), 1);
+    fn secs(secs: u64) -> Timestamp {
+        Timestamp::ZERO.after(Duration::from_secs(secs))
+    }
+
+    /// Desires one instance of an LRP that takes so much memory.
+    fn desire(state: &mut State, time: Timestamp, guid: &str, memory_mb: u32) {
         let desire = Desire {
-            guid: "lrp".parse().unwrap(),
-            definition: Default::default(),
+            guid: guid.parse().unwrap(),
+            definition: Arc::new(Definition {
+                rootfs: "preloaded:host".into(),
+                memory_mb,
+                ..Definition::default()
+            }),
             changeable: Changeable { instances: 1, ..Changeable::default() },
             draw: 1,
         };
-        commit(&mut state, secs(200), Command::Lrp(LrpCommand::Desire(Arc::new(desire))));
+        commit(state, time, Command::Lrp(LrpCommand::Desire(Arc::new(desire))));
+    }
+
+    /// Holds an auction and commits its outcome; how much was in it.
+    fn hold(round: &mut Round, state: &mut State, at: u64) -> usize {
+        let work = round.work(state, secs(at));
+        let count = work.len();
+        let outcomes = auction::plan(&mut Auction::about(state, &work), work);
+        let mut draws = 1..;
+        for command in auction::commands(outcomes, || draws.next().expect("there are many")) {
+            commit(state, secs(at), command);
+        }
+        count
+    }
+
+    #[test]
+    fn what_found_no_cell_is_tried_again_after_a_while_and_when_a_cell_comes() {
+        let mut state = State::default();
+        add_cell(&mut state, secs(100), 1);
+        desire(&mut state, secs(200), "lrp", MEMORY_MB + 1);
         let mut round = Round::default();
-        assert_eq!(work(&state, round.failed_before(&state, secs(200)), 9).len(), 1, "it was never tried");
-
-        let (key, group) =
-            state.lrps.groups().next().map(|(key, group)| (key.clone(), group.clone())).unwrap();
-        let tag = group.instance.unwrap().tag;
-        let failures = vec![PlacementFailure { key, tag, error: "no room".into() }];
-        let failed = Place { placements: vec![], failures };
-        commit(&mut state, secs(300), Command::Lrp(LrpCommand::Place(Box::new(failed))));
-        let waits = |round: &mut Round, state: &State, at| {
-            work(state, round.failed_before(state, secs(at)), 9).is_empty()
-        };
-        assert!(waits(&mut round, &state, 300));
-        assert!(waits(&mut round, &state, 330), "for half a minute");
-        assert!(!waits(&mut round, &state, 331));
+        assert_eq!(hold(&mut round, &mut state, 300), 1, "it was never tried");
+        assert_eq!(hold(&mut round, &mut state, 300), 0);
+        assert_eq!(hold(&mut round, &mut state, 330), 0, "for half a minute");
         assert_eq!(next_again(&state).map(|at| at.since(secs(330))), Some(Duration::from_nanos(1)));
+        assert_eq!(hold(&mut round, &mut state, 331), 1);
 
-        add_cell(&mut state, secs(310), 2);
-        assert!(!waits(&mut round, &state, 310), "the new cell has not been tried");
-        assert!(!waits(&mut round, &state, 311), "as long as it was not");
-        assert!(!waits(&mut Round::default(), &state, 301), "nor is any by a new leader");
+        add_cell(&mut state, secs(335), 2);
+        assert_eq!(round.work(&state, secs(335)).len(), 1, "the new cell has not been tried");
+        assert_eq!(round.work(&state, secs(336)).len(), 1, "as long as it was not");
+        assert_eq!(Round::default().work(&state, secs(332)).len(), 1, "nor is any by a new leader");
+    }
+
+    #[test]
+    fn room_that_a_cell_gets_back_is_for_what_waits_and_fits() {
+        let mut state = State::default();
+        add_cell(&mut state, secs(100), 1);
+        let mut round = Round::default();
+        desire(&mut state, secs(200), "first", MEMORY_MB / 2);
+        desire(&mut state, secs(200), "second", MEMORY_MB / 2);
+        assert_eq!(hold(&mut round, &mut state, 300), 2);
+        desire(&mut state, secs(300), "waits", MEMORY_MB / 2);
+        desire(&mut state, secs(300), "is-too-large", MEMORY_MB);
+        assert_eq!(hold(&mut round, &mut state, 300), 2);
+        assert_eq!(hold(&mut round, &mut state, 310), 0, "nothing has changed");
+
+        let key = ActualKey { guid: "first".parse().unwrap(), index: 0 };
+        let instance = state.lrps.group(&key).unwrap().instance.as_ref().unwrap().instance().unwrap();
+        let remove = LrpCommand::Remove { guid: key.guid.clone(), if_tag: None };
+        for command in [remove, LrpCommand::Stopped { key, instance, draw: 9 }] {
+            commit(&mut state, secs(311), Command::Lrp(command));
+        }
+        let sought = round.work(&state, secs(312));
+        assert_eq!(sought.len(), 1, "{sought:?}");
+        assert!(round.work(&state, secs(312)).is_empty(), "it was sought for");
     }
 }

@@ -163,7 +163,7 @@ async fn what_does_not_run_is_explained() {
     let expected = [
         "some-app wants 1 instance with a container and 1073741824 MiB of memory, from preloaded:host\n",
         "\nindex 0 found no cell ",
-        ": insufficient resources: memory; it is tried again every 30 s, and when a cell joins\n",
+        ": insufficient resources: memory; it is tried again when a cell joins or gets room back, and every 30 s\n",
         "\nOne more instance would find no cell: insufficient resources: memory.\n",
         "\ncell-3  default        0        0  has too little left: memory\n",
     ];

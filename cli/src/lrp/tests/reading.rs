@@ -95,7 +95,7 @@ async fn an_explanation_is_in_words() {
     let expected = "\
 web wants 6 instances, each with a container and 128 MiB of memory, from preloaded:host
 index 0 runs on cell-1 in zone z1; it became healthy 3 min ago
-index 1 found no cell 3 min ago: insufficient resources: memory; it is tried again every 30 s, and when a cell joins
+index 1 found no cell 3 min ago: insufficient resources: memory; it is tried again when a cell joins or gets room back, and every 30 s
 index 2 has crashed 3 times in a row, last: Exited with status 1; it is started again in 25 s
 index 3 has crashed 3 times in a row, last: Exited with status 1; it is not started again: capstan lrp kill web 3 begins anew
 index 4 still runs on cell-1 in zone z1, until another one runs in its stead
