@@ -1,5 +1,7 @@
 //! Following what instances write.
 
+use std::time::Duration;
+
 use capstan_model::{
     command::Command,
     lrp::{actual::ActualKey, command::LrpCommand},
@@ -46,10 +48,9 @@ async fn a_follower_gets_new_lines_until_the_index_is_gone() {
 
 #[tokio::test]
 async fn a_follower_sees_that_it_is_not_forgotten_and_is_broken_off_with_its_node() {
-    let node = TestNode::start().await;
+    let node = TestNode::with_heartbeats(Duration::from_millis(20)).await;
     desire(&node).await;
     let mut body = node.open(LOGS, None).await.into_body();
-    tokio::time::pause();
     assert_eq!(body.next().await.unwrap().unwrap(), "\n");
     node.api.end_streams();
     assert!(body.next().await.unwrap().is_err());
