@@ -24,5 +24,8 @@ pub use http::{
 /// Header of every reply, the log index of the state it shows; in a call, the index the node must have applied.
 pub const INDEX_HEADER: &str = "X-Capstan-Index";
 
+/// Header of a page of a list that may go on: where the next page begins, as `after` takes it.
+pub const NEXT_HEADER: &str = "X-Capstan-Next";
+
 /// Header of a write that may be sent again: the same key and body get the first answer once more.
 pub const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";

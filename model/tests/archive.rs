@@ -50,7 +50,8 @@ fn any_filter() -> impl Strategy<Value = Filter> {
 }
 
 fn any_page() -> impl Strategy<Value = Page> {
-    let after = (0..60_u64, 0..40_u8).prop_map(|(hours, number)| Place::of(Timestamp(hours * HOUR), id(number)));
+    let after =
+        (0..60_u64, 0..40_u8).prop_map(|(hours, number)| Place::of(Timestamp(hours * HOUR), id(number)));
     (option::weighted(0.3, after), 0..4_usize, option::of(0..8_usize))
         .prop_map(|(after, offset, limit)| Page { after, offset, limit })
 }

@@ -56,6 +56,7 @@ pub(super) async fn run(ls: Ls, options: &CallOptions, console: &mut Console) ->
         until: ls.until.map(|when| when.from(now)),
         limit: ls.limit,
         offset: ls.offset,
+        after: None,
     };
     let requests = options.client()?.requests(&filter, ReadOptions::default()).await?;
     match options.output {

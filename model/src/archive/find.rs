@@ -2,9 +2,7 @@
 
 use std::iter::Peekable;
 
-use super::{
-    created_head, filter::Filter, finished_row, place::Place, sorted::Sorted, summary,
-};
+use super::{created_head, filter::Filter, finished_row, place::Place, sorted::Sorted, summary};
 use crate::{
     rows::{LoadError, RowReader},
     state::State,

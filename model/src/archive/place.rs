@@ -23,8 +23,7 @@ const KEY_BYTES: usize = 8 + 12;
 
 impl Place {
     /// Not behind any other.
-    pub(super) const FIRST: Self =
-        Self { created_at: Reverse(Timestamp(u64::MAX)), id: RequestId([0; 12]) };
+    pub(super) const FIRST: Self = Self { created_at: Reverse(Timestamp(u64::MAX)), id: RequestId([0; 12]) };
 
     /// The place of a request.
     pub fn of(created_at: Timestamp, id: RequestId) -> Self {

@@ -257,7 +257,8 @@ impl World {
     pub(crate) fn plainly_listed(&self, filter: &Filter, page: Page) -> Vec<RequestId> {
         let mut all: Vec<&Told> = self.told.iter().filter(|told| is_shown(told, filter)).collect();
         all.sort_by_key(|told| (std::cmp::Reverse(told.created_at), told.id));
-        let behind = |told: &&&Told| page.after.is_none_or(|after| Place::of(told.created_at, told.id) > after);
+        let behind =
+            |told: &&&Told| page.after.is_none_or(|after| Place::of(told.created_at, told.id) > after);
         let behind = all.iter().filter(behind).skip(page.offset).map(|told| told.id);
         behind.take(page.limit.unwrap_or(usize::MAX)).collect()
     }
