@@ -1,7 +1,7 @@
 //! `GET /api/v1/requests`: live and finished requests, newest first.
 //!
-//! A page that is as long as it may be says in a header where the next begins. A list without a limit is sent piece by piece, so
-//! that a million requests are never in memory at once; all pieces show the same view.
+//! A page that is as long as it may be says in a header where the next begins. A list without a limit, or with a larger one than a page
+//! should have, is sent piece by piece, so that a million requests are never in memory at once; all pieces show the same view.
 
 use bytes::Bytes;
 use capstan_model::{
@@ -29,21 +29,20 @@ pub(crate) async fn list(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiErro
     let filters::Wanted { filter, page } = filters::read(head.query)?;
     let view = read::view(&api.parts.cluster, head).await?;
     let Some(filter) = filter else { return Ok(whole(head, &view, &[])) };
-    let Some(limit) = page.limit else {
-        let first = find(&view, &filter, Page { limit: Some(PIECE_REQUESTS), ..page }).await?;
-        if first.len() < PIECE_REQUESTS {
-            return Ok(whole(head, &view, &first));
-        }
-        let open = api.streams.open(&api.parts.cluster, &api.parts.health)?;
-        let reader = Reader { open, view, filter, layout: Layout::of(head) };
-        return Ok(reader.answer(first));
+    let limit = page.limit.map_or(PIECE_REQUESTS, |limit| limit.min(PIECE_REQUESTS));
+    let found = find(&view, &filter, Page { limit: Some(limit), ..page }).await?;
+    let Some(last) = found.last().filter(|_| found.len() == limit) else {
+        return Ok(whole(head, &view, &found));
     };
-    let found = find(&view, &filter, page).await?;
-    let mut answer = whole(head, &view, &found);
-    if let Some(last) = found.last().filter(|_| found.len() == limit) {
-        answer.headers_mut().insert(headers::NEXT, shown(last.place()));
+    if page.limit == Some(limit) {
+        let next = shown(last.place());
+        let mut answer = whole(head, &view, &found);
+        answer.headers_mut().insert(headers::NEXT, next);
+        return Ok(answer);
     }
-    Ok(answer)
+    let open = api.streams.open(&api.parts.cluster, &api.parts.health)?;
+    let left = page.limit.map(|limit| limit - found.len());
+    Ok(Reader { open, view, filter, layout: Layout::of(head), left }.answer(found))
 }
 
 async fn find(view: &View, filter: &Filter, page: Page) -> Result<Vec<RequestSummary>, ArchiveError> {
@@ -67,6 +66,8 @@ struct Reader {
     view: View,
     filter: Filter,
     layout: Layout,
+    /// How many may follow what is read already; `None` is all.
+    left: Option<usize>,
 }
 
 /// What is to be sent next.
@@ -86,16 +87,12 @@ impl Reader {
         answer
     }
 
-    async fn piece(self, next: Next) -> Result<Option<(Bytes, (Self, Next))>, BrokenOff> {
+    async fn piece(mut self, next: Next) -> Result<Option<(Bytes, (Self, Next))>, BrokenOff> {
         let (begin, between, end) = self.layout.of_lists();
         let (found, before) = match next {
             Next::Nothing => return Ok(None),
             Next::First(found) => (found, begin),
-            Next::Behind(place) => {
-                self.open.is_not_over()?;
-                let page = Page { after: Some(place), offset: 0, limit: Some(PIECE_REQUESTS) };
-                (find(&self.view, &self.filter, page).await?, between)
-            }
+            Next::Behind(place) => (self.read_behind(place).await?, between),
         };
         let mut piece = Vec::new();
         if !found.is_empty() {
@@ -105,12 +102,21 @@ impl Reader {
             piece.extend(self.layout.encode_elements(&shown));
         }
         let next = match found.last() {
-            Some(last) if found.len() == PIECE_REQUESTS => Next::Behind(last.place()),
+            Some(last) if found.len() == PIECE_REQUESTS && self.left != Some(0) => Next::Behind(last.place()),
             _ => {
                 piece.extend_from_slice(end.as_bytes());
                 Next::Nothing
             }
         };
         Ok(Some((piece.into(), (self, next))))
+    }
+
+    async fn read_behind(&mut self, place: Place) -> Result<Vec<RequestSummary>, BrokenOff> {
+        self.open.is_not_over()?;
+        let limit = self.left.map_or(PIECE_REQUESTS, |left| left.min(PIECE_REQUESTS));
+        let page = Page { after: Some(place), offset: 0, limit: Some(limit) };
+        let found = find(&self.view, &self.filter, page).await?;
+        self.left = self.left.map(|left| left - found.len());
+        Ok(found)
     }
 }

@@ -49,7 +49,7 @@ impl Place {
     }
 
     /// The request that is, was or would be there.
-    pub(super) fn id(self) -> RequestId {
+    pub fn id(self) -> RequestId {
         self.id
     }
 
