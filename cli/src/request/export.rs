@@ -49,9 +49,8 @@ fn broken(error: CallError, last: Option<&[u8]>) -> Failure {
     }
     let failure = Failure::from(error);
     match last.and_then(|line| serde_json::from_slice::<Place>(line).ok()) {
-        Some(Place { cursor }) => {
-            failure.suggesting(format!("what is written is whole; the same with --after {cursor} writes the rest"))
-        }
+        Some(Place { cursor }) => failure
+            .suggesting(format!("what is written is whole; the same with --after {cursor} writes the rest")),
         None => failure,
     }
 }
