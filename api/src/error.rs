@@ -338,6 +338,7 @@ impl ApiError {
                 Rejection::TaskNotDeletable { .. } => (S::CONFLICT, "task_not_complete"),
                 Rejection::TaskOver { .. } => (S::CONFLICT, "task_complete"),
                 Rejection::StaleTask { .. } => (S::CONFLICT, "stale_task"),
+                Rejection::StillLive { .. } => (S::CONFLICT, "request_live"),
             },
             Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
                 ProposeError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),

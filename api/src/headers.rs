@@ -12,6 +12,8 @@ use crate::{call::Head, error::InputError};
 
 /// `X-Capstan-Index`: the log index an answer shows, or must show.
 pub(crate) const INDEX: HeaderName = HeaderName::from_static("x-capstan-index");
+/// `X-Capstan-Next`: where the next page of a list begins; see [`capstan_client::NEXT_HEADER`].
+pub(crate) const NEXT: HeaderName = HeaderName::from_static("x-capstan-next");
 /// `X-Spincycle-Version`: which Spin Cycle an answer is compatible with.
 pub(crate) const SPINCYCLE_VERSION: HeaderName = HeaderName::from_static("x-spincycle-version");
 /// `Idempotency-Key`: names a write, so that it happens once however often it is sent.

@@ -14,6 +14,9 @@ pub(crate) enum Operation {
     GetVariable,
     DeleteVariable,
     ListVariables,
+    ListSettings,
+    PutSetting,
+    ExportRequests,
     CreateRequest,
     StopRequest,
     ReadRequest,
@@ -43,11 +46,14 @@ struct OperationMetrics {
 }
 
 impl Operation {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 21] = [
         Self::PutVariable,
         Self::GetVariable,
         Self::DeleteVariable,
         Self::ListVariables,
+        Self::ListSettings,
+        Self::PutSetting,
+        Self::ExportRequests,
         Self::CreateRequest,
         Self::StopRequest,
         Self::ReadRequest,
@@ -70,6 +76,9 @@ impl Operation {
             Endpoint::GetVariable { .. } => Self::GetVariable,
             Endpoint::DeleteVariable { .. } => Self::DeleteVariable,
             Endpoint::ListVariables => Self::ListVariables,
+            Endpoint::ListSettings => Self::ListSettings,
+            Endpoint::PutSetting { .. } => Self::PutSetting,
+            Endpoint::ExportRequests => Self::ExportRequests,
             Endpoint::CreateRequest => Self::CreateRequest,
             Endpoint::StopRequest { .. } | Endpoint::StartRequest { .. } => Self::StopRequest,
             Endpoint::GetRequest { .. }
@@ -123,6 +132,9 @@ impl Operation {
             Self::GetVariable => "get_variable",
             Self::DeleteVariable => "delete_variable",
             Self::ListVariables => "list_variables",
+            Self::ListSettings => "list_settings",
+            Self::PutSetting => "put_setting",
+            Self::ExportRequests => "export_requests",
             Self::CreateRequest => "create_request",
             Self::StopRequest => "stop_request",
             Self::ReadRequest => "read_request",

@@ -6,7 +6,7 @@
 use capstan_model::variables::VALUE_BYTES_MAX;
 use http::{HeaderValue, Method};
 
-use crate::{error::InputError, receptor};
+use crate::{cluster::settings, error::InputError, receptor};
 
 /// Everything that can be asked for. Names and ids are as sent, not decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +21,12 @@ pub(crate) enum Endpoint<'a> {
         name: &'a str,
     },
     ListVariables,
+    ListSettings,
+    PutSetting {
+        name: &'a str,
+    },
+    /// Requests as lines of JSON.
+    ExportRequests,
     Events,
     /// Lets a node take no new work and hand over what it has, or ends that.
     DrainNode {
@@ -77,6 +83,7 @@ impl Endpoint<'_> {
     pub(crate) fn body_bytes_max(&self) -> Option<usize> {
         match self {
             Self::PutVariable { .. } => Some(VALUE_BYTES_MAX),
+            Self::PutSetting { .. } => Some(settings::VALUE_BYTES_MAX),
             // The Go client sends a body with every call, and keeps the connection only if it is read.
             Self::CreateRequest | Self::Receptor(_) => Some(REQUEST_BYTES_MAX),
             _ => None,
@@ -126,6 +133,11 @@ fn cluster<'a>(method: &Method, segments: &[&'a str]) -> Result<Endpoint<'a>, In
             ],
         ),
         ["variables"] => one_of(method, &[(Method::GET, Endpoint::ListVariables)]),
+        ["settings"] => one_of(method, &[(Method::GET, Endpoint::ListSettings)]),
+        ["settings", name] if !name.is_empty() => {
+            one_of(method, &[(Method::PUT, Endpoint::PutSetting { name })])
+        }
+        ["requests", "export"] => one_of(method, &[(Method::GET, Endpoint::ExportRequests)]),
         ["events"] => one_of(method, &[(Method::GET, Endpoint::Events)]),
         ["status"] => one_of(method, &[(Method::GET, Endpoint::ClusterStatus)]),
         ["lrps", guid, "explain"] if !guid.is_empty() => {
@@ -194,6 +206,9 @@ mod tests {
             ("PUT", "/cluster/v1/variables/a", Endpoint::PutVariable { name: "a" }),
             ("HEAD", "/cluster/v1/variables/a%20", Endpoint::GetVariable { name: "a%20" }),
             ("GET", "/cluster/v1/variables", Endpoint::ListVariables),
+            ("GET", "/cluster/v1/settings", Endpoint::ListSettings),
+            ("PUT", "/cluster/v1/settings/a", Endpoint::PutSetting { name: "a" }),
+            ("GET", "/cluster/v1/requests/export", Endpoint::ExportRequests),
             ("HEAD", "/health", Endpoint::Health),
             ("POST", "/cluster/v1/nodes/2/drain", Endpoint::DrainNode { id: "2", draining: true }),
             ("POST", "/cluster/v1/nodes/2/undrain", Endpoint::DrainNode { id: "2", draining: false }),
@@ -228,6 +243,8 @@ mod tests {
             "/Cluster/v1/status",
             "/cluster/v1/variables/a/b",
             "/cluster/v1/status/",
+            "/cluster/v1/settings/",
+            "/cluster/v1/requests",
             "/cluster/v1/cells/",
             "/cluster/v1/lrps/p",
             "/cluster/v1/lrps//explain",
@@ -249,6 +266,7 @@ mod tests {
     fn a_wrong_method_is_told_the_right_ones() {
         let cases = [
             ("POST", "/cluster/v1/variables/a", "PUT, GET, DELETE"),
+            ("GET", "/cluster/v1/settings/a", "PUT"),
             ("PUT", "/api/v1/requests", "POST, GET"),
             ("HEAD", "/api/v1/requests", "POST, GET"),
             ("OPTIONS", "/version", "GET"),

@@ -126,6 +126,14 @@ impl Open {
         if self.cluster.is_acknowledged() { Ok(()) } else { Err(BrokenOff::OutOfTouch) }
     }
 
+    /// Whether an answer that ends by itself may go on: until the node stops.
+    ///
+    /// # Errors
+    /// [`BrokenOff::NodeEnds`].
+    pub(crate) fn is_not_over(&self) -> Result<(), BrokenOff> {
+        if *self.over.borrow() { Err(BrokenOff::NodeEnds) } else { Ok(()) }
+    }
+
     /// Waits until streams are told to end. That a node is drained is seen in State.
     pub(crate) async fn told_to_end(&mut self) {
         // Without the sender there is no node any more.

@@ -2,7 +2,7 @@
 //!
 //! * [`load`]: closed loops of clients. [`workload`]: what they write and read. [`report`]: what comes out.
 //! * [`throughput`], [`failover`], [`requests`], [`lrps`]: benchmarks of Capstan. [`calls`], [`cluster`]: its API, its processes.
-//! * [`raft`], [`instances`], [`planner`]: of parts of it, in this process. [`stores`], [`surface`]: the parts.
+//! * [`raft`], [`instances`], [`history`], [`planner`]: of parts of it, in this process. [`stores`], [`surface`]: the parts.
 //! * [`against_etcd`]: the same load on etcd, in turn; [`etcd`]: its API and processes.
 
 mod against_etcd;
@@ -12,6 +12,7 @@ mod counters;
 mod disk;
 mod etcd;
 mod failover;
+mod history;
 mod http_client;
 mod instances;
 mod load;
@@ -56,6 +57,8 @@ enum Bench {
     Lrps(lrps::LrpsArgs),
     /// What many instances cost a node in memory, to list and to look after
     Instances(instances::InstancesArgs),
+    /// What many finished requests cost a node in memory and on disk, to find and to let go
+    History(history::HistoryArgs),
     /// How many instances the auction places per second
     Planner(planner::PlannerArgs),
     /// Writes and reads of Capstan and of etcd, which must be installed, as a ratio
@@ -75,7 +78,7 @@ fn main() -> ExitCode {
 fn run(bench: &Bench) -> anyhow::Result<()> {
     // The load shares the machine with what it measures, so it keeps to one thread; stores in this process are the measured.
     let mut runtime = match bench {
-        Bench::Raft(_) | Bench::Instances(_) => runtime::Builder::new_multi_thread(),
+        Bench::Raft(_) | Bench::Instances(_) | Bench::History(_) => runtime::Builder::new_multi_thread(),
         _ => runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build()?;
@@ -100,6 +103,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         Bench::Requests(args) => requests::run(args).await,
         Bench::Lrps(args) => lrps::run(args).await,
         Bench::Instances(args) => instances::run(args).await,
+        Bench::History(args) => history::run(args).await,
         Bench::Planner(args) => planner::run(args),
         Bench::AgainstEtcd(args) => against_etcd::run(args).await,
     }

@@ -13,7 +13,7 @@ use capstan_raft_store::{
     engine::RocksDisk,
     handle::{ClusterHandle, ProposeOptions},
     peer::NodeFacts,
-    ports::FatalSink,
+    ports::{Clock, FatalSink},
     timing::Timing,
 };
 use tokio::{net::TcpListener, time::sleep};
@@ -40,6 +40,15 @@ impl Store {
 
 /// Starts `count` stores that are a cluster, as `capstan server` would, and admits each.
 pub(crate) async fn start(scratch: &Scratch, count: u64) -> anyhow::Result<Vec<Store>> {
+    start_on(scratch, count, Arc::new(SystemClock)).await
+}
+
+/// As [`start`], with a clock of one's own.
+pub(crate) async fn start_on(
+    scratch: &Scratch,
+    count: u64,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Vec<Store>> {
     let mut listeners = BTreeMap::new();
     for id in 1..=count {
         listeners.insert(NodeId(id), TcpListener::bind("127.0.0.1:0").await?);
@@ -59,12 +68,12 @@ pub(crate) async fn start(scratch: &Scratch, count: u64) -> anyhow::Result<Vec<S
                 peer_address: addresses[&id].as_str().into(),
                 http_address: "none".into(),
                 slots: 1,
-                job_types: Vec::new(),
+                job_types: vec!["sleep".into()],
             },
             timing: Timing::default(),
         };
         let parts = Parts {
-            clock: Arc::new(SystemClock),
+            clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
             disk: Arc::new(RocksDisk::open(&scratch.path().join(format!("n{id}")))?),
             transport: Arc::new(net.clone()),

@@ -1,4 +1,4 @@
-//! The client commands of the `capstan` binary: `capstan variable | cluster | node | request | spec | lrp | task | cell | domain`.
+//! The client commands of the `capstan` binary: `capstan variable | cluster | node | request | spec | lrp | task | cell | domain | settings`.
 //!
 //! They talk to a running cluster through `capstan-client` and never touch a data directory, so this crate does not
 //! link the store. `capstan spec` needs no cluster: it reads files through [`ports`]. The binary embeds [`Command`] in its own command line and hands what was parsed to [`run`]:
@@ -26,6 +26,7 @@ mod node;
 mod options;
 pub mod ports;
 mod request;
+mod settings;
 mod spec;
 mod task;
 #[cfg(test)]
@@ -69,6 +70,9 @@ pub enum Command {
     /// Say which domains are fresh
     #[command(after_help = EXIT_CODES)]
     Domain(Called<domain::DomainCommand>),
+    /// Look at the cluster's settings and change them
+    #[command(after_help = EXIT_CODES)]
+    Settings(Called<settings::SettingsCommand>),
     /// Look at request specs on this machine
     #[command(after_help = EXIT_CODES)]
     Spec(spec::SpecArgs),
@@ -100,6 +104,7 @@ async fn execute(command: Command, tools: &dyn SpecTools, console: &mut Console)
         Command::Task(called) => task::run(called.command, &called.options, console).await,
         Command::Cell(called) => cell::run(called.command, &called.options, console).await,
         Command::Domain(called) => domain::run(called.command, &called.options, console).await,
+        Command::Settings(called) => settings::run(called.command, &called.options, console).await,
         Command::Spec(args) => spec::run(args, tools, console).await,
     }
 }

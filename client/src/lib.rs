@@ -17,12 +17,16 @@ pub mod spin_cycle;
 #[cfg(feature = "fuzzing")]
 pub use http::fuzzing;
 pub use http::{
-    AddressError, CallError, Client, ClientOptions, Consistency, EventStream, LogQuery, LogStream, Notice,
-    Precondition, ReadOptions, Ready, Stream, Tried, Variable, VariableQuery, Written,
+    AddressError, CallError, Client, ClientOptions, Consistency, EventStream, ExportStream, LogQuery,
+    LogStream, Notice, Precondition, ReadOptions, Ready, RequestPage, Stream, Tried, Variable, VariableQuery,
+    Written,
 };
 
 /// Header of every reply, the log index of the state it shows; in a call, the index the node must have applied.
 pub const INDEX_HEADER: &str = "X-Capstan-Index";
+
+/// Header of a page of a list that may go on: where the next page begins, as `after` takes it.
+pub const NEXT_HEADER: &str = "X-Capstan-Next";
 
 /// Header of a write that may be sent again: the same key and body get the first answer once more.
 pub const IDEMPOTENCY_HEADER: &str = "Idempotency-Key";

@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::{
-    cluster,
+    archive, cluster,
     command::{Command, Entry, Idempotency, Sealed, Settled, Stored},
     event::Event,
     history,
@@ -86,6 +86,7 @@ fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
             workflow::handle::end_suspended(state, at, *request).map(of_workflow)
         }
         Command::TrimEvents { below } => done(history::trim(state, *below)),
+        Command::TrimRequests(trim) => done(archive::trim(state, trim)),
         Command::Task(command) => task::handle(state, at, command)
             .map(|events| (Answer::Done, events.into_iter().map(Event::Task).collect())),
         Command::Lrp(command) => {
@@ -132,7 +133,8 @@ fn for_requests(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
         | Event::Workflow(_)
         | Event::Lrp(_)
         | Event::Task(_)
-        | Event::HistoryTrimmed { .. } => vec![],
+        | Event::HistoryTrimmed { .. }
+        | Event::RequestsTrimmed(_) => vec![],
     }
 }
 
@@ -179,7 +181,7 @@ where
 
     fn entry(mut self, entry: &Entry, containment: Containment) -> Applied {
         let Entry::V1 { time, settled, commands } = entry;
-        let (tick, history) = (self.state.tick(), self.state.history);
+        let (tick, history, archive) = (self.state.tick(), self.state.history, self.state.archive);
         self.state.index = self.index;
         // Leaders' clocks differ; time stands still until the new one's has caught up.
         self.state.log_time = self.state.log_time.max(*time);
@@ -187,6 +189,7 @@ where
         let replies = commands.iter().map(|sealed| (sealed.id, self.sealed(sealed, containment))).collect();
         self.state.sessions.close_entry(self.index, &mut self.sink);
         history.replace_with(&self.state.history, &mut self.sink);
+        archive.replace_with(&self.state.archive, &mut self.sink);
         tick.replace_with(&self.state.tick(), &mut self.sink);
         let (rows, checksum) = self.sink.finish();
         self.state.checksum = self.state.checksum.wrapping_add(checksum);

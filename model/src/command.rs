@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    archive::TrimRequests,
     ids::{ClusterId, CommandId, DiskId, Incarnation, NodeId, RequestId, VariableName},
     lrp::command::LrpCommand,
     settings::Setting,
@@ -103,6 +104,8 @@ pub enum Command {
         /// The number of the first that stays.
         below: u64,
     },
+    /// Removes the oldest finished requests, as [`crate::archive::trim_requests`] says. What is gone already is left out.
+    TrimRequests(Box<TrimRequests>),
 }
 
 /// What must hold of a variable for a write to happen.
@@ -249,7 +252,8 @@ impl Command {
             | Self::TakeOver
             | Self::NodeLeaving { .. }
             | Self::EndSuspended { .. }
-            | Self::TrimEvents { .. } => true,
+            | Self::TrimEvents { .. }
+            | Self::TrimRequests(_) => true,
             Self::PutVariable { .. }
             | Self::DeleteVariable { .. }
             | Self::SetSetting(_)

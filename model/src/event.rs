@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use crate::{
+    archive::TrimRequests,
     cluster::Cluster,
     command::NodeJoined,
     ids::{Incarnation, NodeId, VariableName},
@@ -70,4 +71,6 @@ pub enum Event {
         /// The number of the first that is.
         below: u64,
     },
+    /// The oldest finished requests are kept no more.
+    RequestsTrimmed(Box<TrimRequests>),
 }

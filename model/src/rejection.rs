@@ -253,6 +253,12 @@ pub enum Rejection {
         /// The task.
         guid: Guid,
     },
+    /// The request has not ended, so nothing of it leaves.
+    #[error("request {request} has not ended")]
+    StillLive {
+        /// The request.
+        request: RequestId,
+    },
 }
 
 /// Refuses a text that is longer than it may be.

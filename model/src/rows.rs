@@ -39,6 +39,8 @@ pub enum Table {
     Idempotency = 0x08,
     /// One row: which public events are kept. Written with every entry that has any.
     History = 0x09,
+    /// One row: which finished requests are kept. Written with every entry that ends or removes any.
+    Archive = 0x0a,
     /// By request: its mutable part.
     Request = 0x10,
     /// By request: its immutable chain.
@@ -79,6 +81,12 @@ pub enum Table {
     ByUser = 0x92,
     /// Index: state, creation time, request.
     ByState = 0x93,
+    /// Index: arg, creation time, request.
+    ByArg = 0x94,
+    /// Index: class of length, creation time, request; when it ended.
+    ByLength = 0x95,
+    /// Index: number in the order of ends; the request.
+    ByEnd = 0x96,
     /// By its number: a public event.
     Event = 0xa0,
 }
@@ -87,7 +95,7 @@ pub enum Table {
 pub const ARCHIVE_FROM: u8 = 0x80;
 
 impl Table {
-    const ALL: [Self; 31] = [
+    const ALL: [Self; 35] = [
         Self::Store,
         Self::Tick,
         Self::Cluster,
@@ -98,6 +106,7 @@ impl Table {
         Self::Variable,
         Self::Idempotency,
         Self::History,
+        Self::Archive,
         Self::Request,
         Self::Chain,
         Self::Job,
@@ -118,6 +127,9 @@ impl Table {
         Self::ByType,
         Self::ByUser,
         Self::ByState,
+        Self::ByArg,
+        Self::ByLength,
+        Self::ByEnd,
         Self::Event,
     ];
 
@@ -223,6 +235,16 @@ pub fn decode<V: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<V, LoadEr
 pub fn decode_archive<V: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<(u64, V), LoadError> {
     postcard::from_bytes(value)
         .map(|Archived::V1 { index, row }| (index, row))
+        .map_err(|e| undecodable(key, e))
+}
+
+/// As [`decode_archive`], of a value whose last fields are of no interest.
+///
+/// # Errors
+/// The value is of no known version.
+pub fn decode_archive_head<V: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<V, LoadError> {
+    postcard::take_from_bytes(value)
+        .map(|(Archived::V1 { index: _, row }, _)| row)
         .map_err(|e| undecodable(key, e))
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    archive::Archive,
     cluster::{self, Cluster},
     event::Event,
     history::History,
@@ -19,7 +20,7 @@ use crate::{
     task::Tasks,
     time::Timestamp,
     variables::Variables,
-    workflow::LiveRequests,
+    workflow::{LiveRequests, event::WorkflowEvent},
 };
 
 /// Everything that is live. Changed by [`crate::apply`] alone.
@@ -49,6 +50,8 @@ pub struct State {
     pub tasks: Tasks,
     /// Which public events are kept as rows.
     pub history: History,
+    /// Which finished requests are kept as rows.
+    pub archive: Archive,
 }
 
 /// The row of what changes with every entry.
@@ -120,6 +123,7 @@ impl State {
                 self.variables.load_revision(tick.variable_revision);
             }
             Table::History => self.history = rows::decode(key, value)?,
+            Table::Archive => self.archive = rows::decode(key, value)?,
             Table::Cluster => self.cluster = Some(rows::decode(key, value)?),
             Table::Setting => self.settings.load_row(key, value)?,
             Table::Node => nodes::load_row(&mut self.nodes, key, value)?,
@@ -143,6 +147,9 @@ impl State {
             | Table::ByType
             | Table::ByUser
             | Table::ByState
+            | Table::ByArg
+            | Table::ByLength
+            | Table::ByEnd
             | Table::Event => return Err(LoadError::unknown_key(key)),
         }
         Ok(())
@@ -167,10 +174,16 @@ impl State {
             }
             Event::VariableDeleted { name } => self.variables.evolve_deleted(name, sink),
             Event::SettingChanged(setting) => self.settings.evolve(*setting, sink),
-            Event::Workflow(event) => self.requests.evolve(event, sink),
+            Event::Workflow(event) => {
+                self.requests.evolve(event, sink);
+                if let WorkflowEvent::RequestEnded { request, .. } = event {
+                    self.archive.record(*request, sink);
+                }
+            }
             Event::Lrp(event) => self.lrps.evolve(event, sink),
             Event::Task(event) => self.tasks.evolve(event, sink),
             Event::HistoryTrimmed { below } => self.history.evolve_trimmed(*below, sink),
+            Event::RequestsTrimmed(trimmed) => self.archive.evolve_trimmed(trimmed, sink),
         }
     }
 
@@ -191,6 +204,7 @@ impl State {
         self.lrps.dump(sink);
         self.tasks.dump(sink);
         History::default().replace_with(&self.history, sink);
+        Archive::default().replace_with(&self.archive, sink);
     }
 
     /// The row that is written with every entry.

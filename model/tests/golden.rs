@@ -11,6 +11,7 @@ mod golden_common;
 use std::{fmt::Debug, iter::successors, sync::Arc};
 
 use capstan_model::{
+    archive::{TrimRequests, Trimmed, TrimmedLogs},
     command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Settled, Stored},
     ids::{ClusterId, DiskId, Epoch, JobId, NodeId, RequestId, TryNo},
     lrp::tag::ModificationTag,
@@ -18,6 +19,7 @@ use capstan_model::{
     reply::Answer,
     settings::{ReadConsistency, Setting},
     time::Timestamp,
+    workflow::{ArgTerm, Indexed, request::RequestState},
 };
 use common::{Replica, command_id, entry, incarnation, joined, sealed};
 use golden_common::{compare, hex};
@@ -94,7 +96,29 @@ fn command_after(command: &Command) -> Option<Command> {
         Command::UndrainNode { .. } => Some(Command::NodeLeaving { incarnation: incarnation(1, 2) }),
         Command::NodeLeaving { .. } => Some(Command::EndSuspended { request: RequestId([0xab; 12]) }),
         Command::EndSuspended { .. } => Some(Command::TrimEvents { below: 300 }),
-        Command::TrimEvents { .. } => None,
+        Command::TrimEvents { .. } => Some(Command::TrimRequests(Box::new(sample_trim()))),
+        Command::TrimRequests(_) => None,
+    }
+}
+
+/// One request with an arg of each kind, and some logs of the next.
+fn sample_trim() -> TrimRequests {
+    let logs = vec![(JobId(*b"a0B1"), TryNo(1)), (JobId(*b"a0B1"), TryNo(300))];
+    let args = [ArgTerm::Text("host".into(), "db7".into()), ArgTerm::Hash(1 << 127), ArgTerm::More];
+    let indexed = Indexed {
+        id: RequestId([0xab; 12]),
+        request_type: "R".into(),
+        user: "Ann".into(),
+        state: RequestState::Failed,
+        created_at: Timestamp(1_700_000_000_000_000_001),
+        finished_at: Timestamp(1_700_000_000_000_000_002),
+        args: args.into(),
+    };
+    TrimRequests {
+        first: 300,
+        logs_gone: 301,
+        whole: vec![Trimmed { indexed, logs: logs.clone() }],
+        part: Some(TrimmedLogs { request: RequestId([0xcd; 12]), logs }),
     }
 }
 
@@ -165,7 +189,8 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         Rejection::NoSuchTask { .. } => Rejection::TaskNotDeletable { guid: guid() },
         Rejection::TaskNotDeletable { .. } => Rejection::TaskOver { guid: guid() },
         Rejection::TaskOver { .. } => Rejection::StaleTask { guid: guid() },
-        Rejection::StaleTask { .. } => return None,
+        Rejection::StaleTask { .. } => Rejection::StillLive { request },
+        Rejection::StillLive { .. } => return None,
     })
 }
 

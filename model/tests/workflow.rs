@@ -349,7 +349,7 @@ impl goldenscript::Runner for Runner {
                     since: since.as_ref().map(secs),
                     until: until.as_ref().map(secs),
                 };
-                self.find(&filter, Page { offset: offset.unwrap_or(0), limit: *limit })
+                self.find(&filter, Page { after: None, offset: offset.unwrap_or(0), limit: *limit })
             }
         }
     }

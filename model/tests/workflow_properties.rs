@@ -17,7 +17,7 @@ use capstan_model::{
     ids::{Incarnation, JobId, NodeId, RequestId},
     rejection::Rejection,
     reply::Reply,
-    rows::RowChange,
+    rows::{RowChange, Table},
     spec::{Specs, Wait},
     time::Timestamp,
     workflow::{
@@ -253,13 +253,24 @@ impl World {
         }
         panic!("requests do not end");
     }
+
+    /// Lets what has ended be kept for longer than it is.
+    fn trim(&mut self) {
+        self.secs += 30 * 24 * 3_600;
+        let at = Timestamp(self.secs * 1_000_000_000);
+        loop {
+            let rows = MemoryRows(&self.replica.rows);
+            let Some(trim) = archive::trim_requests(&self.replica.state, &rows, at).unwrap() else { return };
+            self.apply(Command::TrimRequests(Box::new(trim))).0.unwrap();
+        }
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     /// However requests are reported on, stopped and moved between nodes, they end once their jobs do, and
-    /// the archive says of every job what its log says.
+    /// the archive says of every job what its log says; and when they have been kept for long enough, nothing is left of them.
     #[test]
     fn requests_end_when_their_jobs_end(
         chains in vec(prop_oneof![any_chain(), any_built_chain()], 1..4),
@@ -291,6 +302,10 @@ proptest! {
                 prop_assert!(failures <= failures_max(chain, place), "{} failures", failures);
             }
         }
+        world.trim();
+        let archived = world.replica.rows.keys().filter_map(|key| Table::of(key));
+        let left: Vec<Table> = archived.filter(|table| !table.is_live() && *table != Table::Event).collect();
+        prop_assert_eq!(left, vec![]);
     }
 
     /// A job starts after all it depends on are complete, and never before; in whatever order jobs are

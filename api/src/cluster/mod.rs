@@ -3,7 +3,19 @@
 pub(crate) mod cells;
 pub(crate) mod events;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod nodes;
+pub(crate) mod settings;
 pub(crate) mod status;
 pub(crate) mod variables;
+
+use http::HeaderValue;
+
+use crate::{answer::Answer, headers};
+
+/// The same answer, which shows the state at an index.
+fn at_index(mut answer: Answer, index: u64) -> Answer {
+    answer.headers_mut().insert(headers::INDEX, HeaderValue::from(index));
+    answer
+}

@@ -6,6 +6,7 @@ use capstan_model::{command::Command, ids::VariableName, reply::Answer as Reply}
 use capstan_raft_store::handle::{Committed, ProposeOptions};
 use http::{HeaderValue, StatusCode, header::ETAG};
 
+use super::at_index;
 use crate::{
     answer::{self, Answer},
     call::{Head, Surface, decode_segment},
@@ -104,11 +105,6 @@ fn limit(query: &str) -> Result<usize, InputError> {
 /// What the state at this index refuses. By the time of the answer the node may have gone on to one that would not.
 fn refused(error: impl Into<ApiError>, index: u64) -> Answer {
     at_index(error.into().answer(Surface::Cluster), index)
-}
-
-fn at_index(mut answer: Answer, index: u64) -> Answer {
-    answer.headers_mut().insert(headers::INDEX, HeaderValue::from(index));
-    answer
 }
 
 #[cfg(test)]

@@ -1,19 +1,32 @@
 //! The filters of `GET /api/v1/requests`, with upstream's words for what is wrong with them.
 
-use capstan_client::spin_cycle::{RequestFilter, State, UtcTime};
+use capstan_client::spin_cycle::{State, UtcTime};
+use capstan_model::{
+    archive::{Filter, Page, Place},
+    time::Timestamp,
+    workflow::request::RequestState,
+};
 
 use crate::{error::InputError, query};
+
+/// What a list of requests is asked for.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    /// `None` when only states were asked for that no request is ever in.
+    pub(crate) filter: Option<Filter>,
+    pub(crate) page: Page,
+}
 
 /// Reads the filters. Unknown parameters are ignored, and so is `offset` without `limit`; of a parameter that cannot be repeated the
 /// first counts.
 ///
 /// # Errors
-/// [`InputError::Query`] for the first malformed one in the order state, arg, since, until, limit, offset.
-pub(crate) fn read(query: &str) -> Result<RequestFilter, InputError> {
+/// [`InputError::Query`] for the first malformed one in the order state, arg, since, until, limit, offset, after.
+pub(crate) fn read(query: &str) -> Result<Wanted, InputError> {
     let all = |name| query::parameters(query).filter(move |(given, _)| given == name).map(|(_, value)| value);
     let given = |name| query::first(query, name).filter(|value| !value.is_empty());
 
-    let states = all("state").map(|name| state(&name)).collect::<Result<_, _>>()?;
+    let named = all("state").map(|name| state(&name)).collect::<Result<Vec<_>, _>>()?;
     let args = all("arg").map(|pair| arg(&pair)).collect::<Result<_, _>>()?;
     let since = given("since").map(|text| moment("since", &text)).transpose()?;
     let until = given("until").map(|text| moment("until", &text)).transpose()?;
@@ -22,15 +35,39 @@ pub(crate) fn read(query: &str) -> Result<RequestFilter, InputError> {
         Some(_) => given("offset").map(|text| count("offset", &text)).transpose()?,
         None => None,
     };
-    Ok(RequestFilter {
-        kind: given("type").map(Into::into),
+    let after = given("after").map(|text| place(&text)).transpose()?;
+    let states: Vec<_> = named.iter().filter_map(|state| RequestState::from_name(state.name())).collect();
+    let matches_nothing = states.is_empty() && !named.is_empty();
+    let filter = Filter {
+        request_type: given("type").map(Into::into),
         user: given("user").map(Into::into),
         states,
         args,
-        since,
-        until,
-        limit: limit.unwrap_or(0),
-        offset: offset.unwrap_or(0),
+        since: since.map(timestamp),
+        until: until.map(timestamp),
+    };
+    Ok(Wanted { filter: (!matches_nothing).then_some(filter), page: page(after, limit, offset) })
+}
+
+/// Upstream takes a limit of zero for none, and knows no offset without a limit.
+fn page(after: Option<Place>, limit: Option<u64>, offset: Option<u64>) -> Page {
+    let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+    match limit {
+        None | Some(0) => Page { after, ..Page::default() },
+        Some(limit) => Page { after, offset: count(offset.unwrap_or(0)), limit: Some(count(limit)) },
+    }
+}
+
+/// The nearest moment a stamp can name.
+fn timestamp(time: UtcTime) -> Timestamp {
+    Timestamp(u64::try_from(time.unix_nanos().max(0)).unwrap_or(u64::MAX))
+}
+
+fn place(text: &str) -> Result<Place, InputError> {
+    text.parse().map_err(|error| {
+        let shown: String = text.chars().take(100).collect();
+        let header = capstan_client::NEXT_HEADER;
+        refused("after", format!("{shown:?}: {error}, as the {header} of the page before has it"))
     })
 }
 
@@ -104,23 +141,57 @@ mod tests {
 
     #[test]
     fn filters_are_read() {
-        let query = "type=t&user=u&state=FAIL&state=STOPPED&arg=a%3Db%3Dc&since=2026-11-20T14:16:53.38Z&limit=2&offset=1&x=y";
-        let filter = RequestFilter {
-            kind: Some("t".to_owned()),
-            user: Some("u".to_owned()),
-            states: vec![State::Fail, State::Stopped],
-            args: vec![("a".to_owned(), "b=c".to_owned())],
-            since: UtcTime::parse("2026-11-20T14:16:53.38Z"),
-            until: None,
-            limit: 2,
-            offset: 1,
+        let query = "type=t&user=u&state=FAIL&state=STOPPED&arg=a%3Db%3Dc&since=2026-11-20T14:16:53.38Z&limit=2&offset=1&x=y\
+            &after=7-9m4e2mr0ui3e8a215n4g";
+        let Wanted { filter, page } = read(query).unwrap();
+        let filter = filter.unwrap();
+        assert_eq!((filter.request_type.as_deref(), filter.user.as_deref()), (Some("t"), Some("u")));
+        assert_eq!(filter.states, [RequestState::Failed, RequestState::Stopped]);
+        assert_eq!(filter.args, [("a".to_owned(), "b=c".to_owned())]);
+        assert_eq!(filter.since, UtcTime::parse("2026-11-20T14:16:53.38Z").map(timestamp));
+        assert_eq!(filter.until, None);
+        assert_eq!((page.offset, page.limit), (1, Some(2)));
+        assert_eq!(page.after.unwrap().to_string(), "7-9m4e2mr0ui3e8a215n4g");
+    }
+
+    #[test]
+    fn an_offset_needs_a_limit() {
+        let of = |query| {
+            let page = read(query).unwrap().page;
+            (page.offset, page.limit)
         };
-        assert_eq!(read(query).unwrap(), filter);
-        assert_eq!(
-            read("offset=x").unwrap(),
-            RequestFilter::default(),
-            "without a limit it is not even read"
-        );
+        assert_eq!(of("offset=x"), (0, None), "without a limit it is not even read");
+        assert_eq!(of("limit=0&offset=5"), (0, None));
+        assert_eq!(of("limit=2&offset=5"), (5, Some(2)));
+    }
+
+    #[test]
+    fn states_no_request_is_in_match_nothing() {
+        let of = |query| read(query).unwrap().filter.map(|filter| filter.states);
+        assert_eq!(of("state=RESERVED&state=UNKNOWN"), None);
+        assert_eq!(of("state=RESERVED&state=FAIL"), Some(vec![RequestState::Failed]));
+        assert_eq!(of(""), Some(vec![]));
+    }
+
+    #[test]
+    fn times_out_of_range_become_the_nearest() {
+        let cases = [
+            ("1969-12-31T23:59:59Z", 0),
+            ("1970-01-01T00:00:01Z", 1_000_000_000),
+            ("2600-01-01T00:00:00Z", u64::MAX),
+        ];
+        for (text, nanos) in cases {
+            assert_eq!(timestamp(UtcTime::parse(text).unwrap()), Timestamp(nanos), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_that_is_none_is_refused_with_what_would_be_right() {
+        let refused = read("after=3").unwrap_err().to_string();
+        let expected = "invalid 'after' parameter: \"3\": a place in a list is a whole number, a hyphen and a request id, as the \
+            X-Capstan-Next of the page before has it";
+        assert_eq!(refused, expected);
+        assert!(read("limit=x&after=3").unwrap_err().to_string().contains("'limit'"), "it is read last");
     }
 
     #[test]

@@ -23,6 +23,22 @@ impl Layout {
     pub(crate) fn of(head: &Head<'_>) -> Self {
         if query::has(head.query, "pretty") { Self::Pretty } else { Self::Compact }
     }
+
+    /// What stands before the elements of a list, between them, and behind them as the last of the answer.
+    pub(crate) fn of_lists(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Compact => ("[", ",", "]\n"),
+            Self::Pretty => ("[\n", ",\n", "\n]\n"),
+        }
+    }
+
+    /// Some elements of a list, with what stands between them.
+    pub(crate) fn encode_elements(self, elements: &[impl Serialize]) -> Vec<u8> {
+        let (begin, _, end) = self.of_lists();
+        let mut list = encode(&elements, self);
+        list.truncate(list.len() - end.len());
+        list.split_off(begin.len())
+    }
 }
 
 /// An answer in JSON that ends in a newline.
@@ -55,6 +71,18 @@ mod tests {
         ];
         for (value, expected) in cases {
             assert_eq!(String::from_utf8(encode(&value, Layout::Compact)).unwrap(), format!("{expected}\n"));
+        }
+    }
+
+    #[test]
+    fn a_list_made_of_parts_is_as_the_whole_would_be() {
+        let elements = [json!({"a": [1]}), json!("<"), json!([])];
+        for layout in [Layout::Compact, Layout::Pretty] {
+            let (begin, between, end) = layout.of_lists();
+            let parts =
+                elements.chunks(2).map(|part| String::from_utf8(layout.encode_elements(part)).unwrap());
+            let list = [begin, &parts.collect::<Vec<_>>().join(between), end].concat();
+            assert_eq!(list, String::from_utf8(encode(&elements, layout)).unwrap());
         }
     }
 

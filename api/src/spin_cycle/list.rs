@@ -1,92 +1,122 @@
 //! `GET /api/v1/requests`: live and finished requests, newest first.
+//!
+//! A page that is as long as it may be says in a header where the next begins. A list without a limit, or with a larger one than a page
+//! should have, is sent piece by piece, so that a million requests are never in memory at once; all pieces show the same view.
 
-use capstan_client::spin_cycle::{RequestFilter, UtcTime};
+use bytes::Bytes;
 use capstan_model::{
-    archive::{self as model, Filter, Page},
-    time::Timestamp,
-    workflow::request::RequestState,
+    archive::{self as model, Filter, Page, Place},
+    workflow::view::RequestSummary,
+};
+use capstan_raft_store::handle::View;
+use futures::FutureExt;
+use http::HeaderValue;
+
+use super::{archive, filters, json::Layout, requests, shapes};
+use crate::{
+    answer::{self, Answer, BrokenOff, Pieces},
+    call::Head,
+    error::{ApiError, ArchiveError},
+    headers, read,
+    service::Inner,
+    streams::Open,
 };
 
-use super::{archive, filters, requests, shapes};
-use crate::{answer::Answer, call::Head, error::ApiError, read, service::Inner};
+/// How many requests a piece has.
+const PIECE_REQUESTS: usize = 1_000;
 
 pub(crate) async fn list(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiError> {
-    let wanted = filters::read(head.query)?;
+    let filters::Wanted { filter, page } = filters::read(head.query)?;
     let view = read::view(&api.parts.cluster, head).await?;
-    let found = match filter(&wanted) {
-        Some(filter) => {
-            let page = page(&wanted);
-            archive::read(view.clone(), move |view| model::requests(view.state(), view, &filter, page))
-                .await?
-        }
-        None => Vec::new(),
+    let Some(filter) = filter else { return Ok(whole(head, &view, &[])) };
+    let limit = page.limit.map_or(PIECE_REQUESTS, |limit| limit.min(PIECE_REQUESTS));
+    let found = find(&view, &filter, Page { limit: Some(limit), ..page }).await?;
+    let Some(last) = found.last().filter(|_| found.len() == limit) else {
+        return Ok(whole(head, &view, &found));
     };
+    if page.limit == Some(limit) {
+        let next = shown(last.place());
+        let mut answer = whole(head, &view, &found);
+        answer.headers_mut().insert(headers::NEXT, next);
+        return Ok(answer);
+    }
+    let open = api.streams.open(&api.parts.cluster, &api.parts.health)?;
+    let left = page.limit.map(|limit| limit - found.len());
+    Ok(Reader { open, view, filter, layout: Layout::of(head), left }.answer(found))
+}
+
+async fn find(view: &View, filter: &Filter, page: Page) -> Result<Vec<RequestSummary>, ArchiveError> {
+    let filter = filter.clone();
+    archive::read(view.clone(), move |view| model::requests(view.state(), view, &filter, page)).await
+}
+
+fn whole(head: &Head<'_>, view: &View, found: &[RequestSummary]) -> Answer {
     let nodes = &view.state().nodes;
     let body: Vec<_> = found.iter().map(|summary| shapes::summary(summary, nodes)).collect();
-    Ok(requests::answer(head, &view, &body))
+    requests::answer(head, view, &body)
 }
 
-/// The filter as the archive knows it; `None` when only states were asked for that no request is ever in.
-fn filter(wanted: &RequestFilter) -> Option<Filter> {
-    let states: Vec<_> =
-        wanted.states.iter().filter_map(|state| RequestState::from_name(state.name())).collect();
-    if states.is_empty() && !wanted.states.is_empty() {
-        return None;
-    }
-    Some(Filter {
-        request_type: wanted.kind.clone(),
-        user: wanted.user.clone(),
-        states,
-        args: wanted.args.clone(),
-        since: wanted.since.map(timestamp),
-        until: wanted.until.map(timestamp),
-    })
+fn shown(place: Place) -> HeaderValue {
+    HeaderValue::try_from(place.to_string()).expect("a place is shown in digits, letters and a hyphen")
 }
 
-fn page(wanted: &RequestFilter) -> Page {
-    let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-    match wanted.limit {
-        0 => Page::default(),
-        limit => Page { offset: count(wanted.offset), limit: Some(count(limit)) },
-    }
+/// Reads piece after piece.
+struct Reader {
+    open: Open,
+    view: View,
+    filter: Filter,
+    layout: Layout,
+    /// How many may follow what is read already; `None` is all.
+    left: Option<usize>,
 }
 
-/// The nearest moment a stamp can name.
-fn timestamp(time: UtcTime) -> Timestamp {
-    Timestamp(u64::try_from(time.unix_nanos().max(0)).unwrap_or(u64::MAX))
+/// What is to be sent next.
+enum Next {
+    First(Vec<RequestSummary>),
+    Behind(Place),
+    Nothing,
 }
 
-#[cfg(test)]
-mod tests {
-    use capstan_client::spin_cycle::State;
-
-    use super::*;
-
-    #[test]
-    fn states_no_request_is_in_match_nothing() {
-        let of =
-            |states: &[State]| filter(&RequestFilter { states: states.to_vec(), ..RequestFilter::default() });
-        assert!(of(&[State::Reserved, State::Unknown]).is_none());
-        assert_eq!(of(&[State::Reserved, State::Fail]).unwrap().states, [RequestState::Failed]);
-        assert!(of(&[]).unwrap().states.is_empty());
+impl Reader {
+    fn answer(self, first: Vec<RequestSummary>) -> Answer {
+        let index = HeaderValue::from(self.view.index());
+        let state = (self, Next::First(first));
+        let pieces = Pieces::unfold(state, |(reader, next)| reader.piece(next).boxed());
+        let mut answer = answer::in_pieces(answer::JSON, pieces);
+        answer.headers_mut().insert(headers::INDEX, index);
+        answer
     }
 
-    #[test]
-    fn times_out_of_range_become_the_nearest() {
-        let cases = [
-            ("1969-12-31T23:59:59Z", 0),
-            ("1970-01-01T00:00:01Z", 1_000_000_000),
-            ("2600-01-01T00:00:00Z", u64::MAX),
-        ];
-        for (text, nanos) in cases {
-            assert_eq!(timestamp(UtcTime::parse(text).unwrap()), Timestamp(nanos), "{text}");
+    async fn piece(mut self, next: Next) -> Result<Option<(Bytes, (Self, Next))>, BrokenOff> {
+        let (begin, between, end) = self.layout.of_lists();
+        let (found, before) = match next {
+            Next::Nothing => return Ok(None),
+            Next::First(found) => (found, begin),
+            Next::Behind(place) => (self.read_behind(place).await?, between),
+        };
+        let mut piece = Vec::new();
+        if !found.is_empty() {
+            piece.extend_from_slice(before.as_bytes());
+            let nodes = &self.view.state().nodes;
+            let shown: Vec<_> = found.iter().map(|summary| shapes::summary(summary, nodes)).collect();
+            piece.extend(self.layout.encode_elements(&shown));
         }
+        let next = match found.last() {
+            Some(last) if found.len() == PIECE_REQUESTS && self.left != Some(0) => Next::Behind(last.place()),
+            _ => {
+                piece.extend_from_slice(end.as_bytes());
+                Next::Nothing
+            }
+        };
+        Ok(Some((piece.into(), (self, next))))
     }
 
-    #[test]
-    fn an_offset_needs_a_limit() {
-        let of = |limit, offset| page(&RequestFilter { limit, offset, ..RequestFilter::default() });
-        assert_eq!((of(0, 5).offset, of(0, 5).limit), (0, None));
-        assert_eq!((of(2, 5).offset, of(2, 5).limit), (5, Some(2)));
+    async fn read_behind(&mut self, place: Place) -> Result<Vec<RequestSummary>, BrokenOff> {
+        self.open.is_not_over()?;
+        let limit = self.left.map_or(PIECE_REQUESTS, |left| left.min(PIECE_REQUESTS));
+        let page = Page { after: Some(place), offset: 0, limit: Some(limit) };
+        let found = find(&self.view, &self.filter, page).await?;
+        self.left = self.left.map(|left| left - found.len());
+        Ok(found)
     }
 }

@@ -12,10 +12,11 @@ pub(crate) mod requests;
 pub(crate) mod running;
 pub(crate) mod stop;
 
+pub(crate) mod filters;
+pub(crate) mod shapes;
+
 mod archive;
 mod create_body;
-mod filters;
-mod shapes;
 
 use capstan_model::ids::RequestId;
 use http::StatusCode;

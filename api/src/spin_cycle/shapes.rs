@@ -44,7 +44,7 @@ pub(super) fn created(detail: &RequestDetail, nodes: &Nodes) -> wire::Request {
 }
 
 /// A request with everything.
-pub(super) fn detail(detail: &RequestDetail, nodes: &Nodes) -> wire::Request {
+pub(crate) fn detail(detail: &RequestDetail, nodes: &Nodes) -> wire::Request {
     let args = detail.created.args.iter().map(arg).collect();
     wire::Request { args, job_chain: Some(Box::new(chain(detail))), ..summary(&detail.summary, nodes) }
 }
@@ -69,7 +69,7 @@ pub(super) fn chain(detail: &RequestDetail) -> wire::JobChain {
 }
 
 /// The log of one try.
-pub(super) fn log(log: &JobLog) -> wire::JobLogEntry {
+pub(crate) fn log(log: &JobLog) -> wire::JobLogEntry {
     wire::JobLogEntry {
         request_id: log.request.to_string(),
         job_id: log.job.to_string(),

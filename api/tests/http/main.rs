@@ -6,6 +6,7 @@ mod cells;
 mod connections;
 mod contention;
 mod events;
+mod history;
 mod logs;
 mod node;
 mod output;

@@ -77,6 +77,11 @@ fn request_lists() {
 }
 
 #[test]
+fn history() {
+    run("history");
+}
+
+#[test]
 fn node_state() {
     run("node_state");
 }
@@ -297,7 +302,7 @@ fn shown(response: &Response<Bytes>) -> String {
     let common = ["x-capstan-index", "x-spincycle-version"];
     let headers = response.headers().iter().filter(|(name, _)| !common.contains(&name.as_str()));
     let mut headers: Vec<_> =
-        headers.map(|(name, value)| format!("{name}: {}\n", value.to_str().unwrap())).collect();
+        headers.map(|(name, value)| format!("{name}: {}\n", masked(value.to_str().unwrap()))).collect();
     headers.sort();
     text.extend(headers);
     let body = match std::str::from_utf8(response.body()) {
@@ -319,16 +324,22 @@ fn masked(body: &str) -> String {
         let (before, from) = rest.split_at(at);
         let moment = |c: char| c.is_ascii_digit() || matches!(c, '-' | 'T' | ':' | '.' | 'Z');
         let len = from.find(|c| !moment(c)).unwrap_or(from.len());
-        let text = &from[..len];
+        // In a cursor a hyphen follows.
+        let text = from[..len].strip_suffix('-').unwrap_or(&from[..len]);
         let is_time = text.starts_with("20") && text.as_bytes().get(10) == Some(&b'T') && text.ends_with('Z');
-        let is_nanos = len == 19 && text.bytes().all(|b| b.is_ascii_digit());
+        let is_nanos = text.len() == 19 && text.bytes().all(|b| b.is_ascii_digit());
         shown.push_str(before);
+<<<<<<< HEAD
         shown.push_str(match text {
             _ if is_time || is_nanos => "<time>",
             _ if before.ends_with("is at index ") => "<index>",
             _ => text,
         });
         rest = &from[len..];
+=======
+        shown.push_str(if is_time || is_nanos { "<time>" } else { text });
+        rest = &from[text.len()..];
+>>>>>>> history
     }
     shown + rest
 }

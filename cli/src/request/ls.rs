@@ -2,9 +2,10 @@
 
 use capstan_client::{
     ReadOptions,
-    spin_cycle::{Request, RequestFilter, State, UtcTime},
+    spin_cycle::{Request, RequestFilter, UtcTime},
 };
 
+use super::filters::Filters;
 use crate::{
     console::{Console, Shade, shade_of},
     failure::Failure,
@@ -12,31 +13,14 @@ use crate::{
     text::{
         table::{Cell, Table},
         time::{ago, between, duration},
-        when::{self, When},
     },
 };
 
-/// Which requests to list; all given filters must hold.
+/// Which requests to list, and how many.
 #[derive(Debug, clap::Args)]
 pub struct Ls {
-    /// Only requests of this name
-    #[arg(long = "type", value_name = "NAME")]
-    kind: Option<String>,
-    /// Only requests in one of these states, such as RUNNING; several, or separated by commas
-    #[arg(long = "state", value_name = "STATE", value_delimiter = ',', value_parser = parse_state)]
-    states: Vec<State>,
-    /// Only requests of this user
-    #[arg(long)]
-    user: Option<String>,
-    /// Only requests with this arg; several must all hold
-    #[arg(long = "arg", value_name = "NAME=VALUE", value_parser = parse_arg)]
-    args: Vec<(String, String)>,
-    /// Only requests that were not over by then: a time (2026-11-20T14:00:00Z) or an age (2h)
-    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
-    since: Option<When>,
-    /// Only requests created before then: a time or an age
-    #[arg(long, value_name = "WHEN", value_parser = when::parse)]
-    until: Option<When>,
+    #[command(flatten)]
+    filters: Filters,
     /// At most as many; 0 lists all
     #[arg(long, default_value_t = 20)]
     limit: u64,
@@ -45,25 +29,35 @@ pub struct Ls {
     offset: u64,
 }
 
+/// The most requests of a page that says where the next begins.
+const PAGE_MAX: u64 = 1_000;
+
 pub(super) async fn run(ls: Ls, options: &CallOptions, console: &mut Console) -> Result<(), Failure> {
     let now = (console.now)();
-    let filter = RequestFilter {
-        kind: ls.kind,
-        user: ls.user,
-        states: ls.states,
-        args: ls.args,
-        since: ls.since.map(|when| when.from(now)),
-        until: ls.until.map(|when| when.from(now)),
-        limit: ls.limit,
-        offset: ls.offset,
+    let client = options.client()?;
+    let mut filter = RequestFilter { offset: ls.offset, ..ls.filters.at(now) };
+    let mut left = if ls.limit == 0 { u64::MAX } else { ls.limit };
+    let mut requests = Vec::new();
+    let next = loop {
+        filter.limit = left.min(PAGE_MAX);
+        let page = client.requests_page(&filter, ReadOptions::default()).await?;
+        left -= left.min(page.requests.len() as u64);
+        requests.extend(page.requests);
+        if page.next.is_none() || left == 0 {
+            break page.next;
+        }
+        (filter.after, filter.offset) = (page.next, 0);
     };
-    let requests = options.client()?.requests(&filter, ReadOptions::default()).await?;
     match options.output {
         Output::Json => console.json(&requests)?,
         Output::Table if requests.is_empty() => {
             console.note(&console.painted_for_error(Shade::Dim, "no requests"))?;
         }
         Output::Table => console.line(table(&requests, now).draw(console))?,
+    }
+    if let Some(next) = next {
+        let note = format!("there may be more: the same with --after {next}");
+        console.note(&console.painted_for_error(Shade::Dim, &note))?;
     }
     Ok(())
 }
@@ -84,16 +78,4 @@ fn table(requests: &[Request], now: UtcTime) -> Table {
         ]);
     }
     table
-}
-
-fn parse_state(text: &str) -> Result<State, String> {
-    text.to_uppercase().parse().map_err(|_| {
-        let names: Vec<&str> = State::ALL.into_iter().map(State::name).collect();
-        format!("no such state; the states are {}", names.join(", "))
-    })
-}
-
-fn parse_arg(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("an arg is NAME=VALUE")?;
-    Ok((name.to_owned(), value.to_owned()))
 }

@@ -1,5 +1,7 @@
 //! `capstan request`: start requests and follow them.
 
+mod export;
+mod filters;
 mod log;
 mod ls;
 mod prompt;
@@ -24,6 +26,9 @@ pub enum RequestCommand {
     Start(start::Start),
     /// List requests, newest first
     Ls(ls::Ls),
+    /// Write requests with their jobs as lines of JSON, newest first
+    #[command(after_help = crate::EXIT_CODES)]
+    Export(export::Export),
     /// Show what runs now
     Running(running::Running),
     /// Show a request and its jobs
@@ -45,6 +50,7 @@ pub(crate) async fn run(
     match command {
         RequestCommand::Start(start) => start::run(start, options, console).await,
         RequestCommand::Ls(ls) => ls::run(ls, options, console).await,
+        RequestCommand::Export(export) => export::run(export, options, console).await,
         RequestCommand::Running(running) => running::run(running, options, console).await,
         RequestCommand::Show(show) => show::run(show, options, console).await,
         RequestCommand::Log(log) => log::run(log, options, console).await,

@@ -272,3 +272,54 @@ async fn a_person_who_enters_nothing_starts_nothing() {
     assert!(said.is_some_and(|line| !line.contains("ms=ms=")), "{}", ran.err);
     assert_eq!(ran.exit, Exit::Usage);
 }
+
+/// A page of the list, and where the next begins.
+fn page(call: &'static str, ids: &[&str], next: Option<&str>) -> Reply {
+    let request = |id: &&str| {
+        json!({"id": id, "type": "sleeper", "state": 3, "user": "", "createdAt": "2026-11-20T14:16:50Z",
+            "startedAt": null, "finishedAt": null, "totalJobs": 3, "finishedJobs": 3})
+    };
+    let status = match next {
+        Some(next) => format!("200 OK\r\nX-Capstan-Next: {next}"),
+        None => "200 OK".to_owned(),
+    };
+    let body = json!(ids.iter().map(request).collect::<Vec<_>>()).to_string();
+    Reply { call, status: status.leak(), body }
+}
+
+#[tokio::test]
+async fn ls_follows_cursors_until_it_has_what_was_asked_for() {
+    let node = node(vec![
+        page("GET /api/v1/requests?limit=1000&offset=2 ", &["a", "b"], Some("7-b")),
+        page("GET /api/v1/requests?limit=1000&after=7-b ", &["c"], None),
+        page("GET /api/v1/requests?state=FAIL&limit=2&after=6-x ", &["d", "e"], Some("5-e")),
+    ])
+    .await;
+    let ran = run(&node, &["request", "ls", "--limit", "0", "--offset", "2"]).await;
+    let shown: Vec<&str> = ran.out.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(shown, ["ID", "a", "b", "c"]);
+    assert_eq!((ran.err.as_str(), ran.exit), ("", Exit::Done));
+    let line = ["request", "ls", "--state", "fail", "--limit", "2", "--after", "6-x", "-o", "json"];
+    let ran = run(&node, &line).await;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&ran.out).unwrap().as_array().unwrap().len(), 2);
+    assert_eq!(ran.err, "there may be more: the same with --after 5-e\n");
+}
+
+#[tokio::test]
+async fn export_writes_lines_as_they_are() {
+    let lines = "{\"cursor\":\"7-b\",\"id\":\"b\"}\n{\"cursor\":\"6-a\",\"id\":\"a\"}\n";
+    let node = node(vec![ok("GET /cluster/v1/requests/export?type=t&logs=true ", lines)]).await;
+    let ran = run(&node, &["request", "export", "--type", "t", "--with-logs"]).await;
+    assert_eq!((ran.out.as_str(), ran.err.as_str(), ran.exit), (lines, "2 requests\n", Exit::Done));
+}
+
+#[tokio::test]
+async fn an_export_that_breaks_off_says_where_to_go_on() {
+    let cut = "{\"cursor\":\"7-b\",\"id\":\"b\"}\n{\"cursor\":\"6-a\",";
+    let node = node(vec![ok("GET /cluster/v1/requests/export ", cut)]).await;
+    let ran = run(&node, &["request", "export"]).await;
+    assert_eq!(ran.out, "{\"cursor\":\"7-b\",\"id\":\"b\"}\n", "whole lines only");
+    assert_eq!(ran.exit, Exit::Unavailable);
+    let next = "next: what is written is whole; the same with --after 7-b writes the rest\n";
+    assert!(ran.err.ends_with(next), "{}", ran.err);
+}

@@ -4,8 +4,11 @@ mod address;
 mod call;
 mod cluster;
 mod error;
+mod export;
+mod opened;
 mod receptor;
 mod requests;
+mod settings;
 mod variables;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -18,9 +21,11 @@ use address::AddressBook;
 pub use address::AddressError;
 pub use cluster::Ready;
 pub use error::{CallError, Tried};
+pub use export::ExportStream;
 #[cfg(feature = "fuzzing")]
 pub use receptor::fuzzing;
 pub use receptor::{EventStream, LogQuery, LogStream, Notice, Stream};
+pub use requests::RequestPage;
 pub use variables::{Precondition, Variable, VariableQuery, Written};
 
 /// Calls the nodes of one cluster over HTTP.

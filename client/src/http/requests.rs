@@ -1,6 +1,6 @@
 //! Calls about requests, under the Spin Cycle API.
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use super::{
     Client, ReadOptions,
@@ -11,6 +11,15 @@ use super::{
 use crate::spin_cycle::{
     CreateRequest, JobLogEntry, Request, RequestFilter, RequestListEntry, RunningStatus,
 };
+
+/// One page of a list of requests.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RequestPage {
+    /// Newest first, without args and chains.
+    pub requests: Vec<Request>,
+    /// What to pass as `after` for the next page; `None` when nothing is behind this one.
+    pub next: Option<String>,
+}
 
 impl Client {
     /// Lists what may be started, sorted by name.
@@ -35,6 +44,19 @@ impl Client {
         let found: Option<Vec<Request>> =
             self.read_json("/api/v1/requests".to_owned(), filter.to_query(), options).await?;
         Ok(found.unwrap_or_default())
+    }
+
+    /// Lists one page of requests, as [`Client::requests`] does, and where the next begins.
+    pub async fn requests_page(
+        &self,
+        filter: &RequestFilter,
+        options: ReadOptions,
+    ) -> Result<RequestPage, CallError> {
+        let mut call = Call::read("/api/v1/requests".to_owned(), options);
+        call.query.extend(filter.to_query());
+        let answer = self.call(&call).await?;
+        let found: Option<Vec<Request>> = answer.json()?;
+        Ok(RequestPage { requests: found.unwrap_or_default(), next: answer.header(&next_header()) })
     }
 
     /// Reads a request with its args and chain; an unknown one is a refusal with status 404.
@@ -68,6 +90,10 @@ impl Client {
         let query = request.map(|id| ("requestId", id.to_owned())).into_iter().collect();
         self.read_json("/api/v1/status/running".to_owned(), query, options).await
     }
+}
+
+fn next_header() -> HeaderName {
+    HeaderName::from_static("x-capstan-next")
 }
 
 fn path(id: &str) -> Result<String, CallError> {

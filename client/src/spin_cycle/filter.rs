@@ -21,6 +21,8 @@ pub struct RequestFilter {
     pub limit: u64,
     /// How many to skip, newest first; the server ignores it without a limit.
     pub offset: u64,
+    /// Only what is behind the end of an earlier page, as [`crate::NEXT_HEADER`] named it.
+    pub after: Option<String>,
 }
 
 impl RequestFilter {
@@ -39,6 +41,7 @@ impl RequestFilter {
                 query.push(("offset", self.offset.to_string()));
             }
         }
+        query.extend(self.after.iter().map(|after| ("after", after.clone())));
         query
     }
 }
@@ -54,12 +57,14 @@ mod tests {
             states: vec![State::Fail, State::Stopped],
             args: vec![("host".to_owned(), "a=b".to_owned())],
             offset: 4,
+            after: Some("7-dc05ckj8di16o61bq710".to_owned()),
             ..RequestFilter::default()
         };
         let expected = vec![
             ("state", "FAIL".to_owned()),
             ("state", "STOPPED".to_owned()),
             ("arg", "host=a=b".to_owned()),
+            ("after", "7-dc05ckj8di16o61bq710".to_owned()),
         ];
         assert_eq!(filter.to_query(), expected, "an offset without a limit would be ignored");
     }

@@ -46,7 +46,8 @@ fn rows(bytes: &[u8]) -> bool {
         Filter { states: vec![RequestState::Failed, RequestState::Stopped], ..Filter::default() },
     ];
     for filter in filters {
-        let listed = archive::requests(&state, &archive, &filter, Page { offset: 0, limit: Some(100) });
+        let listed =
+            archive::requests(&state, &archive, &filter, Page { limit: Some(100), ..Page::default() });
         for summary in listed.unwrap_or_default() {
             let _ = archive::request(&state, &archive, summary.id);
             for log in archive::job_logs(&archive, summary.id).unwrap_or_default() {

@@ -201,7 +201,8 @@ impl PublicEvent {
             | Event::ClusterFounded(_)
             | Event::SessionEnded { .. }
             | Event::SettingChanged(_)
-            | Event::HistoryTrimmed { .. } => return None,
+            | Event::HistoryTrimmed { .. }
+            | Event::RequestsTrimmed(_) => return None,
         })
     }
 

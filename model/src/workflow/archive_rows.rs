@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    archive_indexes::{ArgTerm, Indexed},
     chain::JobPlace,
-    command::{TryEnd, TryReport},
+    command::{RequestArg, TryEnd, TryReport},
     job::JobState,
     output::Output,
     request::{LiveRequest, RequestState},
@@ -28,6 +29,15 @@ pub(crate) struct FinishedRow {
     pub(crate) finished_at: Timestamp,
     pub(crate) total_jobs: u32,
     pub(crate) finished_jobs: u32,
+}
+
+/// The first fields of a [`super::command::CreateRequest`]: who wants no more need not decode its chain.
+#[derive(Debug, Deserialize)]
+pub(crate) struct CreatedHead {
+    _id: RequestId,
+    _request_type: Arc<str>,
+    _user: Arc<str>,
+    pub(crate) args: Vec<RequestArg>,
 }
 
 /// What became of one job of a finished request; its place in the row is its place in the chain.
@@ -106,44 +116,16 @@ pub(super) fn write_finished(live: &LiveRequest, state: RequestState, at: Timest
     sink.archive(&finished_key(Table::FinishedRequest, created.id), &row);
     sink.archive(&finished_key(Table::FinishedChain, created.id), &**created);
     sink.archive(&finished_key(Table::FinishedJobs, created.id), &jobs);
-    let indexes =
-        [Index::Creation, Index::Type(&row.request_type), Index::User(&row.user), Index::State(row.state)];
-    for index in indexes {
-        if matches!(index, Index::State(_)) && mutant!("archive-index-missed") {
-            continue;
-        }
-        sink.archive(&newest_first(index.prefix(), row.created_at).fixed(&created.id.0), &());
-    }
-}
-
-/// An order in which finished requests are listed: newest first among those that share something.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Index<'a> {
-    /// All of them.
-    Creation,
-    /// Those of a type.
-    Type(&'a str),
-    /// Those of a user; upper and lower case are the same.
-    User(&'a str),
-    /// Those that ended alike.
-    State(RequestState),
-}
-
-impl Index<'_> {
-    /// The start of its keys.
-    pub(crate) fn prefix(self) -> Key {
-        match self {
-            Self::Creation => Key::new(Table::ByCreation),
-            Self::Type(request_type) => Key::new(Table::ByType).text(request_type),
-            Self::User(user) => Key::new(Table::ByUser).text(&user.to_lowercase()),
-            Self::State(state) => Key::new(Table::ByState).u8(state.number()),
-        }
-    }
-}
-
-/// Appends a time to an index key so that later times come first.
-pub(crate) fn newest_first(prefix: Key, at: Timestamp) -> Key {
-    prefix.u64(!at.0)
+    let indexed = Indexed {
+        id: created.id,
+        args: ArgTerm::all_of(&created.args),
+        request_type: row.request_type,
+        user: row.user,
+        state,
+        created_at: row.created_at,
+        finished_at: at,
+    };
+    indexed.write(sink);
 }
 
 /// The key of a finished request in one of its three tables.

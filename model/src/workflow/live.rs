@@ -16,6 +16,7 @@ use super::{
     sequence,
 };
 use crate::{
+    archive::Place,
     ids::{Epoch, Incarnation, JobId, RequestId},
     rows::RowSink,
     time::Timestamp,
@@ -85,7 +86,13 @@ impl LiveRequests {
         self.indexes.by_creation.iter().filter_map(|(_, id)| self.get(id))
     }
 
-    /// How many slots the running tries of a life take.
+    /// Those at or behind a place in the order of lists.
+    pub(crate) fn newest_first_from(&self, first: Place) -> impl Iterator<Item = &LiveRequest> {
+        let range = (Bound::Included(first.as_pair()), Bound::Unbounded);
+        self.indexes.by_creation.range(range).filter_map(|(_, id)| self.get(id))
+    }
+
+    /// How many requests a life owns.
     pub fn owned_count(&self, owner: Incarnation) -> u32 {
         self.indexes.owned.get(&owner).copied().unwrap_or(0)
     }

@@ -6,6 +6,7 @@
 //! becomes of a job when a try of it ends, `sequence` what becomes of the sequences around one that failed,
 //! `pacing` which expansions may start. Actors and the API read through [`LiveRequests`] and [`view`].
 
+mod archive_indexes;
 mod archive_rows;
 mod chain_checks;
 mod check;
@@ -31,8 +32,14 @@ pub mod parallel;
 pub mod request;
 pub mod view;
 
-pub use self::{archive_rows::FinishedJob, live::LiveRequests, ownership::TAKEN_OVER_MAX};
+pub use self::{
+    archive_indexes::{ARG_TEXT_BYTES_MAX, ARGS_INDEXED_MAX, ArgTerm, Indexed},
+    archive_rows::FinishedJob,
+    live::LiveRequests,
+    ownership::TAKEN_OVER_MAX,
+};
 pub(crate) use self::{
-    archive_rows::{FinishedRow, Index, JobLogRow, finished_key, job_log_key, newest_first},
+    archive_indexes::{Index, LENGTH_CLASSES, newest_first},
+    archive_rows::{CreatedHead, FinishedRow, JobLogRow, finished_key, job_log_key},
     check::check,
 };

@@ -13,6 +13,7 @@ use super::{
     sequence::SequenceProgress,
 };
 use crate::{
+    archive::Place,
     ids::{Epoch, Incarnation, JobId, RequestId},
     time::Timestamp,
 };
@@ -186,6 +187,11 @@ impl LiveRequest {
     /// Its id.
     pub fn id(&self) -> RequestId {
         self.created.id
+    }
+
+    /// Its place in the order of lists.
+    pub fn place(&self) -> Place {
+        Place::of(self.progress.created_at, self.id())
     }
 
     /// Its jobs and their order.

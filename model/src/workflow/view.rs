@@ -13,6 +13,7 @@ use super::{
     request::{LiveRequest, RequestState},
 };
 use crate::{
+    archive::Place,
     ids::{Incarnation, JobId, RequestId},
     state::State,
     time::Timestamp,
@@ -76,6 +77,13 @@ pub struct RetryWait {
     pub until: Timestamp,
     /// The try that failed; what starts the next names it.
     pub id: TryId,
+}
+
+impl RequestSummary {
+    /// Its place in the order of lists: behind it the next page begins.
+    pub fn place(&self) -> Place {
+        Place::of(self.created_at, self.id)
+    }
 }
 
 impl LiveRequest {

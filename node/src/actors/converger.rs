@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
 use capstan_model::{
-    buggify,
+    archive, buggify,
     command::Command,
     failpoint, history,
     lrp::{
         command::LrpCommand,
         convergence::{self, STEPS_MAX, Step},
     },
+    rows::LoadError,
     state::State,
     task::{self, command::TaskCommand},
     time::Timestamp,
@@ -51,7 +52,7 @@ pub struct Converger {
     clock: LogClock,
     /// When more of what was lost may be replaced, on the monotonic clock.
     replaces_from: Duration,
-    /// When old events are looked for, on the monotonic clock.
+    /// When what is old is looked for, on the monotonic clock.
     trims_from: Duration,
     counted: Counted,
     is_proposing: bool,
@@ -104,6 +105,14 @@ fn next_due(state: &State, at: Timestamp) -> Duration {
     let due = [convergence::next_restart(&state.lrps), task::convergence::next_due(&state.tasks)];
     let first = due.into_iter().flatten().min();
     first.map_or(LOOK_EVERY, |first| first.since(at).min(LOOK_EVERY))
+}
+
+/// What the settings let go of, as much as one command of each kind removes.
+fn trims(view: &View, at: Timestamp) -> Result<Vec<Command>, LoadError> {
+    let state = view.state();
+    let events = history::trim_below(state, view, at)?.map(|below| Command::TrimEvents { below });
+    let requests = archive::trim_requests(state, view, at)?;
+    Ok(events.into_iter().chain(requests.map(|trim| Command::TrimRequests(Box::new(trim)))).collect())
 }
 
 impl Converger {
@@ -160,14 +169,14 @@ impl Converger {
             commands.push(Command::Task(TaskCommand::Converge));
         }
         if now >= self.trims_from {
-            match history::trim_below(state, view, at) {
-                Ok(Some(below)) => commands.push(Command::TrimEvents { below }),
-                Ok(None) => {
+            match trims(view, at) {
+                Ok(trims) if trims.is_empty() => {
                     let is_early = buggify!("buggify: old events are looked for early");
                     self.trims_from = now + if is_early { LOOK_EARLY } else { LOOK_EVERY };
                 }
+                Ok(trims) => commands.extend(trims),
                 Err(error) => {
-                    tracing::error!(%error, "old events cannot be looked for");
+                    tracing::error!(%error, "what is old cannot be looked for");
                     self.trims_from = now + LOOK_EVERY;
                 }
             }

@@ -26,11 +26,17 @@ pub(super) struct Page {
 impl MetricsPage for Page {
     fn render(&self) -> String {
         let view = self.cluster.view();
+        sample_requests(view.state());
         sample_lrps(view.state());
         sample_tasks(view.state());
         sample_cells(view.state());
         self.process.render()
     }
+}
+
+fn sample_requests(state: &State) {
+    gauge!("capstan_requests_live").set(state.requests.len() as f64);
+    gauge!("capstan_requests_archived").set(state.archive.count() as f64);
 }
 
 fn sample_lrps(state: &State) {

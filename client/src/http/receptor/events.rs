@@ -9,10 +9,10 @@ use super::{
         Client, ReadOptions,
         call::Call,
         error::{CallError, Tried},
+        opened::Opened,
     },
     SILENCE_MAX,
     frames::Frames,
-    opened::Opened,
 };
 
 pub use super::frames::Notice;

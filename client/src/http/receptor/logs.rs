@@ -7,10 +7,10 @@ use super::{
         Client, ReadOptions,
         call::Call,
         error::{CallError, Tried},
+        opened::Opened,
         segment,
     },
     SILENCE_MAX,
-    opened::Opened,
 };
 use crate::spin_cycle::UtcTime;
 

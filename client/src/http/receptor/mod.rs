@@ -6,7 +6,6 @@ mod frames;
 pub mod fuzzing;
 mod logs;
 mod lrps;
-mod opened;
 mod tasks;
 
 use std::time::Duration;

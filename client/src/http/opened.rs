@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::super::{
+use super::{
     Client,
     address::shown,
     call::{Answer, Call, Findings, Lost, PAUSE_MAX, PAUSE_MIN, Verdict, lost, verdict},
