@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use crate::{
+    auth::AuthEvent,
     cluster::Cluster,
     command::NodeJoined,
     ids::{Incarnation, NodeId, VariableName},
@@ -70,4 +71,6 @@ pub enum Event {
         /// The number of the first that is.
         below: u64,
     },
+    /// Something happened to tokens or to what is asked of callers.
+    Auth(AuthEvent),
 }

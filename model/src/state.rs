@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    auth::Auth,
     cluster::{self, Cluster},
     event::Event,
     history::History,
@@ -47,6 +48,8 @@ pub struct State {
     pub lrps: Lrps,
     /// What is to be done once.
     pub tasks: Tasks,
+    /// Who may do what, and what was done by whom.
+    pub auth: Auth,
     /// Which public events are kept as rows.
     pub history: History,
 }
@@ -134,6 +137,7 @@ impl State {
                 self.lrps.load_row(key, value)?;
             }
             Table::TaskDefinition | Table::Task => self.tasks.load_row(key, value)?,
+            Table::AuthPolicy | Table::Token | Table::AuditTrail => self.auth.load_row(table, key, value)?,
             Table::Store
             | Table::FinishedRequest
             | Table::FinishedChain
@@ -143,7 +147,8 @@ impl State {
             | Table::ByType
             | Table::ByUser
             | Table::ByState
-            | Table::Event => return Err(LoadError::unknown_key(key)),
+            | Table::Event
+            | Table::Audit => return Err(LoadError::unknown_key(key)),
         }
         Ok(())
     }
@@ -170,6 +175,7 @@ impl State {
             Event::Workflow(event) => self.requests.evolve(event, sink),
             Event::Lrp(event) => self.lrps.evolve(event, sink),
             Event::Task(event) => self.tasks.evolve(event, sink),
+            Event::Auth(event) => self.auth.evolve(event, sink),
             Event::HistoryTrimmed { below } => self.history.evolve_trimmed(*below, sink),
         }
     }
@@ -190,6 +196,7 @@ impl State {
         self.requests.dump(sink);
         self.lrps.dump(sink);
         self.tasks.dump(sink);
+        self.auth.dump(sink);
         History::default().replace_with(&self.history, sink);
     }
 

@@ -10,6 +10,7 @@ mod common;
 use std::{fmt::Debug, iter::successors, path::Path, sync::Arc};
 
 use capstan_model::{
+    auth::{Denied, DeniedBecause, NotAuthenticated, Operation, token::TokenId},
     command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Settled, Stored},
     ids::{ClusterId, DiskId, Epoch, JobId, NodeId, RequestId, TryNo},
     lrp::tag::ModificationTag,
@@ -101,7 +102,8 @@ fn command_after(command: &Command) -> Option<Command> {
         | Command::StartRetry(_)
         | Command::StopRequest(_)
         | Command::Lrp(_)
-        | Command::Task(_) => None,
+        | Command::Task(_)
+        | Command::Auth(_) => None,
         Command::NodeLost { .. } => Some(Command::TakeOver),
         Command::TakeOver => Some(Command::DrainNode { node: NodeId(300) }),
         Command::DrainNode { .. } => Some(Command::UndrainNode { node: NodeId(300) }),
@@ -122,7 +124,8 @@ fn answer_after(answer: &Answer) -> Option<Answer> {
             running: true,
         }),
         Answer::RequestCreated { .. } => Some(Answer::RequestStopping { ended: true }),
-        Answer::RequestStopping { .. } => None,
+        Answer::RequestStopping { .. } => Some(Answer::TokenCreated { id: token() }),
+        Answer::TokenCreated { .. } => None,
     }
 }
 
@@ -179,8 +182,40 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         Rejection::NoSuchTask { .. } => Rejection::TaskNotDeletable { guid: guid() },
         Rejection::TaskNotDeletable { .. } => Rejection::TaskOver { guid: guid() },
         Rejection::TaskOver { .. } => Rejection::StaleTask { guid: guid() },
-        Rejection::StaleTask { .. } => return None,
+        Rejection::StaleTask { .. } => NotAuthenticated::Nothing.into(),
+        Rejection::NotAuthenticated(NotAuthenticated::Nothing) => NotAuthenticated::NoSuchToken.into(),
+        Rejection::NotAuthenticated(NotAuthenticated::NoSuchToken) => {
+            NotAuthenticated::Expired { id: token(), name: "ann".into(), at: Timestamp(300) }.into()
+        }
+        Rejection::NotAuthenticated(NotAuthenticated::Expired { .. }) => {
+            denied(Operation::ReadRequests, DeniedBecause::Anonymous)
+        }
+        Rejection::Denied(Denied { operation, because, .. }) => {
+            let after = |operation| Operation::ALL.into_iter().skip_while(|o| *o != operation).nth(1);
+            match (because, after(*operation)) {
+                (DeniedBecause::Anonymous, Some(operation)) => denied(operation, DeniedBecause::Anonymous),
+                (DeniedBecause::Anonymous, None) => denied(*operation, DeniedBecause::NoSpec),
+                (DeniedBecause::NoSpec, _) => denied(*operation, DeniedBecause::Strict),
+                (DeniedBecause::Strict, _) => denied(*operation, DeniedBecause::NoRoleMatches),
+                (DeniedBecause::NoRoleMatches, _) => denied(*operation, DeniedBecause::NotGranted),
+                (DeniedBecause::NotGranted, _) => denied(*operation, DeniedBecause::NoRole(*operation)),
+                (DeniedBecause::NoRole(_), _) => denied(*operation, DeniedBecause::Internal),
+                (DeniedBecause::Internal, _) => Rejection::NoSuchToken { id: token() },
+            }
+        }
+        Rejection::NoSuchToken { .. } => Rejection::TokenExists { id: token() },
+        Rejection::TokenExists { .. } => Rejection::InvalidAuth { what: text(), reason: text() },
+        Rejection::InvalidAuth { .. } => Rejection::NoAdminLeft,
+        Rejection::NoAdminLeft => return None,
     })
+}
+
+fn token() -> TokenId {
+    TokenId([0xab, 0, 0, 0, 0, 0, 0, 1])
+}
+
+fn denied(operation: Operation, because: DeniedBecause) -> Rejection {
+    Denied { caller: "ann".into(), operation, because }.into()
 }
 
 fn setting_after(setting: &Setting) -> Option<Setting> {

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use capstan_model::{
     apply::apply,
-    command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Sealed, Settled, Stored},
+    command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Opened, Sealed, Settled},
     ids::{ClusterId, Incarnation},
     rejection::Rejection,
     reply::Reply,
@@ -121,7 +121,7 @@ proptest! {
             prop_assert!(again.events.is_empty(), "{:?}", again.events);
             for ((_, reply), (sealed, first)) in again.replies.iter().zip(&repeated) {
                 let over = Rejection::SessionOver { incarnation: sealed.id.incarnation };
-                let natural = matches!(sealed.open(), Ok(stored) if natural(&stored));
+                let natural = matches!(sealed.open(), Ok(opened) if natural(&opened));
                 prop_assert!(natural || *reply == first.1 || *reply == Err(over), "{reply:?}, first {first:?}");
             }
             // A shorter window, set by this entry, lets idempotency keys expire at the next.
@@ -179,8 +179,8 @@ proptest! {
         prop_assert_eq!(&postcard::from_bytes::<Entry>(&bytes).unwrap(), &entry);
         let Entry::V1 { commands, .. } = entry;
         for sealed in commands {
-            let bytes = postcard::to_stdvec(&sealed.open().unwrap()).unwrap();
-            prop_assert_eq!(bytes, &sealed.bytes[..]);
+            let bytes = Sealed::seal(sealed.id, sealed.open().unwrap()).unwrap().bytes;
+            prop_assert_eq!(bytes, sealed.bytes);
         }
     }
 }
@@ -202,11 +202,9 @@ fn is_housekeeping(change: &RowChange) -> bool {
 }
 
 fn changes_idempotency_window(sealed: &Sealed) -> bool {
-    let Stored::V1 { command, .. } = sealed.open().unwrap();
-    matches!(command, Command::SetSetting(Setting::IdempotencyHours(_)))
+    matches!(sealed.open().unwrap().command, Command::SetSetting(Setting::IdempotencyHours(_)))
 }
 
-fn natural(stored: &Stored) -> bool {
-    let Stored::V1 { command, .. } = stored;
-    command.has_natural_key()
+fn natural(opened: &Opened) -> bool {
+    opened.command.has_natural_key()
 }

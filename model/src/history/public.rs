@@ -201,7 +201,9 @@ impl PublicEvent {
             | Event::ClusterFounded(_)
             | Event::SessionEnded { .. }
             | Event::SettingChanged(_)
-            | Event::HistoryTrimmed { .. } => return None,
+            | Event::HistoryTrimmed { .. }
+            // Who may do what is for those to see who administer it.
+            | Event::Auth(_) => return None,
         })
     }
 
