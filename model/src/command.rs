@@ -308,10 +308,10 @@ impl Command {
             | Self::CreateRequest(_)
             | Self::StopRequest(_)
             | Self::DrainNode { .. }
-            | Self::UndrainNode { .. }
-            | Self::Auth(_) => false,
+            | Self::UndrainNode { .. } => false,
             Self::Lrp(command) => command.has_natural_key(),
             Self::Task(command) => command.has_natural_key(),
+            Self::Auth(command) => command.has_natural_key(),
         }
     }
 }

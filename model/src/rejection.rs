@@ -282,7 +282,7 @@ pub enum Rejection {
     },
     /// Nobody could administer the cluster any more.
     #[error(
-        "no token with an admin role would be left that has not expired, and auth is required: make another first"
+        "auth can be required only as long as a token has an admin role and never expires, and no other is left: make one first"
     )]
     NoAdminLeft,
 }

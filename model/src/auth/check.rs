@@ -16,8 +16,14 @@ pub(crate) fn check(auth: &Auth) -> Result<(), String> {
             return Err(format!("token {}: of {:?}, with roles {:?}", token.id, token.caller, token.roles));
         }
     }
+    if !auth.ends_match() {
+        return Err("the index of ends is not that of the tokens".to_owned());
+    }
     if auth.policy().admin_roles.is_empty() {
         return Err("no admin role".to_owned());
+    }
+    if auth.policy().required && !auth.has_lasting_admin(auth.policy(), None) {
+        return Err("auth is required, and nobody is left for good who may administer".to_owned());
     }
     let kept = auth.trail().next().checked_sub(auth.trail().first());
     match kept {

@@ -21,6 +21,19 @@ pub enum AuthCommand {
     },
     /// Changes what the cluster asks of callers.
     ChangePolicy(PolicyChange),
+    /// Removes tokens whose time is over, at most [`super::token::DROPPED_MAX`]. Proposed by the leader as long as there are any; so log
+    /// time gets to their ends also where nothing else is written.
+    DropExpired,
+}
+
+impl AuthCommand {
+    /// Whether it has a natural key that makes repeats harmless, so that it needs no session.
+    pub fn has_natural_key(&self) -> bool {
+        match self {
+            Self::CreateToken(_) | Self::RevokeToken { .. } | Self::ChangePolicy(_) => false,
+            Self::DropExpired => true,
+        }
+    }
 }
 
 /// See [`AuthCommand::CreateToken`]. The secret itself stays with the node that drew it, and with who asked for it.

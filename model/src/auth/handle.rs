@@ -6,7 +6,7 @@ use super::{
     Auth, AuthCommand, AuthEvent, Author, CreateToken, Denied, DeniedBecause, Operation, PolicyChange,
     authorise,
     policy::{check_role, checked_roles, invalid},
-    token::{LIFETIME_SECS_MAX, TOKENS_MAX, Token, TokenId},
+    token::{DROPPED_MAX, LIFETIME_SECS_MAX, TOKENS_MAX, Token, TokenId},
 };
 use crate::{command::Command, rejection::Rejection, reply::Answer, time::Timestamp};
 
@@ -33,8 +33,12 @@ pub(crate) fn handle(
 ) -> Result<(Answer, Vec<AuthEvent>), Rejection> {
     match command {
         AuthCommand::CreateToken(create) => create_token(auth, now, create),
-        AuthCommand::RevokeToken { id } => revoke_token(auth, now, *id),
-        AuthCommand::ChangePolicy(change) => change_policy(auth, now, change),
+        AuthCommand::RevokeToken { id } => revoke_token(auth, *id),
+        AuthCommand::ChangePolicy(change) => change_policy(auth, change),
+        AuthCommand::DropExpired => {
+            let dropped = auth.expired(now).take(DROPPED_MAX).map(|id| AuthEvent::TokenRemoved { id });
+            Ok((Answer::Done, dropped.collect()))
+        }
     }
 }
 
@@ -54,14 +58,10 @@ fn create_token(
     if auth.token(create.id).is_some() {
         return Err(Rejection::TokenExists { id: create.id });
     }
-    let mut events = vec![];
     if auth.tokens_len() >= TOKENS_MAX {
-        // What has expired gives way, one for one.
-        let expired = auth.tokens().find(|token| token.is_expired(now));
-        let full = || Rejection::TooMany { what: "tokens".to_owned(), count_max: TOKENS_MAX as u64 };
-        events.push(AuthEvent::TokenRemoved { id: expired.ok_or_else(full)?.id });
+        return Err(Rejection::TooMany { what: "tokens".to_owned(), count_max: TOKENS_MAX as u64 });
     }
-    events.push(AuthEvent::TokenCreated(Arc::new(Token {
+    let token = Token {
         id: create.id,
         caller: Arc::clone(&create.caller),
         roles: roles.into(),
@@ -69,27 +69,24 @@ fn create_token(
         created_at: now,
         created_by: Arc::clone(&create.created_by),
         expires_at: create.lifetime_secs.map(|secs| now.after(Duration::from_secs(secs))),
-    })));
-    Ok((Answer::TokenCreated { id: create.id }, events))
+    };
+    Ok((Answer::TokenCreated { id: create.id }, vec![AuthEvent::TokenCreated(Arc::new(token))]))
 }
 
-fn revoke_token(auth: &Auth, now: Timestamp, id: TokenId) -> Result<(Answer, Vec<AuthEvent>), Rejection> {
-    let token = auth.token(id).ok_or(Rejection::NoSuchToken { id })?;
-    let policy = auth.policy();
-    let counts = !token.is_expired(now) && policy.any_is_admin(&token.roles);
-    if policy.required && counts && !auth.has_admin(policy, now, Some(id)) {
+/// As long as auth is required, a token with an admin role that never ends is left.
+fn revoke_token(auth: &Auth, id: TokenId) -> Result<(Answer, Vec<AuthEvent>), Rejection> {
+    if auth.token(id).is_none() {
+        return Err(Rejection::NoSuchToken { id });
+    }
+    if auth.policy().required && !auth.has_lasting_admin(auth.policy(), Some(id)) {
         return Err(Rejection::NoAdminLeft);
     }
     Ok((Answer::Done, vec![AuthEvent::TokenRemoved { id }]))
 }
 
-fn change_policy(
-    auth: &Auth,
-    now: Timestamp,
-    change: &PolicyChange,
-) -> Result<(Answer, Vec<AuthEvent>), Rejection> {
+fn change_policy(auth: &Auth, change: &PolicyChange) -> Result<(Answer, Vec<AuthEvent>), Rejection> {
     let changed = change.of(auth.policy())?;
-    if changed.required && !auth.has_admin(&changed, now, None) {
+    if changed.required && !auth.has_lasting_admin(&changed, None) {
         return Err(Rejection::NoAdminLeft);
     }
     let is_news = changed != *auth.policy();

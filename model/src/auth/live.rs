@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
 use super::{
     AuthPolicy, Author, Caller, Credential, NotAuthenticated,
@@ -20,6 +20,8 @@ use crate::{
 pub struct Auth {
     policy: Arc<AuthPolicy>,
     tokens: OrdMap<TokenId, Arc<Token>>,
+    /// Those that end, in the order in which they do.
+    by_end: OrdSet<(Timestamp, TokenId)>,
     pub(super) trail: Trail,
 }
 
@@ -28,7 +30,7 @@ pub struct Auth {
 pub enum AuthEvent {
     /// A token was made.
     TokenCreated(Arc<Token>),
-    /// A token was revoked, or had expired and gave way.
+    /// A token was revoked, or its time was over.
     TokenRemoved {
         /// Which.
         id: TokenId,
@@ -48,7 +50,7 @@ impl Auth {
         self.tokens.get(&id).map(Arc::as_ref)
     }
 
-    /// All tokens in the order of their ids, also those that have expired.
+    /// All tokens in the order of their ids; those whose time is over are among them until the leader has had them dropped.
     pub fn tokens(&self) -> impl Iterator<Item = &Token> {
         self.tokens.values().map(Arc::as_ref)
     }
@@ -88,20 +90,42 @@ impl Auth {
         }
     }
 
-    /// Whether somebody could administer the cluster under this policy, at this time, without this token.
-    pub(super) fn has_admin(&self, policy: &AuthPolicy, now: Timestamp, without: Option<TokenId>) -> bool {
+    /// The tokens whose time is over, the oldest first.
+    pub(super) fn expired(&self, now: Timestamp) -> impl Iterator<Item = TokenId> {
+        self.by_end.iter().take_while(move |(end, _)| *end <= now).map(|(_, id)| *id)
+    }
+
+    /// When the next token ends, in log time.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        self.by_end.get_min().map(|(end, _)| *end)
+    }
+
+    /// Whether a token is left for good, without this one, with which the cluster could be administered under this policy.
+    pub(super) fn has_lasting_admin(&self, policy: &AuthPolicy, without: Option<TokenId>) -> bool {
         let mut left = self.tokens().filter(|token| Some(token.id) != without);
-        left.any(|token| !token.is_expired(now) && policy.any_is_admin(&token.roles))
+        left.any(|token| token.expires_at.is_none() && policy.any_is_admin(&token.roles))
+    }
+
+    /// Whether the index of ends holds exactly the tokens that end.
+    pub(super) fn ends_match(&self) -> bool {
+        let ends: OrdSet<_> = self.tokens().filter_map(|token| Some((token.expires_at?, token.id))).collect();
+        ends == self.by_end
+    }
+
+    fn insert(&mut self, token: Arc<Token>) {
+        self.by_end.extend(token.expires_at.map(|end| (end, token.id)));
+        self.tokens.insert(token.id, token);
     }
 
     pub(crate) fn evolve(&mut self, event: &AuthEvent, sink: &mut RowSink) {
         match event {
             AuthEvent::TokenCreated(token) => {
-                let before = self.tokens.insert(token.id, Arc::clone(token));
-                sink.replace(&token_key(token.id), before.as_ref(), Some(token));
+                sink.replace(&token_key(token.id), None, Some(token));
+                self.insert(Arc::clone(token));
             }
             AuthEvent::TokenRemoved { id } => {
                 let token = self.tokens.remove(id).expect("only a token that is there is removed");
+                token.expires_at.map(|end| self.by_end.remove(&(end, *id)));
                 sink.replace(&token_key(*id), Some(&token), None);
             }
             AuthEvent::PolicyChanged(policy) => {
@@ -119,7 +143,11 @@ impl Auth {
                 let mut parts = KeyReader::new(key);
                 let id = TokenId(parts.fixed()?);
                 parts.end()?;
-                self.tokens.insert(id, Arc::new(rows::decode(key, value)?));
+                let token: Token = rows::decode(key, value)?;
+                if token.id != id {
+                    return Err(LoadError::unknown_key(key));
+                }
+                self.insert(Arc::new(token));
             }
             _ => return Err(LoadError::unknown_key(key)),
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::acl::AclOperation;
+use super::{AuthCommand, acl::AclOperation};
 use crate::{command::Command, lrp::command::LrpCommand, task::command::TaskCommand};
 
 /// What a caller wants to do. Stored in the audit: new variants go at the end.
@@ -95,7 +95,7 @@ impl Operation {
             Command::StopRequest(_) => Self::Stop,
             Command::Lrp(command) => return of_lrps(command),
             Command::Task(command) => return of_tasks(command),
-            Command::Auth(_) => Self::Administer,
+            Command::Auth(command) => return of_auth(command),
             Command::FoundCluster { .. }
             | Command::NodeJoined(_)
             | Command::FinishTry(_)
@@ -137,6 +137,15 @@ fn of_tasks(command: &TaskCommand) -> Option<Operation> {
         | TaskCommand::Resolving { .. }
         | TaskCommand::Resolved { .. }
         | TaskCommand::Converge => None,
+    }
+}
+
+fn of_auth(command: &AuthCommand) -> Option<Operation> {
+    match command {
+        AuthCommand::CreateToken(_) | AuthCommand::RevokeToken { .. } | AuthCommand::ChangePolicy(_) => {
+            Some(Operation::Administer)
+        }
+        AuthCommand::DropExpired => None,
     }
 }
 

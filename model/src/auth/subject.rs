@@ -65,6 +65,7 @@ fn of_auth(command: &AuthCommand) -> String {
             format!("made token {} for {} with {}", create.id, create.caller, create.roles.join(", "))
         }
         AuthCommand::RevokeToken { id } => format!("revoked token {id}"),
+        AuthCommand::DropExpired => String::new(),
         AuthCommand::ChangePolicy(PolicyChange { required, strict, admin_roles }) => {
             let switch = |name: &str, on: &Option<bool>| on.map(|on| format!("{name} to {on}"));
             let roles = admin_roles.as_ref().map(|roles| format!("admin_roles to {}", roles.join(", ")));

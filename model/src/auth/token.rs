@@ -12,6 +12,9 @@ pub const TOKENS_MAX: usize = 10_000;
 /// The longest life of a token, in seconds: ten years.
 pub const LIFETIME_SECS_MAX: u64 = 3_650 * 24 * 3_600;
 
+/// How many tokens one command drops because their time is over.
+pub const DROPPED_MAX: usize = 256;
+
 /// Names a token, and is the name of name and password: 16 hexadecimal digits. It is no secret.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TokenId(pub [u8; 8]);
