@@ -19,6 +19,7 @@ pub(crate) enum Operation {
     ReadRequest,
     ListRequests,
     ManageNode,
+    ManageAuth,
     WriteLrp,
     ReadLrp,
     ListLrps,
@@ -43,7 +44,7 @@ struct OperationMetrics {
 }
 
 impl Operation {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::PutVariable,
         Self::GetVariable,
         Self::DeleteVariable,
@@ -53,6 +54,7 @@ impl Operation {
         Self::ReadRequest,
         Self::ListRequests,
         Self::ManageNode,
+        Self::ManageAuth,
         Self::WriteLrp,
         Self::ReadLrp,
         Self::ListLrps,
@@ -80,6 +82,11 @@ impl Operation {
             Endpoint::ListRequests => Self::ListRequests,
             Endpoint::Events => Self::Follow,
             Endpoint::DrainNode { .. } => Self::ManageNode,
+            Endpoint::ChangeAuth
+            | Endpoint::ListTokens
+            | Endpoint::CreateToken
+            | Endpoint::RevokeToken { .. }
+            | Endpoint::Audit => Self::ManageAuth,
             Endpoint::ExplainLrp { .. } => Self::ReadLrp,
             Endpoint::ListCells | Endpoint::GetCell { .. } => Self::ListLrps,
             Endpoint::ClusterStatus
@@ -88,6 +95,7 @@ impl Operation {
             | Endpoint::Metrics
             | Endpoint::Version
             | Endpoint::RequestList
+            | Endpoint::GetAuth
             | Endpoint::JobRunnerOnly => Self::Local,
             Endpoint::Receptor(endpoint) => Self::of_receptor(endpoint),
         }
@@ -128,6 +136,7 @@ impl Operation {
             Self::ReadRequest => "read_request",
             Self::ListRequests => "list_requests",
             Self::ManageNode => "manage_node",
+            Self::ManageAuth => "manage_auth",
             Self::WriteLrp => "write_lrp",
             Self::ReadLrp => "read_lrp",
             Self::ListLrps => "list_lrps",

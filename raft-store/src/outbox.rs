@@ -11,9 +11,7 @@ use std::{
 
 use capstan_model::{
     buggify,
-    command::{
-        BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, Command, LONE_COMMAND_BYTES, Opened, Sealed, Settled,
-    },
+    command::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, Command, LONE_COMMAND_BYTES, Opened, Sealed, Settled},
     ids::{CommandId, Incarnation},
     reply::Reply,
     session::{SessionReply, UNSETTLED_MAX},
@@ -118,9 +116,8 @@ impl Outbox {
     ) -> Result<(CommandId, oneshot::Receiver<Result<Committed, ProposeError>>), ProposeError> {
         let is_keyed = opened.command.has_natural_key();
         // Sealing encodes, so it happens outside the lock; the number is drawn under it.
-        let mut sealed =
-            Sealed::seal(CommandId { incarnation: self.incarnation, seq: 0 }, opened)
-                .map_err(|error| ProposeError::TooLarge { reason: error.to_string() })?;
+        let mut sealed = Sealed::seal(CommandId { incarnation: self.incarnation, seq: 0 }, opened)
+            .map_err(|error| ProposeError::TooLarge { reason: error.to_string() })?;
         let mut inner = self.lock();
         if inner.closed {
             return Err(ProposeError::ShuttingDown);

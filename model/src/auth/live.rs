@@ -1,6 +1,6 @@
 //! What is kept of tokens, policy and audit, and its rows.
 
-use std::sync::Arc;
+use std::{ops::Bound, sync::Arc};
 
 use imbl::{OrdMap, OrdSet};
 
@@ -53,6 +53,12 @@ impl Auth {
     /// All tokens in the order of their ids; those whose time is over are among them until the leader has had them dropped.
     pub fn tokens(&self) -> impl Iterator<Item = &Token> {
         self.tokens.values().map(Arc::as_ref)
+    }
+
+    /// The tokens whose id comes after this one, in their order.
+    pub fn tokens_after(&self, after: Option<TokenId>) -> impl Iterator<Item = &Token> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.tokens.range((from, Bound::Unbounded)).map(|(_, token)| &**token)
     }
 
     /// How many tokens there are.
