@@ -68,9 +68,10 @@ mod tests {
     const ID: &str = "00112233445566ff";
 
     fn of(values: &[&[u8]]) -> Result<Brought, InputError> {
-        let headers = values.iter().map(|value| (AUTHORIZATION, HeaderValue::from_bytes(value).unwrap()));
         let mut map = HeaderMap::new();
-        headers.for_each(|(name, value)| drop(map.append(name, value)));
+        for value in values {
+            map.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
+        }
         read(&map, false)
     }
 
