@@ -17,8 +17,9 @@ pub mod spin_cycle;
 #[cfg(feature = "fuzzing")]
 pub use http::fuzzing;
 pub use http::{
-    AddressError, CallError, Client, ClientOptions, Consistency, EventStream, LogQuery, LogStream, Notice,
-    Precondition, ReadOptions, Ready, Stream, Tried, Variable, VariableQuery, Written,
+    AddressError, AuditQuery, CallError, Client, ClientOptions, Consistency, EventStream, InvalidToken,
+    LogQuery, LogStream, Notice, Precondition, ReadOptions, Ready, Stream, Tried, Variable, VariableQuery,
+    Written,
 };
 
 /// Header of every reply, the log index of the state it shows; in a call, the index the node must have applied.

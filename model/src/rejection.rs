@@ -282,7 +282,7 @@ pub enum Rejection {
     },
     /// Nobody could administer the cluster any more.
     #[error(
-        "auth can be required only as long as a token has an admin role and never expires, and no other is left: make one first"
+        "auth is required only as long as there is a token that has an admin role and never expires: make one first"
     )]
     NoAdminLeft,
 }

@@ -76,7 +76,7 @@ pub(super) fn checked_roles(what: &str, roles: &[Arc<str>]) -> Result<Vec<Arc<st
         return Err(invalid(what, "there must be one at least"));
     }
     if roles.len() > ROLES_MAX {
-        return Err(Rejection::TooMany { what: what.to_owned(), count_max: ROLES_MAX as u64 });
+        return Err(invalid(what, &format!("there may be at most {ROLES_MAX}")));
     }
     roles.iter().try_for_each(|role| check_role("a role", role))?;
     let mut sorted = roles.to_vec();
