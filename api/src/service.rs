@@ -199,7 +199,9 @@ impl Inner {
             return Err(Refusal::Unauthorized.into());
         }
         let head = Head { by: Some(&identity), ..*head };
-        permission::check(view.state(), &head, permission)?;
+        permission::check(view.state(), &head, permission).inspect_err(|denied| {
+            tracing::info!(method = %head.method, path = head.path, %denied, "a call was denied");
+        })?;
         drop(view);
         self.serve_endpoint(found?, &head, body).await
     }
