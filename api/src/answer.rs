@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use capstan_model::auth::Denied;
 use futures::{
     Stream,
     stream::{self, BoxStream, StreamExt},
@@ -44,6 +45,9 @@ pub(crate) enum BrokenOff {
     /// The next events were removed before they were read.
     #[error("the reader is so late that the next events are kept no more")]
     EventsGone,
+    /// Who reads it may not any more.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// What comes next cannot be read.
     #[error(transparent)]
     Archive(#[from] ArchiveError),

@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, Method};
+use capstan_model::auth::Caller;
+use http::{HeaderMap, HeaderValue, Method};
 use percent_encoding::percent_decode_str;
 
-use crate::error::InputError;
+use crate::{auth::Identity, error::InputError};
 
 /// The line and headers of a call, as sent.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +17,20 @@ pub(crate) struct Head<'a> {
     /// Without the question mark; not decoded, empty when there is none.
     pub(crate) query: &'a str,
     pub(crate) headers: &'a HeaderMap,
+    /// Who makes it, once that has been found out.
+    pub(crate) by: Option<&'a Identity>,
+}
+
+impl<'a> Head<'a> {
+    /// A call whose maker is not known yet.
+    pub(crate) fn new(method: &'a Method, path: &'a str, query: &'a str, headers: &'a HeaderMap) -> Self {
+        Self { method, path, query, headers, by: None }
+    }
+
+    /// Who makes it; nobody in particular as long as that is not known.
+    pub(crate) fn caller(&self) -> Caller {
+        self.by.map(|by| by.caller.clone()).unwrap_or_default()
+    }
 }
 
 /// Whose shapes an answer has: each part of the surface keeps its own, also for errors.
@@ -30,6 +45,14 @@ pub(crate) enum Surface {
 }
 
 impl Surface {
+    /// What a call that must say who makes it is told to bring.
+    pub(crate) fn challenge(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Receptor => "Basic realm=\"API Authentication\"",
+            Self::SpinCycle | Self::Cluster => "Bearer realm=\"capstan\", Basic realm=\"capstan\"",
+        })
+    }
+
     pub(crate) fn of(path: &str) -> Self {
         let under = |prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -10,6 +10,7 @@ use capstan_client::{
     spin_cycle::{FrameworkError, HandlerError},
 };
 use capstan_model::{
+    auth::{Denied, NotAuthenticated, token::TokenId},
     history::EventId,
     ids::InvalidId,
     rejection::Rejection,
@@ -19,7 +20,7 @@ use capstan_model::{
 use capstan_raft_store::handle::{ProposeError, ReadError};
 use http::{
     HeaderValue, StatusCode,
-    header::{ALLOW, LOCATION, RETRY_AFTER},
+    header::{ALLOW, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE},
 };
 
 use crate::{
@@ -238,6 +239,26 @@ pub(crate) enum InputError {
         /// The bound.
         streams_max: usize,
     },
+    /// Who calls is nobody the cluster knows.
+    #[error(transparent)]
+    NotAuthenticated(#[from] NotAuthenticated),
+    /// What should say who calls cannot be read.
+    #[error("header Authorization: {reason}")]
+    Credentials {
+        /// What would be right.
+        reason: &'static str,
+    },
+    /// Who calls may not do that.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The token was made when the call came first, and its secret was told then.
+    #[error(
+        "this call was made before, and its answer told the secret of token {id}, which nobody can tell again: revoke it and make another"
+    )]
+    SecretTold {
+        /// The token.
+        id: TokenId,
+    },
     /// Something Diego has a word for.
     #[error(transparent)]
     Receptor(#[from] receptor::error::Refusal),
@@ -289,6 +310,11 @@ impl ApiError {
                 InputError::StreamsEnd => (S::SERVICE_UNAVAILABLE, "draining"),
                 InputError::OutOfTouch => (S::SERVICE_UNAVAILABLE, "no_leader"),
                 InputError::TooManyStreams { .. } => (S::TOO_MANY_REQUESTS, "too_many_streams"),
+                InputError::NotAuthenticated(_) | InputError::Credentials { .. } => {
+                    (S::UNAUTHORIZED, "unauthenticated")
+                }
+                InputError::Denied(_) => (S::FORBIDDEN, "denied"),
+                InputError::SecretTold { .. } => (S::CONFLICT, "secret_told"),
                 InputError::Receptor(e) => match e {
                     Refusal::Json(_) => (S::BAD_REQUEST, "invalid_body"),
                     Refusal::Lrp(_) => (S::BAD_REQUEST, "invalid_lrp"),
@@ -339,6 +365,12 @@ impl ApiError {
                 Rejection::TaskOver { .. } => (S::CONFLICT, "task_complete"),
                 Rejection::StaleTask { .. } => (S::CONFLICT, "stale_task"),
                 Rejection::StillLive { .. } => (S::CONFLICT, "request_live"),
+                Rejection::NotAuthenticated(_) => (S::UNAUTHORIZED, "unauthenticated"),
+                Rejection::Denied(_) => (S::FORBIDDEN, "denied"),
+                Rejection::NoSuchToken { .. } => (S::NOT_FOUND, "no_such_token"),
+                Rejection::TokenExists { .. } => (S::CONFLICT, "token_exists"),
+                Rejection::InvalidAuth { .. } => (S::BAD_REQUEST, "invalid_auth"),
+                Rejection::NoAdminLeft => (S::CONFLICT, "no_admin_left"),
             },
             Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
                 ProposeError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),
@@ -371,7 +403,11 @@ impl ApiError {
 
     /// The answer, in the shape of the surface the call came in on.
     pub(crate) fn answer(&self, surface: Surface) -> Answer {
-        let verdict = self.verdict();
+        let mut verdict = self.verdict();
+        if verdict.status == StatusCode::FORBIDDEN && surface != Surface::Cluster {
+            // Neither of the two others knows 403.
+            verdict.status = StatusCode::UNAUTHORIZED;
+        }
         let message = self.public_message(verdict.status);
         let mut answer = match surface {
             Surface::Cluster => {
@@ -386,6 +422,9 @@ impl ApiError {
             | StatusCode::SERVICE_UNAVAILABLE
             | StatusCode::INSUFFICIENT_STORAGE => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, surface.challenge());
             }
             _ => {}
         }
@@ -424,6 +463,9 @@ impl ApiError {
                 | InputError::BodyTimeout
                 | InputError::BodyBroken
                 | InputError::Body { .. }
+                | InputError::NotAuthenticated(_)
+                | InputError::Credentials { .. }
+                | InputError::Denied(_)
                 | InputError::TooManyCalls { .. } => true,
                 InputError::Name(_)
                 | InputError::Query { .. }
@@ -442,9 +484,11 @@ impl ApiError {
                 | InputError::StreamsEnd
                 | InputError::OutOfTouch
                 | InputError::TooManyStreams { .. }
+                | InputError::SecretTold { .. }
                 | InputError::Receptor(_)
                 | InputError::Draining => false,
             },
+            Self::Refused(Rejection::NotAuthenticated(_) | Rejection::Denied(_)) => true,
             Self::Refused(_)
             | Self::Propose(_)
             | Self::Create(_)

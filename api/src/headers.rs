@@ -72,7 +72,7 @@ pub(crate) fn idempotency(head: &Head<'_>, body: &[u8]) -> Result<Option<Idempot
         return Err(refused(IDEMPOTENCY_HEADER, "it must have 1 to 255 visible ASCII characters"));
     }
     let scope = IdempotencyScope {
-        caller: "".into(),
+        caller: head.caller().name,
         method: head.method.as_str().into(),
         path: if capstan_model::mutant!("key-scope-without-path") { "" } else { head.path }.into(),
         key: key.into(),
@@ -164,7 +164,7 @@ mod tests {
         for (key, legal) in [("a", true), (&*longest, true), (&*too_long, false), ("", false), ("a b", false)]
         {
             let headers = headers(&[("idempotency-key", key)]);
-            let head = Head { method: &Method::PUT, path: "/x", query: "", headers: &headers };
+            let head = Head::new(&Method::PUT, "/x", "", &headers);
             assert_eq!(idempotency(&head, b"body").is_ok(), legal, "{key:?}");
         }
     }
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn the_same_key_with_another_body_has_another_hash() {
         let headers = headers(&[("idempotency-key", "k")]);
-        let head = Head { method: &Method::PUT, path: "/x", query: "", headers: &headers };
+        let head = Head::new(&Method::PUT, "/x", "", &headers);
         let of = |body| idempotency(&head, body).unwrap().unwrap();
         assert_eq!(of(b"a"), of(b"a"));
         assert_eq!(of(b"a").scope, of(b"b").scope);

@@ -7,6 +7,7 @@
 //! * A call goes through `service` (bounds, route, body), then to one file per group of operations: `cluster/` for
 //!   `/cluster/v1` and what operators look at, `spin_cycle/` for `/api/v1`, `receptor/` for `/v1`. Each prefix keeps its own
 //!   shapes, also for errors.
+//! * `auth` finds out who calls and whether he may; [`ROUTES`] is the table of what each call takes.
 //! * `error` is the table: whatever goes wrong becomes a status and a body there and nowhere else.
 //! * [`ports`] are the traits through which the node gives it specs, job types and its health.
 //!
@@ -16,6 +17,7 @@
 mod answer;
 mod answer_body;
 mod archive;
+mod auth;
 mod call;
 mod cluster;
 mod error;
@@ -35,6 +37,7 @@ mod spin_cycle;
 mod streams;
 
 pub use answer_body::{AnswerBody, AnswerBroken};
+pub use auth::permission::{Permission, ROUTES, Route};
 pub use receptor::access::{Access, Credentials};
 pub use service::{Api, Parts};
 pub use streams::HEARTBEAT_AFTER;

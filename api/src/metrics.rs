@@ -22,6 +22,7 @@ pub(crate) enum Operation {
     ReadRequest,
     ListRequests,
     ManageNode,
+    ManageAuth,
     WriteLrp,
     ReadLrp,
     ListLrps,
@@ -46,7 +47,11 @@ struct OperationMetrics {
 }
 
 impl Operation {
+<<<<<<< HEAD
     const ALL: [Self; 21] = [
+=======
+    const ALL: [Self; 19] = [
+>>>>>>> auth
         Self::PutVariable,
         Self::GetVariable,
         Self::DeleteVariable,
@@ -59,6 +64,7 @@ impl Operation {
         Self::ReadRequest,
         Self::ListRequests,
         Self::ManageNode,
+        Self::ManageAuth,
         Self::WriteLrp,
         Self::ReadLrp,
         Self::ListLrps,
@@ -89,6 +95,11 @@ impl Operation {
             Endpoint::ListRequests => Self::ListRequests,
             Endpoint::Events => Self::Follow,
             Endpoint::DrainNode { .. } => Self::ManageNode,
+            Endpoint::ChangeAuth
+            | Endpoint::ListTokens
+            | Endpoint::CreateToken
+            | Endpoint::RevokeToken { .. }
+            | Endpoint::Audit => Self::ManageAuth,
             Endpoint::ExplainLrp { .. } => Self::ReadLrp,
             Endpoint::ListCells | Endpoint::GetCell { .. } => Self::ListLrps,
             Endpoint::ClusterStatus
@@ -97,6 +108,7 @@ impl Operation {
             | Endpoint::Metrics
             | Endpoint::Version
             | Endpoint::RequestList
+            | Endpoint::GetAuth
             | Endpoint::JobRunnerOnly => Self::Local,
             Endpoint::Receptor(endpoint) => Self::of_receptor(endpoint),
         }
@@ -140,6 +152,7 @@ impl Operation {
             Self::ReadRequest => "read_request",
             Self::ListRequests => "list_requests",
             Self::ManageNode => "manage_node",
+            Self::ManageAuth => "manage_auth",
             Self::WriteLrp => "write_lrp",
             Self::ReadLrp => "read_lrp",
             Self::ListLrps => "list_lrps",

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
+use crate::error::InputError;
+
 /// Decodes the parameters in the order sent: `+` is a blank, and what is no UTF-8 becomes U+FFFD. A `%` without two
 /// hexadecimal digits stands for itself. A word without `=` is a parameter with an empty value.
 pub(crate) fn parameters(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
@@ -21,6 +23,25 @@ pub(crate) fn first<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
 /// Whether a parameter of this name was sent, with or without a value.
 pub(crate) fn has(query: &str, name: &str) -> bool {
     parameters(query).any(|(given, _)| given == name)
+}
+
+/// How many items of a list are wanted: `limit`, or as many as a page may have. A larger limit is as good as that.
+///
+/// # Errors
+/// [`InputError::Query`] for anything but a whole number from 1 on.
+pub(crate) fn limit(query: &str, page_max: usize) -> Result<usize, InputError> {
+    let Some(text) = first(query, "limit") else { return Ok(page_max) };
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse::<u64>() {
+        Ok(limit) if digits && limit > 0 => {
+            Ok(usize::try_from(limit).map_or(page_max, |limit| limit.min(page_max)))
+        }
+        _ => {
+            let shown: String = text.chars().take(100).collect();
+            let reason = format!("parameter limit: {shown:?} is not a whole number from 1 to {page_max}");
+            Err(InputError::Query { reason })
+        }
+    }
 }
 
 fn decode(text: &str) -> Cow<'_, str> {
@@ -49,6 +70,16 @@ mod tests {
             let found: Vec<_> = parameters(query).collect();
             let found: Vec<_> = found.iter().map(|(name, value)| (&**name, &**value)).collect();
             assert_eq!(found, expected, "{query:?}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_a_positive_number() {
+        for (query, expected) in [("", 1_000), ("limit=1", 1), ("limit=1000", 1_000), ("limit=5000", 1_000)] {
+            assert_eq!(limit(query, 1_000).unwrap(), expected, "{query}");
+        }
+        for query in ["limit=0", "limit=", "limit=-1", "limit=+5", "limit=x", "limit=99999999999999999999"] {
+            assert!(matches!(limit(query, 1_000), Err(InputError::Query { .. })), "{query}");
         }
     }
 

@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn only_two_consistencies_are_known() {
         let none = HeaderMap::new();
-        let of = |query| Freshness::of(&Head { method: &Method::GET, path: "/x", query, headers: &none });
+        let of = |query| Freshness::of(&Head::new(&Method::GET, "/x", query, &none));
         let cases = [
             ("", None),
             ("consistency=stale", Some(ReadConsistency::Stale)),

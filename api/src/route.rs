@@ -42,6 +42,16 @@ pub(crate) enum Endpoint<'a> {
         id: &'a str,
     },
     ClusterStatus,
+    /// What is asked of callers, and who this one is.
+    GetAuth,
+    ChangeAuth,
+    ListTokens,
+    CreateToken,
+    RevokeToken {
+        id: &'a str,
+    },
+    /// Who changed what.
+    Audit,
     Health,
     Ready,
     Metrics,
@@ -77,6 +87,8 @@ pub(crate) enum Endpoint<'a> {
 
 /// The largest body of a new request or LRP, in bytes.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// The largest body of a new token or another policy, in bytes.
+const AUTH_BYTES_MAX: usize = 64 * 1024;
 
 impl Endpoint<'_> {
     /// How many bytes of body are read; `None` where a body has no meaning and is ignored.
@@ -86,6 +98,7 @@ impl Endpoint<'_> {
             Self::PutSetting { .. } => Some(settings::VALUE_BYTES_MAX),
             // The Go client sends a body with every call, and keeps the connection only if it is read.
             Self::CreateRequest | Self::Receptor(_) => Some(REQUEST_BYTES_MAX),
+            Self::ChangeAuth | Self::CreateToken => Some(AUTH_BYTES_MAX),
             _ => None,
         }
     }
@@ -143,6 +156,16 @@ fn cluster<'a>(method: &Method, segments: &[&'a str]) -> Result<Endpoint<'a>, In
         ["lrps", guid, "explain"] if !guid.is_empty() => {
             one_of(method, &[(Method::GET, Endpoint::ExplainLrp { guid })])
         }
+        ["auth"] => {
+            one_of(method, &[(Method::GET, Endpoint::GetAuth), (Method::PATCH, Endpoint::ChangeAuth)])
+        }
+        ["auth", "tokens"] => {
+            one_of(method, &[(Method::GET, Endpoint::ListTokens), (Method::POST, Endpoint::CreateToken)])
+        }
+        ["auth", "tokens", id] if !id.is_empty() => {
+            one_of(method, &[(Method::DELETE, Endpoint::RevokeToken { id })])
+        }
+        ["audit"] => one_of(method, &[(Method::GET, Endpoint::Audit)]),
         ["cells"] => one_of(method, &[(Method::GET, Endpoint::ListCells)]),
         ["cells", id] if !id.is_empty() => one_of(method, &[(Method::GET, Endpoint::GetCell { id })]),
         ["nodes", id, what @ ("drain" | "undrain")] if !id.is_empty() => {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes};
-use capstan_model::buggify;
+use capstan_model::{auth::Credential, buggify};
 use capstan_raft_store::{
     handle::ClusterHandle,
     ports::{Clock, Entropy},
@@ -19,14 +19,18 @@ use warp::{Filter, path::FullPath};
 use crate::{
     answer::Answer,
     answer_body::{self, AnswerBody},
+    auth::{
+        self,
+        permission::{self, Permission},
+    },
     call::{Head, Surface},
     cluster,
-    error::ApiError,
+    error::{ApiError, InputError},
     headers,
     limits::{self, InFlight},
     metrics::{CallMetrics, Operation},
     ports::{InstanceOutput, JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
-    receptor::{self, access::Access},
+    receptor::{self, access::Access, error::Refusal},
     route::{self, Endpoint},
     spin_cycle,
     streams::Streams,
@@ -128,8 +132,7 @@ impl Api {
             .then(move |method: Method, path: FullPath, query: String, headers: HeaderMap, body| {
                 let inner = Arc::clone(&inner);
                 async move {
-                    let head =
-                        Head { method: &method, path: path.as_str(), query: &query, headers: &headers };
+                    let head = Head::new(&method, path.as_str(), &query, &headers);
                     let answer = inner.serve(&head, body).await;
                     answer_body::for_warp(answer)
                 }
@@ -147,10 +150,9 @@ impl Inner {
         let surface = Surface::of(head.path);
         let found = limits::check_uri(head).and_then(|()| route::find(head.method, head.path));
         let operation = found.as_ref().map_or(Operation::Unknown, Operation::of);
-        let outcome = match (self.turned_away(surface, head, found.is_ok()), found) {
-            (Some(answer), _) => Ok(answer),
-            (None, Ok(endpoint)) => self.serve_endpoint(endpoint, head, body).await,
-            (None, Err(e)) => Err(e.into()),
+        let outcome = match self.preflight(surface, head) {
+            Some(answer) => Ok(answer),
+            None => self.serve_known(surface, found, head, body).await,
         };
         let mut answer = outcome.unwrap_or_else(|e| e.answer(surface));
         if surface == Surface::Receptor {
@@ -167,17 +169,44 @@ impl Inner {
         answer
     }
 
-    /// The answer to a call that no handler sees: a browser's question what it may send, or one without credentials. Paths that lead
-    /// nowhere need none.
-    fn turned_away(&self, surface: Surface, head: &Head<'_>, leads_somewhere: bool) -> Option<Answer> {
-        if surface != Surface::Receptor {
-            return None;
+    /// The answer to a browser's question what it may send, which no handler sees.
+    fn preflight(&self, surface: Surface, head: &Head<'_>) -> Option<Answer> {
+        if surface == Surface::Receptor { self.access.preflight(head) } else { None }
+    }
+
+    /// Serves a call once it is known who makes it, and that he may.
+    async fn serve_known<S, B, E>(
+        &self,
+        surface: Surface,
+        found: Result<Endpoint<'_>, InputError>,
+        head: &Head<'_>,
+        body: S,
+    ) -> Result<Answer, ApiError>
+    where
+        S: Stream<Item = Result<B, E>>,
+        B: Buf,
+    {
+        // As at Diego's, paths under `/v1` that lead nowhere take no credentials. Elsewhere they take what all others do.
+        let permission = match &found {
+            Ok(endpoint) => permission::of(endpoint),
+            Err(_) if surface == Surface::Receptor => Permission::Open,
+            Err(_) => Permission::Known,
+        };
+        if permission == Permission::Open {
+            return self.serve_endpoint(found?, head, body).await;
         }
-        if let Some(answer) = self.access.preflight(head) {
-            return Some(answer);
+        let view = self.parts.cluster.view();
+        let identity = auth::identify(view.state(), &self.access, surface, head)?;
+        let is_anonymous = identity.credential == Credential::None;
+        if surface == Surface::Receptor && self.access.is_guarded() && is_anonymous {
+            return Err(Refusal::Unauthorized.into());
         }
-        let checked = if leads_somewhere { self.access.check(head) } else { Ok(()) };
-        checked.err().map(Access::refused)
+        let head = Head { by: Some(&identity), ..*head };
+        permission::check(view.state(), &head, permission).inspect_err(|denied| {
+            tracing::info!(method = %head.method, path = head.path, %denied, "a call was denied");
+        })?;
+        drop(view);
+        self.serve_endpoint(found?, &head, body).await
     }
 
     async fn serve_endpoint<S, B, E>(
@@ -226,6 +255,12 @@ impl Inner {
             Endpoint::ListCells => cluster::cells::list(self, head).await,
             Endpoint::GetCell { id } => cluster::cells::get(self, head, id).await,
             Endpoint::ClusterStatus => Ok(cluster::status::status(self)),
+            Endpoint::GetAuth => cluster::auth::get(self, head).await,
+            Endpoint::ChangeAuth => cluster::auth::change(self, head, &body).await,
+            Endpoint::ListTokens => cluster::tokens::list(self, head).await,
+            Endpoint::CreateToken => cluster::tokens::create(self, head, &body).await,
+            Endpoint::RevokeToken { id } => cluster::tokens::revoke(self, head, id).await,
+            Endpoint::Audit => cluster::audit::list(self, head).await,
             Endpoint::Health => Ok(cluster::health::alive()),
             Endpoint::Ready => Ok(cluster::health::ready(self)),
             Endpoint::Metrics => Ok(cluster::health::metrics(self)),
@@ -241,7 +276,7 @@ impl Inner {
             Endpoint::Running => spin_cycle::running::running(self, head).await,
             Endpoint::RequestList => Ok(spin_cycle::request_list::list(self, head)),
             Endpoint::Receptor(endpoint) => receptor::serve(self, endpoint, head, body).await,
-            Endpoint::JobRunnerOnly => Err(crate::error::InputError::JobRunnerOnly.into()),
+            Endpoint::JobRunnerOnly => Err(InputError::JobRunnerOnly.into()),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use capstan_model::auth::Author;
 use capstan_raft_store::handle::{ClusterHandle, View};
 use metrics::{Gauge, gauge};
 use tokio::{
@@ -9,7 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{answer::BrokenOff, error::InputError, ports::NodeHealth};
+use crate::{answer::BrokenOff, auth::permission, call::Head, error::InputError, ports::NodeHealth};
 
 /// After how long without news a stream sends a heartbeat; less than half of the time that a connection may stand still.
 pub const HEARTBEAT_AFTER: Duration = Duration::from_secs(10);
@@ -30,6 +31,8 @@ pub(crate) struct Open {
     health: Arc<dyn NodeHealth>,
     over: watch::Receiver<bool>,
     heartbeat_after: Duration,
+    /// Who follows it.
+    author: Author,
     _counted: Counted,
     _place: OwnedSemaphorePermit,
 }
@@ -71,17 +74,20 @@ impl Streams {
         &self,
         cluster: &ClusterHandle,
         health: &Arc<dyn NodeHealth>,
+        head: &Head<'_>,
     ) -> Result<Open, InputError> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         let place = place.map_err(|_| InputError::TooManyStreams { streams_max: STREAMS_MAX })?;
         let (cluster, health) = (cluster.clone(), Arc::clone(health));
         let heartbeat_after = self.heartbeat_after;
         let counted = Counted::new(&self.open);
+        let author = head.by.map_or_else(Author::anonymous, |by| by.author(None));
         Ok(Open {
             cluster,
             health,
             over: self.over.subscribe(),
             heartbeat_after,
+            author,
             _counted: counted,
             _place: place,
         })
@@ -102,10 +108,11 @@ impl Open {
     /// Whether a stream that has no end may begin.
     ///
     /// # Errors
-    /// [`InputError::StreamsEnd`] and [`InputError::OutOfTouch`] where it would be broken off at once.
+    /// [`InputError::StreamsEnd`], [`InputError::OutOfTouch`] and [`InputError::Denied`] where it would be broken off at once.
     pub(crate) fn may_begin(&self) -> Result<(), InputError> {
         self.goes_on(&self.cluster.view()).map_err(|broken| match broken {
             BrokenOff::OutOfTouch => InputError::OutOfTouch,
+            BrokenOff::Denied(denied) => denied.into(),
             _ => InputError::StreamsEnd,
         })
     }
@@ -114,8 +121,9 @@ impl Open {
     /// cut off: they would take its heartbeats for a sign that nothing happens.
     ///
     /// # Errors
-    /// [`BrokenOff::NodeEnds`] and [`BrokenOff::OutOfTouch`].
+    /// [`BrokenOff::NodeEnds`], [`BrokenOff::OutOfTouch`], and [`BrokenOff::Denied`] to somebody who may not follow it any more.
     pub(crate) fn goes_on(&self, view: &View) -> Result<(), BrokenOff> {
+        permission::may_follow(view.state(), &self.author)?;
         let record = view.state().nodes.get(&self.cluster.node_id());
         let is_over = *self.over.borrow()
             || self.health.draining()

@@ -93,8 +93,8 @@ impl From<CallError> for Failure {
                 format!("{}: {path}", error.next_step())
             }
             CallError::Refused { status: 401, .. } => {
-                "give the nodes' name and password with --receptor-username and --receptor-password, or in \
-                 CAPSTAN_RECEPTOR_USERNAME and CAPSTAN_RECEPTOR_PASSWORD"
+                "give a token with --token or in CAPSTAN_TOKEN; or, for lrp, task, cell and domain, the nodes' name and \
+                 password with --receptor-username and --receptor-password"
                     .to_owned()
             }
             _ => error.next_step().to_owned(),

@@ -1,4 +1,9 @@
+<<<<<<< HEAD
 //! The client commands of the `capstan` binary: `capstan variable | cluster | node | request | spec | lrp | task | cell | domain | settings`.
+=======
+//! The client commands of the `capstan` binary: `capstan variable | cluster | node | request | spec | lrp | task | cell | domain | token |
+//! auth | audit`.
+>>>>>>> auth
 //!
 //! They talk to a running cluster through `capstan-client` and never touch a data directory, so this crate does not
 //! link the store. `capstan spec` needs no cluster: it reads files through [`ports`]. The binary embeds [`Command`] in its own command line and hands what was parsed to [`run`]:
@@ -15,6 +20,7 @@
 //! What a command found goes to standard output, as a table or as JSON; progress and errors go to standard error. An
 //! error ends with the next thing to try, and the exit code says which kind it was ([`EXIT_CODES`]).
 
+mod auth;
 mod cell;
 mod cluster;
 mod console;
@@ -32,6 +38,7 @@ mod task;
 #[cfg(test)]
 mod testing;
 mod text;
+mod token;
 mod variable;
 
 use std::process::ExitCode;
@@ -70,9 +77,21 @@ pub enum Command {
     /// Say which domains are fresh
     #[command(after_help = EXIT_CODES)]
     Domain(Called<domain::DomainCommand>),
+<<<<<<< HEAD
     /// Look at the cluster's settings and change them
     #[command(after_help = EXIT_CODES)]
     Settings(Called<settings::SettingsCommand>),
+=======
+    /// Make tokens, with which callers say who they are, and revoke them
+    #[command(after_help = EXIT_CODES)]
+    Token(Called<token::TokenCommand>),
+    /// Say what the cluster asks of callers
+    #[command(after_help = EXIT_CODES)]
+    Auth(Called<auth::AuthCommand>),
+    /// List who changed what
+    #[command(after_help = EXIT_CODES)]
+    Audit(CalledAlone<auth::audit::Audit>),
+>>>>>>> auth
     /// Look at request specs on this machine
     #[command(after_help = EXIT_CODES)]
     Spec(spec::SpecArgs),
@@ -84,6 +103,15 @@ pub struct Called<C: clap::Subcommand> {
     #[command(flatten)]
     options: CallOptions,
     #[command(subcommand)]
+    command: C,
+}
+
+/// A command without subcommands, with the options every client command has.
+#[derive(Debug, clap::Args)]
+pub struct CalledAlone<C: clap::Args> {
+    #[command(flatten)]
+    options: CallOptions,
+    #[command(flatten)]
     command: C,
 }
 
@@ -104,7 +132,13 @@ async fn execute(command: Command, tools: &dyn SpecTools, console: &mut Console)
         Command::Task(called) => task::run(called.command, &called.options, console).await,
         Command::Cell(called) => cell::run(called.command, &called.options, console).await,
         Command::Domain(called) => domain::run(called.command, &called.options, console).await,
+<<<<<<< HEAD
         Command::Settings(called) => settings::run(called.command, &called.options, console).await,
+=======
+        Command::Token(called) => token::run(called.command, &called.options, console).await,
+        Command::Auth(called) => auth::run(called.command, &called.options, console).await,
+        Command::Audit(called) => auth::audit::run(called.command, &called.options, console).await,
+>>>>>>> auth
         Command::Spec(args) => spec::run(args, tools, console).await,
     }
 }

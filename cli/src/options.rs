@@ -1,6 +1,6 @@
 //! The options every client command has: whom to ask and as whom, how long to wait, how to answer.
 
-use std::{convert::Infallible, fmt, str::FromStr, time::Duration};
+use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr, time::Duration};
 
 use capstan_client::{Client, ClientOptions};
 
@@ -22,7 +22,13 @@ pub struct CallOptions {
     /// How long one call may take, over all nodes it tries
     #[arg(long, global = true, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
     pub timeout: Duration,
-    /// The name that calls of /v1 bring, where the nodes ask for one
+    /// The token that calls bring, as ID.SECRET; safer in the environment or in a file, where others do not see it
+    #[arg(long, global = true, env = "CAPSTAN_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub token: Option<Password>,
+    /// A file with the token, and nothing else in it
+    #[arg(long, global = true, env = "CAPSTAN_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// The name that calls of /v1 bring, where the nodes' configuration has one
     #[arg(long, global = true, env = "CAPSTAN_RECEPTOR_USERNAME", value_name = "NAME")]
     pub receptor_username: Option<String>,
     /// Its password; safer in the environment, where others do not see it
@@ -39,7 +45,7 @@ pub struct CallOptions {
     pub output: Output,
 }
 
-/// A password. It is left out where options are shown.
+/// A password, or a token. It is left out where options are shown.
 #[derive(Clone)]
 pub struct Password(String);
 
@@ -76,7 +82,7 @@ impl CallOptions {
             connect_patience: default.connect_patience.min(self.timeout),
             ..default
         };
-        let client = Client::with_options(self.addresses.clone(), options)?;
+        let client = self.known(Client::with_options(self.addresses.clone(), options)?)?;
         match (&self.receptor_username, &self.receptor_password) {
             (Some(username), Some(password)) => Ok(client.with_credentials(username, &password.0)),
             (None, None) => Ok(client),
@@ -97,6 +103,23 @@ impl CallOptions {
             connect_patience: Duration::ZERO,
             ..ClientOptions::default()
         };
-        Ok(Client::with_options(vec![address.to_owned()], options)?)
+        self.known(Client::with_options(vec![address.to_owned()], options)?)
+    }
+
+    /// The client with the token that is given: on the command line or in the environment, else in a file.
+    fn known(&self, client: Client) -> Result<Client, Failure> {
+        let from_file = self.token_file.as_ref().filter(|_| self.token.is_none()).map(|path| {
+            std::fs::read_to_string(path).map_err(|error| {
+                let message = format!("cannot read {}: {error}", path.display());
+                Failure::new(Exit::Usage, message, "give a file with a token in it, or --token")
+            })
+        });
+        let from_file = from_file.transpose()?;
+        let Some(token) = self.token.as_ref().map(|token| token.0.as_str()).or(from_file.as_deref()) else {
+            return Ok(client);
+        };
+        client.with_token(token.trim()).map_err(|error| {
+            Failure::new(Exit::Usage, error.to_string(), "give it as capstan token create told it")
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Applies committed entries: a dispatch table, and what holds for every command.
 //!
-//! A command with a natural key goes straight to its handler. Any other passes its session and, when its caller sent one, its
+//! A command that a client had proposed passes its author first ([`auth`]): he may be nobody any more. A command with a natural key goes straight to its handler. Any other passes its session and, when its caller sent one, its
 //! idempotency key, and its reply is remembered in both. The handler decides, `State::evolve` applies what it decided.
 //!
 //! **Panics are contained per command.** Otherwise one bad entry would stop every replica, for ever. An entry runs
@@ -14,8 +14,10 @@ use std::{
 };
 
 use crate::{
-    archive, cluster,
-    command::{Command, Entry, Idempotency, Sealed, Settled, Stored},
+    archive,
+    auth::{self, Author},
+    cluster,
+    command::{Command, Entry, Opened, Sealed, Settled},
     event::Event,
     history,
     ids::CommandId,
@@ -92,6 +94,8 @@ fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
         Command::Lrp(command) => {
             lrp::handle(state, at, command).map(|events| (Answer::Done, of_lrps(events)))
         }
+        Command::Auth(command) => auth::handle(&state.auth, at, command)
+            .map(|(answer, events)| (answer, events.into_iter().map(Event::Auth).collect())),
     }
 }
 
@@ -134,7 +138,8 @@ fn for_requests(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
         | Event::Lrp(_)
         | Event::Task(_)
         | Event::HistoryTrimmed { .. }
-        | Event::RequestsTrimmed(_) => vec![],
+        | Event::RequestsTrimmed(_)
+        | Event::Auth(_) => vec![],
     }
 }
 
@@ -210,18 +215,13 @@ where
 
     fn sealed(&mut self, sealed: &Sealed, containment: Containment) -> Reply {
         match sealed.open() {
-            Ok(Stored::V1 { command, .. }) if command.has_natural_key() => {
-                self.contain(&command, containment)
-            }
+            Ok(opened) if opened.command.has_natural_key() => self.admitted(&opened, containment),
             opened => {
                 if let Err(reply) = self.state.sessions.admit(&sealed.id) {
                     return reply;
                 }
                 let reply = match opened {
-                    Ok(Stored::V1 { idempotency: None, command }) => self.contain(&command, containment),
-                    Ok(Stored::V1 { idempotency: Some(call), command }) => {
-                        self.call(call, &command, containment)
-                    }
+                    Ok(opened) => self.call(&opened, containment),
                     Err(e) => Err(Rejection::Undecodable { message: e.to_string() }),
                 };
                 self.state.sessions.remember(&sealed.id, &reply);
@@ -231,21 +231,39 @@ where
     }
 
     /// Executes a command unless its client made the call before.
-    fn call(&mut self, call: Idempotency, command: &Command, containment: Containment) -> Reply {
-        if let Err(reply) = self.state.idempotency.admit(&call) {
+    fn call(&mut self, opened: &Opened, containment: Containment) -> Reply {
+        let Some(call) = &opened.idempotency else { return self.admitted(opened, containment) };
+        // What was answered before is told only to those who might ask for it still.
+        self.admit(opened)?;
+        if let Err(reply) = self.state.idempotency.admit(call) {
             return reply;
         }
-        let reply = self.contain(command, containment);
-        self.state.idempotency.remember(call, self.state.log_time, &reply, &mut self.sink);
+        let reply = self.contain(opened, containment);
+        self.state.idempotency.remember(call.clone(), self.state.log_time, &reply, &mut self.sink);
         reply
     }
 
-    fn contain(&mut self, command: &Command, containment: Containment) -> Reply {
+    fn admitted(&mut self, opened: &Opened, containment: Containment) -> Reply {
+        self.admit(opened)?;
+        self.contain(opened, containment)
+    }
+
+    /// Lets a command pass if its author may have it done still; the cluster itself always may.
+    fn admit(&self, opened: &Opened) -> Result<(), Rejection> {
+        match &opened.author {
+            Some(author) => auth::admit(&self.state.auth, self.state.log_time, author, &opened.command),
+            None => Ok(()),
+        }
+    }
+
+    fn contain(&mut self, opened: &Opened, containment: Containment) -> Reply {
+        let Opened { author, command, .. } = opened;
         match containment {
-            Containment::Entry => self.execute(command),
+            Containment::Entry => self.execute(author.as_ref(), command),
             Containment::Command => {
                 let (state, events, rows) = (self.state.clone(), self.events.len(), self.sink.mark());
-                catch_unwind(AssertUnwindSafe(|| self.execute(command))).unwrap_or_else(|panic| {
+                let executed = AssertUnwindSafe(|| self.execute(author.as_ref(), command));
+                catch_unwind(executed).unwrap_or_else(|panic| {
                     *self.state = state;
                     self.events.truncate(events);
                     self.sink.rewind(rows);
@@ -255,7 +273,7 @@ where
         }
     }
 
-    fn execute(&mut self, command: &Command) -> Reply {
+    fn execute(&mut self, author: Option<&Author>, command: &Command) -> Reply {
         let at = self.state.log_time;
         let (answer, events) = (self.decide)(self.state, at, command)?;
         for event in events {
@@ -265,6 +283,9 @@ where
             for event in consequences {
                 self.happen(event);
             }
+        }
+        if let Some(author) = author {
+            self.state.auth.record(at, author, command, &mut self.sink);
         }
         Ok(answer)
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     archive::TrimRequests,
+    auth::{AuthCommand, Author},
     ids::{ClusterId, CommandId, DiskId, Incarnation, NodeId, RequestId, VariableName},
     lrp::command::LrpCommand,
     settings::Setting,
@@ -106,6 +107,8 @@ pub enum Command {
     },
     /// Removes the oldest finished requests, as [`crate::archive::trim_requests`] says. What is gone already is left out.
     TrimRequests(Box<TrimRequests>),
+    /// Something about tokens, or about what is asked of callers.
+    Auth(AuthCommand),
 }
 
 /// What must hold of a variable for a write to happen.
@@ -159,16 +162,57 @@ pub struct IdempotencyScope {
     pub key: Arc<str>,
 }
 
-/// A command as it is stored and sent, with its idempotency scope. A shipped version is never edited.
+/// A command as it is stored and sent, with who had it proposed. A shipped version is never edited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Stored {
-    /// The first shape.
+    /// What the cluster itself proposed: its actors, and its leader.
     V1 {
         /// Set when the caller sent an `Idempotency-Key`.
         idempotency: Option<Idempotency>,
         /// What to do.
         command: Command,
     },
+    /// What a client had proposed.
+    V2 {
+        /// Who, as the node found out that read the call.
+        author: Author,
+        /// Set when the caller sent an `Idempotency-Key`.
+        idempotency: Option<Idempotency>,
+        /// What to do.
+        command: Command,
+    },
+}
+
+/// A command, and what goes with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Who had it proposed; `None` is the cluster itself.
+    pub author: Option<Author>,
+    /// Set when the caller sent an `Idempotency-Key`.
+    pub idempotency: Option<Idempotency>,
+    /// What to do.
+    pub command: Command,
+}
+
+impl From<Stored> for Opened {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::V1 { idempotency, command } => Self { author: None, idempotency, command },
+            Stored::V2 { author, idempotency, command } => {
+                Self { author: Some(author), idempotency, command }
+            }
+        }
+    }
+}
+
+impl From<Opened> for Stored {
+    fn from(opened: Opened) -> Self {
+        let Opened { author, idempotency, command } = opened;
+        match author {
+            None => Self::V1 { idempotency, command },
+            Some(author) => Self::V2 { author, idempotency, command },
+        }
+    }
 }
 
 /// One encoded command under its id.
@@ -218,13 +262,20 @@ pub enum SealError {
 }
 
 impl Sealed {
-    /// Encodes a command under its id.
+    /// Encodes a command of the cluster's own under its id.
     ///
     /// # Errors
     /// Refuses a command of more than [`COMMAND_BYTES_MAX`] bytes.
     pub fn new(id: CommandId, idempotency: Option<Idempotency>, command: Command) -> Result<Self, SealError> {
-        let bytes =
-            postcard::to_stdvec(&Stored::V1 { idempotency, command }).expect("commands are serialisable");
+        Self::seal(id, Opened { author: None, idempotency, command })
+    }
+
+    /// Encodes a command and what goes with it under its id.
+    ///
+    /// # Errors
+    /// Refuses a command of more than [`COMMAND_BYTES_MAX`] bytes.
+    pub fn seal(id: CommandId, opened: Opened) -> Result<Self, SealError> {
+        let bytes = postcard::to_stdvec(&Stored::from(opened)).expect("commands are serialisable");
         if bytes.len() > COMMAND_BYTES_MAX {
             return Err(SealError::TooLarge { bytes: bytes.len() });
         }
@@ -235,8 +286,9 @@ impl Sealed {
     ///
     /// # Errors
     /// Bytes that are no command of a known version.
-    pub fn open(&self) -> Result<Stored, SealError> {
-        postcard::from_bytes(&self.bytes).map_err(|e| SealError::Undecodable(e.to_string()))
+    pub fn open(&self) -> Result<Opened, SealError> {
+        let stored: Result<Stored, _> = postcard::from_bytes(&self.bytes);
+        stored.map(Opened::from).map_err(|e| SealError::Undecodable(e.to_string()))
     }
 }
 
@@ -263,6 +315,7 @@ impl Command {
             | Self::UndrainNode { .. } => false,
             Self::Lrp(command) => command.has_natural_key(),
             Self::Task(command) => command.has_natural_key(),
+            Self::Auth(command) => command.has_natural_key(),
         }
     }
 }

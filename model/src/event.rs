@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     archive::TrimRequests,
+    auth::AuthEvent,
     cluster::Cluster,
     command::NodeJoined,
     ids::{Incarnation, NodeId, VariableName},
@@ -73,4 +74,6 @@ pub enum Event {
     },
     /// The oldest finished requests are kept no more.
     RequestsTrimmed(Box<TrimRequests>),
+    /// Something happened to tokens or to what is asked of callers.
+    Auth(AuthEvent),
 }

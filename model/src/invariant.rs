@@ -3,7 +3,7 @@
 //! Slow on purpose: everything is counted again, and every row encoded again.
 
 use crate::{
-    lrp,
+    auth, lrp,
     rows::{RowChange, RowSink},
     state::State,
     task, workflow,
@@ -32,6 +32,7 @@ pub fn check(state: &State) -> Result<(), Violation> {
     workflow::check(&state.requests, &state.nodes)
         .map_err(|found| violation("live requests agree with their chains, indexes and owners", found))?;
     task::check(&state.tasks).map_err(|found| violation("tasks agree with their indexes", found))?;
+    auth::check(&state.auth).map_err(|found| violation("tokens and policy keep their bounds", found))?;
     lrp::check(state)
         .map_err(|found| violation("records of LRPs agree with what is desired, indexes and cells", found))?;
     check_checksum(state)

@@ -20,7 +20,7 @@
 //!
 //! * What may enter: [`command`]; what comes out: [`reply`], [`rejection`], [`event`], [`rows`].
 //! * What is kept: [`state`], and its parts [`cluster`], [`nodes`], [`session`], [`idempotency`], [`settings`], [`variables`],
-//!   [`workflow`], [`lrp`] and [`task`], each with its handlers, its `evolve` and its rows in one place.
+//!   [`workflow`], [`lrp`], [`task`] and [`auth`], each with its handlers, its `evolve` and its rows in one place.
 //! * Where what is to run is placed: [`auction`].
 //! * Request specs and their linter: [`spec`]; finished requests, read from rows: [`archive`]; public events, read from
 //!   rows: [`history`].
@@ -105,6 +105,7 @@ macro_rules! failpoint {
 pub mod apply;
 pub mod archive;
 pub mod auction;
+pub mod auth;
 pub mod cluster;
 pub mod command;
 pub mod event;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    auth::{Denied, NotAuthenticated, token::TokenId},
     ids::{DiskId, Epoch, Incarnation, JobId, NodeId, RequestId, TryNo, VariableName},
     lrp::{
         guid::{Guid, ProcessGuid},
@@ -253,12 +254,46 @@ pub enum Rejection {
         /// The task.
         guid: Guid,
     },
+<<<<<<< HEAD
     /// The request has not ended, so nothing of it leaves.
     #[error("request {request} has not ended")]
     StillLive {
         /// The request.
         request: RequestId,
     },
+=======
+    /// Who had the command proposed is nobody the cluster knows, or no longer.
+    #[error(transparent)]
+    NotAuthenticated(#[from] NotAuthenticated),
+    /// Who had the command proposed may not do that, or no longer.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// There is no such token.
+    #[error("there is no token {id}")]
+    NoSuchToken {
+        /// The id asked for.
+        id: TokenId,
+    },
+    /// A token of this id exists.
+    #[error("token {id} exists already")]
+    TokenExists {
+        /// The id.
+        id: TokenId,
+    },
+    /// Something about tokens or the policy is not as it may be.
+    #[error("{what}: {reason}")]
+    InvalidAuth {
+        /// What.
+        what: String,
+        /// What would be right.
+        reason: String,
+    },
+    /// Nobody could administer the cluster any more.
+    #[error(
+        "auth is required only as long as there is a token that has an admin role and never expires: make one first"
+    )]
+    NoAdminLeft,
+>>>>>>> auth
 }
 
 /// Refuses a text that is longer than it may be.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ids::RequestId, rejection::Rejection, time::Timestamp};
+use crate::{auth::token::TokenId, ids::RequestId, rejection::Rejection, time::Timestamp};
 
 /// An answer, or a refusal that changed nothing.
 pub type Reply = Result<Answer, Rejection>;
@@ -34,5 +34,10 @@ pub enum Answer {
     RequestStopping {
         /// Whether nothing of it runs any more.
         ended: bool,
+    },
+    /// A token was made.
+    TokenCreated {
+        /// Its id.
+        id: TokenId,
     },
 }

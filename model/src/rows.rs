@@ -65,6 +65,12 @@ pub enum Table {
     TaskDefinition = 0x28,
     /// By guid: the rest of a task.
     Task = 0x29,
+    /// One row: what is asked of callers, once it is not as at first.
+    AuthPolicy = 0x30,
+    /// By token id.
+    Token = 0x31,
+    /// One row: which records of the audit are kept.
+    AuditTrail = 0x32,
     /// By request: a finished one.
     FinishedRequest = 0x80,
     /// By request: the chain of a finished one.
@@ -89,6 +95,8 @@ pub enum Table {
     ByEnd = 0x96,
     /// By its number: a public event.
     Event = 0xa0,
+    /// By its number: a record of what a caller did.
+    Audit = 0xa8,
 }
 
 /// The first byte of the first archive table; below it are the store's own and the live rows.
@@ -119,6 +127,9 @@ impl Table {
         Self::Cell,
         Self::TaskDefinition,
         Self::Task,
+        Self::AuthPolicy,
+        Self::Token,
+        Self::AuditTrail,
         Self::FinishedRequest,
         Self::FinishedChain,
         Self::FinishedJobs,
@@ -131,6 +142,7 @@ impl Table {
         Self::ByLength,
         Self::ByEnd,
         Self::Event,
+        Self::Audit,
     ];
 
     /// The table a key belongs to, or `None` for a key of none.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     archive::Archive,
+    auth::Auth,
     cluster::{self, Cluster},
     event::Event,
     history::History,
@@ -48,6 +49,8 @@ pub struct State {
     pub lrps: Lrps,
     /// What is to be done once.
     pub tasks: Tasks,
+    /// Who may do what, and what was done by whom.
+    pub auth: Auth,
     /// Which public events are kept as rows.
     pub history: History,
     /// Which finished requests are kept as rows.
@@ -138,6 +141,7 @@ impl State {
                 self.lrps.load_row(key, value)?;
             }
             Table::TaskDefinition | Table::Task => self.tasks.load_row(key, value)?,
+            Table::AuthPolicy | Table::Token | Table::AuditTrail => self.auth.load_row(table, key, value)?,
             Table::Store
             | Table::FinishedRequest
             | Table::FinishedChain
@@ -150,7 +154,8 @@ impl State {
             | Table::ByArg
             | Table::ByLength
             | Table::ByEnd
-            | Table::Event => return Err(LoadError::unknown_key(key)),
+            | Table::Event
+            | Table::Audit => return Err(LoadError::unknown_key(key)),
         }
         Ok(())
     }
@@ -182,6 +187,7 @@ impl State {
             }
             Event::Lrp(event) => self.lrps.evolve(event, sink),
             Event::Task(event) => self.tasks.evolve(event, sink),
+            Event::Auth(event) => self.auth.evolve(event, sink),
             Event::HistoryTrimmed { below } => self.history.evolve_trimmed(*below, sink),
             Event::RequestsTrimmed(trimmed) => self.archive.evolve_trimmed(trimmed, sink),
         }
@@ -203,6 +209,7 @@ impl State {
         self.requests.dump(sink);
         self.lrps.dump(sink);
         self.tasks.dump(sink);
+        self.auth.dump(sink);
         History::default().replace_with(&self.history, sink);
         Archive::default().replace_with(&self.archive, sink);
     }

@@ -12,6 +12,7 @@ use std::{fmt::Debug, iter::successors, sync::Arc};
 
 use capstan_model::{
     archive::{TrimRequests, Trimmed, TrimmedLogs},
+    auth::{Denied, DeniedBecause, NotAuthenticated, Operation, token::TokenId},
     command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Settled, Stored},
     ids::{ClusterId, DiskId, Epoch, JobId, NodeId, RequestId, TryNo},
     lrp::tag::ModificationTag,
@@ -89,7 +90,8 @@ fn command_after(command: &Command) -> Option<Command> {
         | Command::StartRetry(_)
         | Command::StopRequest(_)
         | Command::Lrp(_)
-        | Command::Task(_) => None,
+        | Command::Task(_)
+        | Command::Auth(_) => None,
         Command::NodeLost { .. } => Some(Command::TakeOver),
         Command::TakeOver => Some(Command::DrainNode { node: NodeId(300) }),
         Command::DrainNode { .. } => Some(Command::UndrainNode { node: NodeId(300) }),
@@ -132,7 +134,8 @@ fn answer_after(answer: &Answer) -> Option<Answer> {
             running: true,
         }),
         Answer::RequestCreated { .. } => Some(Answer::RequestStopping { ended: true }),
-        Answer::RequestStopping { .. } => None,
+        Answer::RequestStopping { .. } => Some(Answer::TokenCreated { id: token() }),
+        Answer::TokenCreated { .. } => None,
     }
 }
 
@@ -190,8 +193,40 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         Rejection::TaskNotDeletable { .. } => Rejection::TaskOver { guid: guid() },
         Rejection::TaskOver { .. } => Rejection::StaleTask { guid: guid() },
         Rejection::StaleTask { .. } => Rejection::StillLive { request },
-        Rejection::StillLive { .. } => return None,
+        Rejection::StillLive { .. } => NotAuthenticated::Nothing.into(),
+        Rejection::NotAuthenticated(NotAuthenticated::Nothing) => NotAuthenticated::NoSuchToken.into(),
+        Rejection::NotAuthenticated(NotAuthenticated::NoSuchToken) => {
+            NotAuthenticated::Expired { id: token(), name: "ann".into(), at: Timestamp(300) }.into()
+        }
+        Rejection::NotAuthenticated(NotAuthenticated::Expired { .. }) => {
+            denied(Operation::ReadRequests, DeniedBecause::Anonymous)
+        }
+        Rejection::Denied(Denied { operation, because, .. }) => {
+            let after = |operation| Operation::ALL.into_iter().skip_while(|o| *o != operation).nth(1);
+            match (because, after(*operation)) {
+                (DeniedBecause::Anonymous, Some(operation)) => denied(operation, DeniedBecause::Anonymous),
+                (DeniedBecause::Anonymous, None) => denied(*operation, DeniedBecause::NoSpec),
+                (DeniedBecause::NoSpec, _) => denied(*operation, DeniedBecause::Strict),
+                (DeniedBecause::Strict, _) => denied(*operation, DeniedBecause::NoRoleMatches),
+                (DeniedBecause::NoRoleMatches, _) => denied(*operation, DeniedBecause::NotGranted),
+                (DeniedBecause::NotGranted, _) => denied(*operation, DeniedBecause::NoRole(*operation)),
+                (DeniedBecause::NoRole(_), _) => denied(*operation, DeniedBecause::Internal),
+                (DeniedBecause::Internal, _) => Rejection::NoSuchToken { id: token() },
+            }
+        }
+        Rejection::NoSuchToken { .. } => Rejection::TokenExists { id: token() },
+        Rejection::TokenExists { .. } => Rejection::InvalidAuth { what: text(), reason: text() },
+        Rejection::InvalidAuth { .. } => Rejection::NoAdminLeft,
+        Rejection::NoAdminLeft => return None,
     })
+}
+
+fn token() -> TokenId {
+    TokenId([0xab, 0, 0, 0, 0, 0, 0, 1])
+}
+
+fn denied(operation: Operation, because: DeniedBecause) -> Rejection {
+    Denied { caller: "ann".into(), operation, because }.into()
 }
 
 fn setting_after(setting: &Setting) -> Option<Setting> {

@@ -9,7 +9,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use capstan_model::{
     apply::apply,
-    command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Sealed, Settled, Stored},
+    auth::{
+        AuthCommand, Author, CreateToken, Credential, PolicyChange,
+        token::{SecretHash, TokenId},
+    },
+    command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Opened, Sealed, Settled},
     ids::{ClusterId, Incarnation},
     rejection::Rejection,
     reply::Reply,
@@ -23,7 +27,42 @@ use proptest::prelude::*;
 /// Few nodes, lives, numbers, names and keys, so that they meet.
 fn any_command() -> impl Strategy<Value = Sealed> {
     let id = (1..=2_u64, 1..=2_u64, 1..=12_u64).prop_map(|(node, boot, seq)| command_id(node, boot, seq));
-    (id, any_call(), any_body()).prop_map(|(id, call, command)| sealed(id, call, command))
+    (id, any_author(), any_call(), any_body()).prop_map(|(id, author, idempotency, command)| {
+        Sealed::seal(id, Opened { author, idempotency, command }).unwrap()
+    })
+}
+
+/// Mostly the cluster itself; else somebody with one of few tokens, or nobody in particular.
+fn any_author() -> impl Strategy<Value = Option<Author>> {
+    let of_token = any_token()
+        .prop_map(|id| Some(Author { name: "ann".into(), credential: Credential::Token(id), acl: None }));
+    prop_oneof![4 => Just(None), 1 => Just(Some(Author::anonymous())), 3 => of_token]
+}
+
+fn any_token() -> impl Strategy<Value = TokenId> {
+    (1..=3_u8).prop_map(|id| TokenId([id; 8]))
+}
+
+fn any_auth() -> impl Strategy<Value = AuthCommand> {
+    let role = prop_oneof![Just("admin"), Just("operator"), Just("reader")];
+    let create = (any_token(), role, prop::option::of(1..9_u64)).prop_map(|(id, role, hours)| {
+        AuthCommand::CreateToken(Box::new(CreateToken {
+            id,
+            caller: "ann".into(),
+            roles: vec![role.into()],
+            hash: SecretHash([7; 32]),
+            created_by: "".into(),
+            lifetime_secs: hours.map(|hours| hours * 3_600),
+        }))
+    });
+    let change = prop::option::of(any::<bool>())
+        .prop_map(|required| AuthCommand::ChangePolicy(PolicyChange { required, ..PolicyChange::default() }));
+    prop_oneof![
+        3 => create,
+        1 => any_token().prop_map(|id| AuthCommand::RevokeToken { id }),
+        1 => change,
+        1 => Just(AuthCommand::DropExpired),
+    ]
 }
 
 fn any_body() -> impl Strategy<Value = Command> {
@@ -41,6 +80,7 @@ fn any_body() -> impl Strategy<Value = Command> {
         }),
         3 => (name(), condition()).prop_map(|(name, condition)| Command::DeleteVariable { name, condition }),
         2 => (1..=2_u64, 1..=3_u64).prop_map(|(node, boot)| Command::NodeJoined(joined(node, boot))),
+        3 => any_auth().prop_map(Command::Auth),
         1 => prop_oneof![Just(7), Just(8)].prop_map(|id| Command::FoundCluster { cluster: ClusterId(id) }),
         1 => prop_oneof![
             (1..3_u64).prop_map(Setting::VariablesMax),
@@ -121,7 +161,7 @@ proptest! {
             prop_assert!(again.events.is_empty(), "{:?}", again.events);
             for ((_, reply), (sealed, first)) in again.replies.iter().zip(&repeated) {
                 let over = Rejection::SessionOver { incarnation: sealed.id.incarnation };
-                let natural = matches!(sealed.open(), Ok(stored) if natural(&stored));
+                let natural = matches!(sealed.open(), Ok(opened) if natural(&opened));
                 prop_assert!(natural || *reply == first.1 || *reply == Err(over), "{reply:?}, first {first:?}");
             }
             // A shorter window, set by this entry, lets idempotency keys expire at the next.
@@ -158,6 +198,7 @@ proptest! {
         prop_assert_eq!(&batched.state.variables, &single.state.variables);
         prop_assert_eq!(remembered(&batched.state), remembered(&single.state));
         prop_assert_eq!(&batched.state.nodes, &single.state.nodes);
+        prop_assert_eq!(&batched.state.auth, &single.state.auth);
     }
 
     #[test]
@@ -179,8 +220,8 @@ proptest! {
         prop_assert_eq!(&postcard::from_bytes::<Entry>(&bytes).unwrap(), &entry);
         let Entry::V1 { commands, .. } = entry;
         for sealed in commands {
-            let bytes = postcard::to_stdvec(&sealed.open().unwrap()).unwrap();
-            prop_assert_eq!(bytes, &sealed.bytes[..]);
+            let bytes = Sealed::seal(sealed.id, sealed.open().unwrap()).unwrap().bytes;
+            prop_assert_eq!(bytes, sealed.bytes);
         }
     }
 }
@@ -202,11 +243,9 @@ fn is_housekeeping(change: &RowChange) -> bool {
 }
 
 fn changes_idempotency_window(sealed: &Sealed) -> bool {
-    let Stored::V1 { command, .. } = sealed.open().unwrap();
-    matches!(command, Command::SetSetting(Setting::IdempotencyHours(_)))
+    matches!(sealed.open().unwrap().command, Command::SetSetting(Setting::IdempotencyHours(_)))
 }
 
-fn natural(stored: &Stored) -> bool {
-    let Stored::V1 { command, .. } = stored;
-    command.has_natural_key()
+fn natural(opened: &Opened) -> bool {
+    opened.command.has_natural_key()
 }

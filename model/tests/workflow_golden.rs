@@ -179,11 +179,11 @@ fn full_report() -> TryReport {
 
 /// The bytes must decode to the command again.
 fn line(command: Command) -> String {
+    let name = name(&command);
     let stored = Stored::V1 { idempotency: None, command };
     let bytes = postcard::to_stdvec(&stored).unwrap();
     assert_eq!(postcard::from_bytes::<Stored>(&bytes).as_ref(), Ok(&stored));
-    let Stored::V1 { command, .. } = stored;
-    format!("{} = {}", name(&command), hex(&bytes))
+    format!("{name} = {}", hex(&bytes))
 }
 
 fn name(command: &Command) -> String {

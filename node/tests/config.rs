@@ -204,11 +204,6 @@ fn what_is_wrong_is_named_with_its_place_and_what_would_be_right() {
         (NODE, &["--node-id", "3"], "node.id = 3 is not among the voters (1, 2)"),
         (
             NODE,
-            &["--http-listen", "0.0.0.0:80"],
-            "http.listen = 0.0.0.0:80 can be reached from other machines",
-        ),
-        (
-            NODE,
             &["--peer-listen", "10.1.2.3:80"],
             "peer.listen = 10.1.2.3:80 can be reached from other machines",
         ),
@@ -254,8 +249,13 @@ fn all_problems_are_said_at_once() {
 
 #[test]
 fn other_machines_may_reach_a_node_that_is_told_so() {
-    let config = load(&with_voters(NODE), &["--http-listen", "0.0.0.0:80", "--insecure"]).unwrap();
-    assert_eq!(config.http_listen.to_string(), "0.0.0.0:80");
+    let flags = ["--http-listen", "0.0.0.0:80", "--peer-listen", "0.0.0.0:81", "--insecure"];
+    let config = load(&with_voters(NODE), &flags).unwrap();
+    assert_eq!((&*config.http_listen.to_string(), config.http_needs_auth), ("0.0.0.0:80", false));
+    // Callers can be asked who they are; whether they are is seen once the state is there.
+    let config = load(&with_voters(NODE), &["--http-listen", "0.0.0.0:80"]).unwrap();
+    assert!(config.http_needs_auth);
+    assert!(!load(&with_voters(NODE), &[]).unwrap().http_needs_auth);
 }
 
 #[test]

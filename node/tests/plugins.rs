@@ -298,7 +298,12 @@ async fn lrp(name: &str, object: &str, answer: &'static str) -> (Arc<Outcome>, S
     let address = url.trim_start_matches("http://").trim_end_matches("/path").to_owned();
     let credentials = (Some("u".to_owned()), Some("p".to_owned()));
     let mut types = JobTypes::built_in();
-    types.reach_lrps(Surface { addresses: vec![address], username: credentials.0, password: credentials.1 });
+    types.reach_lrps(Surface {
+        addresses: vec![address],
+        token: None,
+        username: credentials.0,
+        password: credentials.1,
+    });
     let created = types.get(name).unwrap().create(args(object)).await.unwrap();
     let outcome = run(&mut World::new().await, &types, name, created.bytes).await;
     (outcome, served.join().unwrap())

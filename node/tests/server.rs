@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use capstan_client::{Client, ClientOptions};
+use capstan_client::{
+    Client, ClientOptions,
+    cluster::{AuthChange, TokenCreate},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
@@ -127,6 +130,42 @@ fn guardian_of(data: &Path) -> Option<Pid> {
         let command = String::from_utf8_lossy(&command);
         (command.contains("__guardian") && command.contains(name)).then_some(Pid::from_raw(pid))
     })
+}
+
+#[tokio::test]
+async fn others_may_reach_it_once_it_asks_who_they_are() {
+    let data = tempfile::tempdir().unwrap();
+    let everywhere = |port: u16| format!("0.0.0.0:{port}");
+    let [address, _] = free_addresses();
+    let flags = ["--http-listen", &everywhere(address.port())];
+    let (mut command, _) = server(1, data.path(), &flags);
+    let refused = command.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8_lossy(&[refused.stdout, refused.stderr].concat()).into_owned();
+    assert_eq!(refused.status.code(), Some(78), "{said}");
+    assert!(said.contains("auth is not required"), "{said}");
+
+    let mut node = Node::start(1, data.path(), &[]);
+    node.ready().await;
+    let client = node.client();
+    let root =
+        TokenCreate { name: "root".to_owned(), roles: vec!["admin".to_owned()], expires_in_seconds: None };
+    let root = client.create_token(&root).await.unwrap().token;
+    let require = AuthChange { required: Some(true), ..AuthChange::default() };
+    assert!(client.with_token(&root).unwrap().change_auth(&require).await.unwrap().required);
+    node.signal(Signal::SIGTERM);
+    assert!(node.ended().await.success());
+
+    let (mut command, _) = server(1, data.path(), &flags);
+    let mut node = Node { process: command.stdin(Stdio::piped()).spawn().unwrap(), http: address };
+    node.ready().await;
+    assert_eq!(node.client().auth().await.unwrap_err().status(), Some(401));
+    let known = node.client().with_token(&root).unwrap();
+    assert_eq!(known.auth().await.unwrap().caller.name, "root");
+    assert_eq!(known.cluster_status().await.unwrap().alarms, Vec::<String>::new());
+    let open = AuthChange { required: Some(false), ..AuthChange::default() };
+    known.change_auth(&open).await.unwrap();
+    let alarms = known.cluster_status().await.unwrap().alarms;
+    assert!(alarms.iter().any(|alarm| alarm.contains("auth is required no longer")), "{alarms:?}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use capstan_model::{
+    auth::Author,
     command::{Command, Idempotency},
     ids::{ClusterId, CommandId, Incarnation, NodeId},
     reply::Reply,
@@ -53,6 +54,8 @@ pub enum Lane {
 pub struct ProposeOptions {
     /// Its queue.
     pub lane: Lane,
+    /// Who has it proposed; `None` is the cluster itself, which is asked for nothing.
+    pub author: Option<Author>,
     /// Its `Idempotency-Key`, when the caller sent one.
     pub idempotency: Option<Idempotency>,
     /// How long to wait for the answer.
@@ -60,14 +63,14 @@ pub struct ProposeOptions {
 }
 
 impl ProposeOptions {
-    /// A client's call.
+    /// A client's call; its author is to be added.
     pub fn client() -> Self {
-        Self { lane: Lane::Client, idempotency: None, deadline: CLIENT_DEADLINE }
+        Self { lane: Lane::Client, author: None, idempotency: None, deadline: CLIENT_DEADLINE }
     }
 
     /// An actor's report or a timer.
     pub fn progress() -> Self {
-        Self { lane: Lane::Progress, idempotency: None, deadline: PROGRESS_DEADLINE }
+        Self { lane: Lane::Progress, author: None, idempotency: None, deadline: PROGRESS_DEADLINE }
     }
 }
 

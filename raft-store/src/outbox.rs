@@ -11,9 +11,7 @@ use std::{
 
 use capstan_model::{
     buggify,
-    command::{
-        BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, Command, Idempotency, LONE_COMMAND_BYTES, Sealed, Settled,
-    },
+    command::{BATCH_BYTES_MAX, BATCH_COMMANDS_MAX, Command, LONE_COMMAND_BYTES, Opened, Sealed, Settled},
     ids::{CommandId, Incarnation},
     reply::Reply,
     session::{SessionReply, UNSETTLED_MAX},
@@ -101,26 +99,25 @@ impl Outbox {
         command: Command,
         options: ProposeOptions,
     ) -> Result<Committed, ProposeError> {
-        let (id, answer) = self.enqueue(command, options.lane, options.idempotency)?;
+        let ProposeOptions { lane, author, idempotency, deadline } = options;
+        let (id, answer) = self.enqueue(Opened { author, idempotency, command }, lane)?;
         self.ready.notify_one();
         let waiting = Withdraw { outbox: self, seq: id.seq };
-        match tokio::time::timeout(options.deadline, answer).await {
+        match tokio::time::timeout(deadline, answer).await {
             Ok(outcome) => outcome.expect("who takes a waiting command out answers it"),
-            Err(_elapsed) => Err(waiting.give_up(id, options.deadline)),
+            Err(_elapsed) => Err(waiting.give_up(id, deadline)),
         }
     }
 
     fn enqueue(
         &self,
-        command: Command,
+        opened: Opened,
         lane: Lane,
-        idempotency: Option<Idempotency>,
     ) -> Result<(CommandId, oneshot::Receiver<Result<Committed, ProposeError>>), ProposeError> {
-        let is_keyed = command.has_natural_key();
+        let is_keyed = opened.command.has_natural_key();
         // Sealing encodes, so it happens outside the lock; the number is drawn under it.
-        let mut sealed =
-            Sealed::new(CommandId { incarnation: self.incarnation, seq: 0 }, idempotency, command)
-                .map_err(|error| ProposeError::TooLarge { reason: error.to_string() })?;
+        let mut sealed = Sealed::seal(CommandId { incarnation: self.incarnation, seq: 0 }, opened)
+            .map_err(|error| ProposeError::TooLarge { reason: error.to_string() })?;
         let mut inner = self.lock();
         if inner.closed {
             return Err(ProposeError::ShuttingDown);

@@ -7,7 +7,7 @@ use std::{
 
 use capstan_model::{
     apply::{Applied, apply, apply_blank},
-    command::{Command, Entry, Idempotency, Stored},
+    command::{Command, Entry, Idempotency, Opened},
     event::Event,
     ids::CommandId,
     reply::Reply,
@@ -123,7 +123,7 @@ impl Ledger {
                 let Entry::V1 { commands: sealed, .. } = entry;
                 for (sealed, (_, reply)) in sealed.iter().zip(&applied.replies) {
                     let opened = sealed.open().expect("what nodes apply can be decoded");
-                    let Stored::V1 { idempotency, command } = opened;
+                    let Opened { author: _, idempotency, command } = opened;
                     sent.push(Sent { id: sealed.id, idempotency });
                     commands.push((command, reply.clone()));
                 }

@@ -1,5 +1,7 @@
 //! What is Capstan's own: variables, events, and what operators look at.
 
+pub(crate) mod audit;
+pub(crate) mod auth;
 pub(crate) mod cells;
 pub(crate) mod events;
 pub(crate) mod explain;
@@ -8,6 +10,7 @@ pub(crate) mod health;
 pub(crate) mod nodes;
 pub(crate) mod settings;
 pub(crate) mod status;
+pub(crate) mod tokens;
 pub(crate) mod variables;
 
 use http::HeaderValue;

@@ -2,11 +2,12 @@
 
 use capstan_client::cluster::NodeDrain;
 use capstan_model::{command::Command, ids::NodeId};
-use capstan_raft_store::handle::{Committed, ProposeOptions};
+use capstan_raft_store::handle::Committed;
 use http::{HeaderValue, StatusCode};
 
 use crate::{
     answer::{self, Answer},
+    auth,
     call::Head,
     error::{ApiError, InputError},
     headers,
@@ -23,9 +24,7 @@ pub(crate) async fn drain(
     let no_such_node = || InputError::NoSuchNode { id: id.chars().take(100).collect() };
     let node = NodeId(id.parse().map_err(|_| no_such_node())?);
     let command = if draining { Command::DrainNode { node } } else { Command::UndrainNode { node } };
-    let options =
-        ProposeOptions { idempotency: headers::idempotency(head, b"")?, ..ProposeOptions::client() };
-    let Committed { reply, index } = api.parts.cluster.propose(command, options).await?;
+    let Committed { reply, index } = api.parts.cluster.propose(command, auth::options(head, b"")?).await?;
     reply?;
     let mut answer = answer::json(StatusCode::ACCEPTED, &NodeDrain { id: node.0, draining });
     answer.headers_mut().insert(headers::INDEX, HeaderValue::from(index));

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use capstan_client::cluster::{VariableEntry, VariableList, VariablePut};
 use capstan_model::{command::Command, ids::VariableName, reply::Answer as Reply};
-use capstan_raft_store::handle::{Committed, ProposeOptions};
+use capstan_raft_store::handle::Committed;
 use http::{HeaderValue, StatusCode, header::ETAG};
 
 use super::at_index;
 use crate::{
     answer::{self, Answer},
+    auth,
     call::{Head, Surface, decode_segment},
     error::{ApiError, InputError},
     headers, query, read,
@@ -23,8 +24,7 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 /// `PUT …/{name}`: the body is the value.
 pub(crate) async fn put(api: &Inner, head: &Head<'_>, name: &str, body: Bytes) -> Result<Answer, ApiError> {
     let (name, condition) = (variable_name(name)?, headers::condition(head.headers)?);
-    let options =
-        ProposeOptions { idempotency: headers::idempotency(head, &body)?, ..ProposeOptions::client() };
+    let options = auth::options(head, &body)?;
     let command = Command::PutVariable { name: name.clone(), value: body, condition };
     let Committed { reply, index } = api.parts.cluster.propose(command, options).await?;
     let reply = match reply {
@@ -54,8 +54,7 @@ pub(crate) async fn get(api: &Inner, head: &Head<'_>, name: &str) -> Result<Answ
 /// `DELETE …/{name}`.
 pub(crate) async fn delete(api: &Inner, head: &Head<'_>, name: &str) -> Result<Answer, ApiError> {
     let (name, condition) = (variable_name(name)?, headers::condition(head.headers)?);
-    let options =
-        ProposeOptions { idempotency: headers::idempotency(head, b"")?, ..ProposeOptions::client() };
+    let options = auth::options(head, b"")?;
     let command = Command::DeleteVariable { name, condition };
     let Committed { reply, index } = api.parts.cluster.propose(command, options).await?;
     Ok(match reply {
@@ -66,7 +65,7 @@ pub(crate) async fn delete(api: &Inner, head: &Head<'_>, name: &str) -> Result<A
 
 /// `GET …?prefix=&after=&limit=`.
 pub(crate) async fn list(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiError> {
-    let limit = limit(head.query)?;
+    let limit = query::limit(head.query, PAGE_MAX)?;
     let prefix = query::first(head.query, "prefix").unwrap_or_default();
     let after = query::first(head.query, "after");
     let view = read::view(&api.parts.cluster, head).await?;
@@ -87,26 +86,12 @@ fn variable_name(segment: &str) -> Result<VariableName, InputError> {
     Ok(decode_segment(segment)?.parse()?)
 }
 
-fn limit(query: &str) -> Result<usize, InputError> {
-    let Some(text) = query::first(query, "limit") else { return Ok(PAGE_MAX) };
-    let digits = text.bytes().all(|b| b.is_ascii_digit());
-    match text.parse::<u64>() {
-        Ok(limit) if digits && limit > 0 => {
-            Ok(usize::try_from(limit).map_or(PAGE_MAX, |limit| limit.min(PAGE_MAX)))
-        }
-        _ => {
-            let shown: String = text.chars().take(100).collect();
-            let reason = format!("parameter limit: {shown:?} is not a whole number from 1 to {PAGE_MAX}");
-            Err(InputError::Query { reason })
-        }
-    }
-}
-
 /// What the state at this index refuses. By the time of the answer the node may have gone on to one that would not.
 fn refused(error: impl Into<ApiError>, index: u64) -> Answer {
     at_index(error.into().answer(Surface::Cluster), index)
 }
 
+<<<<<<< HEAD
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,4 +105,9 @@ mod tests {
             assert!(matches!(limit(query), Err(InputError::Query { .. })), "{query}");
         }
     }
+=======
+fn at_index(mut answer: Answer, index: u64) -> Answer {
+    answer.headers_mut().insert(headers::INDEX, HeaderValue::from(index));
+    answer
+>>>>>>> auth
 }

@@ -34,7 +34,7 @@ pub(crate) async fn stream(
     head: &Head<'_>,
     show: impl Fn(&Recorded) -> Option<Frame> + Send + Sync + Clone + 'static,
 ) -> Result<Answer, ApiError> {
-    let open = api.streams.open(&api.parts.cluster, &api.parts.health)?;
+    let open = api.streams.open(&api.parts.cluster, &api.parts.health, head)?;
     open.may_begin()?;
     let Position { next, index } = position::find(&api.parts.cluster, head).await?;
     let mut answer = answer::in_pieces(EVENT_STREAM, Cursor::new(open, next, show).pieces());

@@ -65,6 +65,12 @@ pub(crate) fn answered(error: &ApiError, status: StatusCode, message: String) ->
         ApiError::Input(InputError::Receptor(Refusal::NothingAtIndex { .. })) => {
             answer::json(status, &serde_json::Value::Null)
         }
+        ApiError::Input(
+            InputError::NotAuthenticated(_) | InputError::Credentials { .. } | InputError::Denied(_),
+        )
+        | ApiError::Refused(Rejection::NotAuthenticated(_) | Rejection::Denied(_)) => {
+            answer::error(status, "Unauthorized", message)
+        }
         ApiError::Input(InputError::Receptor(refusal)) => answer::error(status, refusal.name(), message),
         ApiError::Input(_) if status == StatusCode::BAD_REQUEST => {
             answer::error(status, "InvalidRequest", message)

@@ -42,7 +42,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 pub(crate) async fn get(api: &Inner, head: &Head<'_>, guid: &str, index: &str) -> Result<Answer, ApiError> {
     let Asked { guid, index, key } = Asked::of(guid, index)?;
     let wanted = Wanted::of(head.query)?;
-    let open = api.streams.open(&api.parts.cluster, &api.parts.health)?;
+    let open = api.streams.open(&api.parts.cluster, &api.parts.health, head)?;
     if wanted.follow {
         open.may_begin()?;
     }

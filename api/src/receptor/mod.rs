@@ -26,13 +26,14 @@ mod tag;
 
 use bytes::Bytes;
 use capstan_model::command::Command;
-use capstan_raft_store::{handle::ProposeOptions, ports::Entropy};
+use capstan_raft_store::ports::Entropy;
 use http::HeaderValue;
 
 use self::route::Endpoint;
 pub(crate) use self::shapes::cell_id;
 use crate::{
     answer::Answer,
+    auth,
     call::{Head, Surface},
     error::ApiError,
     headers,
@@ -79,9 +80,7 @@ async fn propose(
     command: Command,
     done: Answer,
 ) -> Result<Answer, ApiError> {
-    let options =
-        ProposeOptions { idempotency: headers::idempotency(head, body)?, ..ProposeOptions::client() };
-    let committed = api.parts.cluster.propose(command, options).await?;
+    let committed = api.parts.cluster.propose(command, auth::options(head, body)?).await?;
     Ok(at_index(
         match committed.reply {
             Ok(_) => done,

@@ -6,6 +6,7 @@ use capstan_model::{
     command::Command,
     ids::{JobId, RequestId},
     reply::Answer as Reply,
+    spec::Specs,
     workflow::{
         graph::{Builder, Built, Step},
         json::{JsonMap, JsonText},
@@ -21,6 +22,7 @@ use tokio::time::{Instant, timeout};
 use super::{archive, create_body, create_body::Asked, json, location, shapes};
 use crate::{
     answer::Answer,
+    auth,
     call::Head,
     error::{ApiError, CreateError, InputError},
     headers,
@@ -39,12 +41,18 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     let idempotency = headers::idempotency(head, body)?;
     let started = Instant::now();
     let wait_max = CREATE_WAIT_MAX;
-    let built = timeout(wait_max, build(&api.parts, &asked))
+    let specs = api.parts.workflows.specs();
+    // What there is no spec of is refused as that, below.
+    let acl = match specs.sequence(&asked.kind).filter(|spec| spec.is_request) {
+        Some(_) => auth::requests::may_start(api, head, &specs, &asked.kind)?,
+        None => None,
+    };
+    let built = timeout(wait_max, build(&api.parts, specs, &asked))
         .await
         .map_err(|_| InputError::CreateTimeout { wait_max })??;
     let deadline = CLIENT_DEADLINE.saturating_sub(started.elapsed());
-    let options = ProposeOptions { idempotency, deadline, ..ProposeOptions::client() };
-    let request = built.into_request(draw_request_id(&api.parts), "".into());
+    let options = ProposeOptions { deadline, ..auth::options_for(head, idempotency, acl) };
+    let request = built.into_request(draw_request_id(&api.parts), head.caller().name);
     let drawn = request.id;
     let location_of_new = location(drawn);
     let committed = api.parts.cluster.propose(Command::CreateRequest(Arc::new(request)), options).await;
@@ -73,12 +81,11 @@ fn is_draining(api: &Inner) -> bool {
 }
 
 /// Expands the request, asking the job types as often as the builder needs them.
-async fn build(parts: &Parts, asked: &Asked) -> Result<Built, InputError> {
+async fn build(parts: &Parts, specs: Arc<Specs>, asked: &Asked) -> Result<Built, InputError> {
     let args: JsonMap =
         asked.args.iter().map(|(name, value)| (name.as_str().into(), JsonText::from(value))).collect();
     let entropy = Arc::clone(&parts.entropy);
-    let mut builder =
-        Builder::new(parts.workflows.specs(), &asked.kind, &args, move || draw_job_id(&*entropy));
+    let mut builder = Builder::new(specs, &asked.kind, &args, move || draw_job_id(&*entropy));
     let mut created = Vec::new();
     loop {
         match builder.step(std::mem::take(&mut created)) {

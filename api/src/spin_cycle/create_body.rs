@@ -155,7 +155,7 @@ mod tests {
         if !content_type.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }
-        let head = Head { method: &Method::POST, path: "/api/v1/requests", query, headers: &headers };
+        let head = Head::new(&Method::POST, "/api/v1/requests", query, &headers);
         read(&head, body.as_bytes()).map_err(|e| e.to_string())
     }
 

@@ -6,13 +6,14 @@ use capstan_model::{
     command::Command, ids::RequestId, rejection::Rejection, reply::Answer as Reply,
     workflow::command::StopRequest,
 };
-use capstan_raft_store::handle::{ClusterHandle, Committed, Consistency, ProposeOptions};
+use capstan_raft_store::handle::{ClusterHandle, Committed, Consistency};
 use http::StatusCode;
 use tokio::time::{Instant, timeout_at};
 
 use super::{archive, no_such_request, request_id};
 use crate::{
     answer::{self, Answer},
+    auth,
     call::Head,
     error::ApiError,
     headers,
@@ -26,8 +27,8 @@ const STOP_WAIT_MAX: Duration = Duration::from_secs(3);
 pub(crate) async fn stop(api: &Inner, head: &Head<'_>, id: &str) -> Result<Answer, ApiError> {
     let answer_by = Instant::now() + STOP_WAIT_MAX;
     let (cluster, request) = (&api.parts.cluster, request_id(id)?);
-    let options =
-        ProposeOptions { idempotency: headers::idempotency(head, b"")?, ..ProposeOptions::client() };
+    let acl = auth::requests::may_stop(api, head, request).await?;
+    let options = auth::options_for(head, headers::idempotency(head, b"")?, acl);
     let Committed { reply, index } =
         cluster.propose(Command::StopRequest(StopRequest { request }), options).await?;
     match reply {

@@ -142,6 +142,11 @@ fn receptor_access() {
     run_guarded("receptor_access", Access { credentials: Some(credentials), cors: true });
 }
 
+#[test]
+fn tokens_and_audit() {
+    run("tokens_and_audit");
+}
+
 fn run(script: &str) {
     run_guarded(script, Access::default());
 }

@@ -1,5 +1,6 @@
 //! The shapes under `/cluster/v1`, the part of the surface that is Capstan's own.
 
+mod auth;
 mod cells;
 mod events;
 mod explanation;
@@ -8,6 +9,10 @@ mod settings;
 mod status;
 mod variables;
 
+pub use auth::{
+    AuditPage, AuditRecord, AuthChange, AuthStatus, CallerStatus, TokenCreate, TokenCreated, TokenEntry,
+    TokenList,
+};
 pub use cells::{CellDetail, CellIsolation, CellState, CellStatus, HostedInstance, Unlimited};
 pub use events::{EVENT_KINDS, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent};
 pub use explanation::{CellVerdict, ExplainedDesire, ExplainedRecord, LrpExplanation, OneMore, Verdict};

@@ -220,7 +220,8 @@ impl Client {
         let mut url = node.url.clone();
         url.set_path(&call.path);
         let mut headers = call.headers.clone();
-        if let Some(credentials) = self.credentials.as_ref().filter(|_| call.path.starts_with("/v1/")) {
+        let credentials = self.credentials.as_ref().filter(|_| call.path.starts_with("/v1/"));
+        if let Some(credentials) = credentials.or(self.token.as_ref()) {
             headers.insert(header::AUTHORIZATION, credentials.clone());
         }
         let request = self.http.request(call.method.clone(), url);

@@ -1,6 +1,7 @@
 //! The typed HTTP client: which node to call, what may be sent again, and what a failure means.
 
 mod address;
+mod auth;
 mod call;
 mod cluster;
 mod error;
@@ -19,6 +20,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use address::AddressBook;
 pub use address::AddressError;
+pub use auth::AuditQuery;
 pub use cluster::Ready;
 pub use error::{CallError, Tried};
 pub use export::ExportStream;
@@ -39,6 +41,8 @@ pub struct Client {
     options: ClientOptions,
     /// What calls under `/v1` bring as `Authorization`.
     credentials: Option<HeaderValue>,
+    /// What all others bring, and those too where there is nothing else.
+    token: Option<HeaderValue>,
 }
 
 /// How patient a [`Client`] is, and whether it makes its POSTs repeatable.
@@ -108,24 +112,42 @@ impl Client {
             .user_agent(concat!("capstan/", env!("CARGO_PKG_VERSION")))
             .build()
             .expect("a client without TLS and proxies builds from constants");
-        Ok(Self { nodes: Arc::new(nodes), http, options, credentials: None })
+        Ok(Self { nodes: Arc::new(nodes), http, options, credentials: None, token: None })
     }
 
-    /// The same client, whose calls under `/v1` bring this name and password. The nodes guard nothing else, so nothing
+    /// The same client, whose calls under `/v1` bring this name and password of the nodes' configuration. They open nothing else, so nothing
     /// else brings them.
     pub fn with_credentials(mut self, username: &str, password: &str) -> Self {
         let encoded = BASE64_STANDARD.encode(format!("{username}:{password}"));
-        let mut value =
-            HeaderValue::try_from(format!("Basic {encoded}")).expect("base64 is legal in a header");
-        value.set_sensitive(true);
-        self.credentials = Some(value);
+        self.credentials = Some(sensitive(format!("Basic {encoded}")).expect("base64 is legal in a header"));
         self
+    }
+
+    /// The same client, whose calls bring this token.
+    ///
+    /// # Errors
+    /// [`InvalidToken`] for what cannot stand in a header.
+    pub fn with_token(mut self, token: &str) -> Result<Self, InvalidToken> {
+        self.token = Some(sensitive(format!("Bearer {token}")).ok_or(InvalidToken)?);
+        Ok(self)
     }
 
     /// The nodes' addresses as URLs, in the order given.
     pub fn addresses(&self) -> Vec<String> {
         self.nodes.all()
     }
+}
+
+/// A text that is no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a token is ID.SECRET, as it was told when it was made")]
+pub struct InvalidToken;
+
+/// A header's value that is not shown; `None` for what cannot stand in a header.
+fn sensitive(text: String) -> Option<HeaderValue> {
+    let mut value = HeaderValue::try_from(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// Encodes a name as one segment of a path. Nothing, and the two names that URLs give a meaning of their own, would

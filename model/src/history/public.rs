@@ -202,7 +202,9 @@ impl PublicEvent {
             | Event::SessionEnded { .. }
             | Event::SettingChanged(_)
             | Event::HistoryTrimmed { .. }
-            | Event::RequestsTrimmed(_) => return None,
+            | Event::RequestsTrimmed(_)
+            // Who may do what is for those to see who administer it.
+            | Event::Auth(_) => return None,
         })
     }
 

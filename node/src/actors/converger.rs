@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
 use capstan_model::{
-    archive, buggify,
+    archive,
+    auth::AuthCommand,
+    buggify,
     command::Command,
     failpoint, history,
     lrp::{
@@ -102,7 +104,11 @@ fn pause_after(replaced: u32) -> Duration {
 
 /// How long it is until something is due by its time alone.
 fn next_due(state: &State, at: Timestamp) -> Duration {
-    let due = [convergence::next_restart(&state.lrps), task::convergence::next_due(&state.tasks)];
+    let due = [
+        convergence::next_restart(&state.lrps),
+        task::convergence::next_due(&state.tasks),
+        state.auth.next_end(),
+    ];
     let first = due.into_iter().flatten().min();
     first.map_or(LOOK_EVERY, |first| first.since(at).min(LOOK_EVERY))
 }
@@ -167,6 +173,9 @@ impl Converger {
         if task_steps > 0 {
             self.counted.task_steps.increment(task_steps as u64);
             commands.push(Command::Task(TaskCommand::Converge));
+        }
+        if state.auth.next_end().is_some_and(|end| end <= at) {
+            commands.push(Command::Auth(AuthCommand::DropExpired));
         }
         if now >= self.trims_from {
             match trims(view, at) {

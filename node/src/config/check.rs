@@ -22,18 +22,16 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
     let voters = voters(settings.voter, &mut problems);
     let node = node(settings.node.id, &voters, &mut problems);
     let me = voters.iter().find(|voter| Some(voter.id) == node);
-    let mut listen = |setting: &str, given: Option<SocketAddr>, own: Option<&str>| {
-        let address = listener(setting, given, own, &mut problems)?;
-        if !address.ip().is_loopback() && !insecure {
-            problems.push(format!(
-                "{setting} = {address} can be reached from other machines, and there is no authentication: \
-                 listen on loopback, or say --insecure if the network is a trusted one"
-            ));
-        }
-        Some(address)
-    };
-    let http_listen = listen("http.listen", settings.http.listen, me.map(|me| me.http.as_str()));
-    let peer_listen = listen("peer.listen", settings.peer.listen, me.map(|me| me.peer.as_str()));
+    let own = |address: fn(&Voter) -> &str| me.map(address);
+    let http_listen = listener("http.listen", settings.http.listen, own(|me| &me.http), &mut problems);
+    let peer_listen = listener("peer.listen", settings.peer.listen, own(|me| &me.peer), &mut problems);
+    let is_open = |address: &SocketAddr| !address.ip().is_loopback() && !insecure;
+    if let Some(address) = peer_listen.filter(is_open) {
+        problems.push(format!(
+            "peer.listen = {address} can be reached from other machines, and peers are not authenticated: \
+             listen on loopback, or say --insecure if the network is a trusted one"
+        ));
+    }
     if let (Some(http), Some(peer)) = (http_listen, peer_listen)
         && http == peer
     {
@@ -79,6 +77,7 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
         node,
         data,
         http_listen,
+        http_needs_auth: is_open(&http_listen),
         receptor,
         peer_listen,
         voters,
@@ -89,6 +88,7 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
             .slots
             .unwrap_or_else(|| u32::try_from(cores * SLOTS_PER_CORE).unwrap_or(u32::MAX)),
         jobs_directory: settings.jobs.directory,
+        jobs_token: settings.jobs.token,
         cell,
         specs_directory: settings.specs.directory,
         worker_threads: settings.node.worker_threads.unwrap_or(cores),

@@ -151,6 +151,8 @@ pub struct JobsSettings {
     pub slots: Option<u32>,
     /// Where its job plugins are.
     pub directory: Option<PathBuf>,
+    /// The token that `lrp/…` jobs bring to the cluster's API.
+    pub token: Option<Secret>,
 }
 
 /// The request specs this node knows.

@@ -17,7 +17,7 @@ pub struct ServerArgs {
     /// Check the configuration and exit
     #[arg(long)]
     pub check: bool,
-    /// Listen on other addresses than loopback although there is no authentication
+    /// Listen on other addresses than loopback although peers are not authenticated, and callers perhaps not either
     #[arg(long, env = "CAPSTAN_INSECURE")]
     pub insecure: bool,
     /// Stop when standard input ends; for a supervisor that wants its nodes to end with it
@@ -60,6 +60,9 @@ pub struct ServerArgs {
     /// Where the job plugins are: executables, each a job type of its name
     #[arg(long, visible_alias = "jobs", env = "CAPSTAN_JOBS_DIRECTORY", value_name = "DIR")]
     pub jobs_directory: Option<PathBuf>,
+    /// The token that lrp/... jobs bring, where the cluster asks who calls; safer in the file or the environment
+    #[arg(long, env = "CAPSTAN_JOBS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub jobs_token: Option<Secret>,
     /// Where the request specs are
     #[arg(long, visible_alias = "specs", env = "CAPSTAN_SPECS_DIRECTORY", value_name = "DIR")]
     pub specs_directory: Option<PathBuf>,
@@ -134,6 +137,7 @@ impl ServerArgs {
         }
         over(&mut settings.jobs.slots, self.jobs_slots);
         over(&mut settings.jobs.directory, self.jobs_directory);
+        over(&mut settings.jobs.token, self.jobs_token);
         settings.cell.overlay(self.cell);
         over(&mut settings.specs.directory, self.specs_directory);
         over(&mut settings.log.format, self.log_format);

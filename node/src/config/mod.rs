@@ -45,6 +45,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Where its HTTP API listens.
     pub http_listen: SocketAddr,
+    /// Whether others can reach it there, so that it serves only where auth is required.
+    pub http_needs_auth: bool,
     /// Who may use the part of the API that is Diego's.
     pub receptor: Access,
     /// Where it listens to its peers.
@@ -59,6 +61,8 @@ pub struct Config {
     pub slots: u32,
     /// Where its job plugins are.
     pub jobs_directory: Option<PathBuf>,
+    /// The token that `lrp/…` jobs bring to the cluster's API.
+    pub jobs_token: Option<Secret>,
     /// What it is as a cell; `None` when it is none.
     pub cell: Option<CellConfig>,
     /// Where its request specs are.
@@ -124,7 +128,8 @@ impl Config {
         Self::check(settings, insecure)
     }
 
-    /// Checks the settings as a whole and completes them; `insecure` allows listening where other machines can reach.
+    /// Checks the settings as a whole and completes them; `insecure` allows listening where other machines can reach, whatever is
+    /// asked of them.
     ///
     /// # Errors
     /// All that is wrong.

@@ -90,6 +90,16 @@ pub enum ServerError {
         /// What the system says.
         source: io::Error,
     },
+    /// Others could call, and nobody would ask who they are.
+    #[error(
+        "http.listen = {address} can be reached from other machines, and as far as this node has heard auth is not required: \
+         start it on loopback, switch auth on (capstan auth require), then listen there; or say --insecure if the network is a \
+         trusted one"
+    )]
+    Unguarded {
+        /// Where it would listen.
+        address: SocketAddr,
+    },
     /// The data directory cannot be made.
     #[error("cannot use the data directory {}: {source}", path.display())]
     Data {
@@ -139,9 +149,12 @@ impl ServerError {
     /// The exit code that tells a supervisor what kind of trouble it is.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Listen { .. } | Self::Data { .. } | Self::Specs(_) | Self::Jobs(_) | Self::Networks(_) => {
-                EXIT_CONFIG
-            }
+            Self::Listen { .. }
+            | Self::Unguarded { .. }
+            | Self::Data { .. }
+            | Self::Specs(_)
+            | Self::Jobs(_)
+            | Self::Networks(_) => EXIT_CONFIG,
             Self::Store {
                 source: StartError::Timing(_) | StartError::Open(OpenError::OtherNode { .. }),
                 ..
@@ -263,9 +276,18 @@ impl Preparation {
                     info!("stopping: {reason}");
                     return Ok(End::Stopped);
                 }
+<<<<<<< HEAD
             },
         };
         let Started { handle, peers } = opened?;
+=======
+            }
+        }
+        let Started { handle, peers } = open(&config, disk, &job_types, &net).await?;
+        if config.http_needs_auth && !handle.view().state().auth.policy().required {
+            return Err(ServerError::Unguarded { address: config.http_listen });
+        }
+>>>>>>> auth
         specs.announce(&handle);
         let cluster = handle.cluster_id().map(|cluster| cluster.to_string());
         info!(incarnation = %handle.incarnation(), cluster, applied = handle.view().index(), "opened the store");
@@ -301,7 +323,7 @@ impl Preparation {
         };
         let mut actors = ActorThread::start(tools).map_err(system("start the actors' thread"))?;
 
-        let health = Arc::new(Health::new(specs.clone()));
+        let health = Arc::new(Health::new(specs.clone(), config.http_needs_auth.then(|| handle.clone())));
         let parts = capstan_api::Parts {
             cluster: handle.clone(),
             workflows: Arc::new(specs.clone()),

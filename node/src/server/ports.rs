@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use capstan_api::ports::NodeHealth;
+use capstan_raft_store::handle::ClusterHandle;
 
 use super::specs::LoadedSpecs;
 
@@ -11,12 +12,14 @@ use super::specs::LoadedSpecs;
 pub(super) struct Health {
     draining: AtomicBool,
     specs: LoadedSpecs,
+    /// The cluster that must ask who calls, if others can reach this node.
+    must_ask: Option<ClusterHandle>,
 }
 
 impl Health {
     /// A node that takes requests built from these specs.
-    pub(super) fn new(specs: LoadedSpecs) -> Self {
-        Self { draining: AtomicBool::new(false), specs }
+    pub(super) fn new(specs: LoadedSpecs, must_ask: Option<ClusterHandle>) -> Self {
+        Self { draining: AtomicBool::new(false), specs, must_ask }
     }
 
     /// From now on the node takes no new request.
@@ -31,7 +34,12 @@ impl NodeHealth for Health {
     }
 
     fn alarms(&self) -> Vec<String> {
-        self.specs.alarm().into_iter().collect()
+        let is_open = |cluster: &ClusterHandle| !cluster.view().state().auth.policy().required;
+        let open = self.must_ask.as_ref().filter(|cluster| is_open(cluster)).map(|_| {
+            "auth is required no longer, and other machines can reach this node: capstan auth require, or restart it on loopback"
+                .to_owned()
+        });
+        self.specs.alarm().into_iter().chain(open).collect()
     }
 
     fn draining(&self) -> bool {

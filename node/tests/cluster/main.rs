@@ -15,6 +15,7 @@
 mod harness;
 
 mod blue_green;
+mod callers;
 mod directories;
 mod disk_full;
 mod evacuation;

@@ -66,7 +66,7 @@ fn set_cookie(value: &[u8]) -> HeaderValue {
 }
 
 /// The value of the first cookie of ours, without quotes around it.
-fn cookie_of(headers: &HeaderMap) -> Option<Vec<u8>> {
+pub(crate) fn cookie_of(headers: &HeaderMap) -> Option<Vec<u8>> {
     let lines = headers.get_all(COOKIE).iter().flat_map(|line| line.as_bytes().split(|b| *b == b';'));
     let value = lines.filter_map(|pair| {
         let value = pair.trim_ascii().strip_prefix(COOKIE_NAME.as_bytes())?.strip_prefix(b"=")?;
@@ -131,7 +131,7 @@ mod tests {
     fn the_cookie_holds_what_the_header_held() {
         let given = |pairs: &[(&'static str, &str)]| {
             let headers = headers(pairs);
-            let head = Head { method: &Method::POST, path: "/v1/auth_cookie", query: "", headers: &headers };
+            let head = Head::new(&Method::POST, "/v1/auth_cookie", "", &headers);
             let answer = cookie(&head);
             assert_eq!(answer.status(), StatusCode::NO_CONTENT);
             answer.headers().get(SET_COOKIE).map(|value| value.to_str().unwrap().to_owned())

@@ -1,24 +1,20 @@
-//! Who may call `/v1`, and from which pages: what Diego's operators can switch on (reference 3.5, 3.6). Both are off by default.
+//! Who may call `/v1`, and from which pages: what Diego's operators can switch on (reference 3.5, 3.6). Both are off by default. The tokens of
+//! the cluster ([`crate::auth`]) open it too.
 
 mod basic;
 mod cors;
 
-use http::{HeaderValue, Method, StatusCode, header::WWW_AUTHENTICATE};
+use http::Method;
 
-use super::error::Refusal;
-use crate::{
-    answer::Answer,
-    call::{Head, Surface},
-    error::ApiError,
-};
+use crate::{answer::Answer, call::Head};
 
 pub use self::basic::Credentials;
-pub(crate) use self::basic::cookie;
+pub(crate) use self::basic::{cookie, cookie_of};
 
 /// What a call under `/v1` must bring, and what its answer allows browsers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Access {
-    /// The one name and password that are accepted; without them everybody is.
+    /// The one name and password that are accepted beside tokens; without them everybody is, as far as the cluster lets him.
     pub credentials: Option<Credentials>,
     /// Whether pages from anywhere may call.
     pub cors: bool,
@@ -30,24 +26,15 @@ impl Access {
         (self.cors && *head.method == Method::OPTIONS).then(|| cors::preflight(head.headers))
     }
 
-    /// Lets a call pass that brings the credentials.
-    ///
-    /// # Errors
-    /// [`Refusal::Unauthorized`].
-    pub(crate) fn check(&self, head: &Head<'_>) -> Result<(), Refusal> {
-        match &self.credentials {
-            Some(credentials) if !credentials.are_in(head.headers) => Err(Refusal::Unauthorized),
-            _ => Ok(()),
-        }
+    /// The name of the credentials, if a call brings them.
+    pub(crate) fn configured_caller(&self, head: &Head<'_>) -> Option<&str> {
+        let credentials = self.credentials.as_ref()?;
+        credentials.are_in(head.headers).then_some(credentials.username.as_str())
     }
 
-    /// The answer to a call that [`Access::check`] has refused.
-    pub(crate) fn refused(refusal: Refusal) -> Answer {
-        let mut answer = ApiError::from(refusal).answer(Surface::Receptor);
-        debug_assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "only credentials are checked");
-        let realm = HeaderValue::from_static("Basic realm=\"API Authentication\"");
-        answer.headers_mut().insert(WWW_AUTHENTICATE, realm);
-        answer
+    /// Whether a call must bring something, whatever the cluster asks for.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.credentials.is_some()
     }
 
     /// Tells a browser that the page which called may see the answer.

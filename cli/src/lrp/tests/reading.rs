@@ -128,11 +128,7 @@ async fn credentials_are_sent_and_missing_ones_told() {
     let guarded = ["lrp", "ls", "--receptor-username", "u", "--receptor-password", "p"];
     assert_eq!(run(&node, &guarded).await.exit, Exit::Done);
     let ran = run(&node, &["lrp", "ls"]).await;
-    assert!(
-        ran.err.contains("next: give the nodes' name and password with --receptor-username"),
-        "{}",
-        ran.err
-    );
+    assert!(ran.err.contains("next: give a token with --token"), "{}", ran.err);
     let ran = run(&node, &guarded[..4]).await;
     assert_eq!(ran.exit, Exit::Usage);
 }

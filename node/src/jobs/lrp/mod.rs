@@ -120,6 +120,7 @@ mod tests {
     fn a_try_is_a_process_of_this_program_that_is_told_where_to_call() {
         let surface = Surface {
             addresses: vec!["127.0.0.1:1".to_owned()],
+            token: Some("0123456789abcdef.secret".to_owned()),
             username: Some("u".to_owned()),
             password: Some("secret".to_owned()),
         };

@@ -5,17 +5,19 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use capstan_client::{AddressError, Client};
+use capstan_client::{AddressError, Client, InvalidToken};
 use serde::{Deserialize, Serialize};
 
 use super::order::Order;
-use crate::config::Config;
+use crate::config::{Config, Secret};
 
-/// The nodes' HTTP addresses, and the name and password that calls under `/v1` bring.
+/// The nodes' HTTP addresses, and what calls bring: a token, or the name and password of `/v1`.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Surface {
     /// `host:port`; the node's own comes first.
     pub addresses: Vec<String>,
+    /// The token, if they ask for one. No more than the password it enters what is replicated.
+    pub token: Option<String>,
     /// The name, if they ask for one.
     pub username: Option<String>,
     /// The password, if they ask for one. It never enters what is replicated.
@@ -29,6 +31,17 @@ pub(super) struct Told {
     pub(super) order: Order,
 }
 
+/// Why nothing can be called.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SurfaceError {
+    /// An address is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The token is none.
+    #[error("jobs.token: {0}")]
+    Token(#[from] InvalidToken),
+}
+
 impl Surface {
     /// The surface of the cluster of a node, as its configuration knows it.
     pub fn of(config: &Config) -> Self {
@@ -38,15 +51,17 @@ impl Surface {
         let credentials = config.receptor.credentials.as_ref();
         Self {
             addresses: addresses.collect(),
+            token: config.jobs_token.clone().map(Secret::reveal),
             username: credentials.map(|credentials| credentials.username.clone()),
             password: credentials.map(|credentials| credentials.password.clone()),
         }
     }
 
-    pub(super) fn client(&self) -> Result<Client, AddressError> {
+    pub(super) fn client(&self) -> Result<Client, SurfaceError> {
         let client = Client::new(self.addresses.clone())?;
-        Ok(match (&self.username, &self.password) {
-            (Some(username), Some(password)) => client.with_credentials(username, password),
+        Ok(match (&self.token, &self.username, &self.password) {
+            (Some(token), ..) => client.with_token(token)?,
+            (None, Some(username), Some(password)) => client.with_credentials(username, password),
             _ => client,
         })
     }

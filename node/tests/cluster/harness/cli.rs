@@ -16,6 +16,7 @@ use super::{PATIENCE, node};
 pub(crate) struct User {
     nodes: String,
     credentials: Option<(&'static str, &'static str)>,
+    token: Option<String>,
 }
 
 /// What a command wrote, and its exit code.
@@ -36,12 +37,17 @@ impl User {
     /// One who knows these nodes, and calls the first that answers.
     pub(crate) fn of(nodes: &[SocketAddr]) -> Self {
         let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();
-        Self { nodes: nodes.join(","), credentials: None }
+        Self { nodes: nodes.join(","), credentials: None, token: None }
     }
 
     /// The same, with a name and a password.
     pub(crate) fn with_credentials(&self, name: &'static str, password: &'static str) -> Self {
         Self { credentials: Some((name, password)), ..self.clone() }
+    }
+
+    /// The same, with a token.
+    pub(crate) fn with_token(&self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self.clone() }
     }
 
     /// Runs a command to its end.
@@ -77,6 +83,9 @@ impl User {
         command.args(line).env("CAPSTAN_ADDR", &self.nodes).stdin(Stdio::null());
         if let Some((name, password)) = self.credentials {
             command.env("CAPSTAN_RECEPTOR_USERNAME", name).env("CAPSTAN_RECEPTOR_PASSWORD", password);
+        }
+        if let Some(token) = &self.token {
+            command.env("CAPSTAN_TOKEN", token);
         }
         command
     }

@@ -1,0 +1,58 @@
+//! `capstan auth require` and `capstan auth set`.
+
+use capstan_client::cluster::AuthChange;
+
+use super::show;
+use crate::{
+    console::Console,
+    failure::{Exit, Failure},
+    options::CallOptions,
+};
+
+/// What of the policy to change; the rest stays as it is.
+#[derive(Debug, clap::Args)]
+pub struct Set {
+    /// Whether every caller must say who he is
+    #[arg(long, value_name = "BOOL", required_unless_present_any = ["strict", "admin_roles"])]
+    required: Option<bool>,
+    /// Whether requests whose spec has no ACL are for the admin roles alone
+    #[arg(long, value_name = "BOOL")]
+    strict: Option<bool>,
+    /// The roles that may do everything, all of them; may be given several times or separated by commas
+    #[arg(long = "admin-role", value_name = "ROLE", value_delimiter = ',')]
+    admin_roles: Option<Vec<String>>,
+}
+
+pub(super) async fn require(options: &CallOptions, console: &mut Console) -> Result<(), Failure> {
+    change(AuthChange { required: Some(true), ..AuthChange::default() }, options, console).await
+}
+
+pub(super) async fn set(set: Set, options: &CallOptions, console: &mut Console) -> Result<(), Failure> {
+    let Set { required, strict, admin_roles } = set;
+    change(AuthChange { required, strict, admin_roles }, options, console).await
+}
+
+async fn change(change: AuthChange, options: &CallOptions, console: &mut Console) -> Result<(), Failure> {
+    let client = options.client()?;
+    if change.required == Some(true) {
+        let status = client.auth().await?;
+        let admin_roles = change.admin_roles.as_ref().unwrap_or(&status.admin_roles);
+        if !status.caller.roles.iter().any(|role| admin_roles.contains(role)) {
+            return Err(Failure::new(
+                Exit::Refused,
+                "you would lock yourself out: this call brings no token with an admin role",
+                "capstan token create --name NAME --role admin, then call again with its token in CAPSTAN_TOKEN",
+            ));
+        }
+    }
+    let changed = client.change_auth(&change).await.map_err(|error| {
+        let is_last = error.status() == Some(409);
+        let failure = Failure::from(error);
+        if is_last {
+            failure.suggesting("capstan token create --name NAME --role admin, without --expires")
+        } else {
+            failure
+        }
+    })?;
+    show::tell(&changed, options, console)
+}
