@@ -3,6 +3,7 @@
 //! * [`load`]: closed loops of clients. [`workload`]: what they write and read. [`report`]: what comes out.
 //! * [`throughput`], [`failover`], [`requests`], [`lrps`]: benchmarks of Capstan. [`calls`], [`cluster`]: its API, its processes.
 //! * [`raft`], [`instances`], [`history`], [`planner`]: of parts of it, in this process. [`stores`], [`surface`]: the parts.
+//! * [`raft`], [`instances`], [`planner`], [`lint`]: of parts of it, in this process. [`stores`], [`surface`]: the parts.
 //! * [`against_etcd`]: the same load on etcd, in turn; [`etcd`]: its API and processes.
 
 mod against_etcd;
@@ -15,6 +16,7 @@ mod failover;
 mod history;
 mod http_client;
 mod instances;
+mod lint;
 mod load;
 mod lrps;
 mod planner;
@@ -61,6 +63,8 @@ enum Bench {
     History(history::HistoryArgs),
     /// How many instances the auction places per second
     Planner(planner::PlannerArgs),
+    /// How long request specs take to be checked
+    Lint(lint::LintArgs),
     /// Writes and reads of Capstan and of etcd, which must be installed, as a ratio
     AgainstEtcd(against_etcd::AgainstEtcdArgs),
 }
@@ -105,6 +109,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         Bench::Instances(args) => instances::run(args).await,
         Bench::History(args) => history::run(args).await,
         Bench::Planner(args) => planner::run(args),
+        Bench::Lint(args) => lint::run(args),
         Bench::AgainstEtcd(args) => against_etcd::run(args).await,
     }
 }
