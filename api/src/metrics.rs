@@ -47,11 +47,7 @@ struct OperationMetrics {
 }
 
 impl Operation {
-<<<<<<< HEAD
-    const ALL: [Self; 21] = [
-=======
-    const ALL: [Self; 19] = [
->>>>>>> auth
+    const ALL: [Self; 22] = [
         Self::PutVariable,
         Self::GetVariable,
         Self::DeleteVariable,

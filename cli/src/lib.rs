@@ -1,9 +1,5 @@
-<<<<<<< HEAD
-//! The client commands of the `capstan` binary: `capstan variable | cluster | node | request | spec | lrp | task | cell | domain | settings`.
-=======
-//! The client commands of the `capstan` binary: `capstan variable | cluster | node | request | spec | lrp | task | cell | domain | token |
-//! auth | audit`.
->>>>>>> auth
+//! The client commands of the `capstan` binary: `capstan variable | cluster | node | request | spec | lrp | task | cell | domain | settings |
+//! token | auth | audit`.
 //!
 //! They talk to a running cluster through `capstan-client` and never touch a data directory, so this crate does not
 //! link the store. `capstan spec` needs no cluster: it reads files through [`ports`]. The binary embeds [`Command`] in its own command line and hands what was parsed to [`run`]:
@@ -77,11 +73,9 @@ pub enum Command {
     /// Say which domains are fresh
     #[command(after_help = EXIT_CODES)]
     Domain(Called<domain::DomainCommand>),
-<<<<<<< HEAD
     /// Look at the cluster's settings and change them
     #[command(after_help = EXIT_CODES)]
     Settings(Called<settings::SettingsCommand>),
-=======
     /// Make tokens, with which callers say who they are, and revoke them
     #[command(after_help = EXIT_CODES)]
     Token(Called<token::TokenCommand>),
@@ -91,7 +85,6 @@ pub enum Command {
     /// List who changed what
     #[command(after_help = EXIT_CODES)]
     Audit(CalledAlone<auth::audit::Audit>),
->>>>>>> auth
     /// Look at request specs on this machine
     #[command(after_help = EXIT_CODES)]
     Spec(spec::SpecArgs),
@@ -132,13 +125,10 @@ async fn execute(command: Command, tools: &dyn SpecTools, console: &mut Console)
         Command::Task(called) => task::run(called.command, &called.options, console).await,
         Command::Cell(called) => cell::run(called.command, &called.options, console).await,
         Command::Domain(called) => domain::run(called.command, &called.options, console).await,
-<<<<<<< HEAD
         Command::Settings(called) => settings::run(called.command, &called.options, console).await,
-=======
         Command::Token(called) => token::run(called.command, &called.options, console).await,
         Command::Auth(called) => auth::run(called.command, &called.options, console).await,
         Command::Audit(called) => auth::audit::run(called.command, &called.options, console).await,
->>>>>>> auth
         Command::Spec(args) => spec::run(args, tools, console).await,
     }
 }

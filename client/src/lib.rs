@@ -17,13 +17,8 @@ pub mod spin_cycle;
 #[cfg(feature = "fuzzing")]
 pub use http::fuzzing;
 pub use http::{
-<<<<<<< HEAD
-    AddressError, CallError, Client, ClientOptions, Consistency, EventStream, ExportStream, LogQuery,
-    LogStream, Notice, Precondition, ReadOptions, Ready, RequestPage, Stream, Tried, Variable, VariableQuery,
-=======
-    AddressError, AuditQuery, CallError, Client, ClientOptions, Consistency, EventStream, InvalidToken,
-    LogQuery, LogStream, Notice, Precondition, ReadOptions, Ready, Stream, Tried, Variable, VariableQuery,
->>>>>>> auth
+    AddressError, AuditQuery, CallError, Client, ClientOptions, Consistency, EventStream, ExportStream, InvalidToken,
+    LogQuery, LogStream, Notice, Precondition, ReadOptions, Ready, RequestPage, Stream, Tried, Variable, VariableQuery,
     Written,
 };
 

@@ -254,14 +254,12 @@ pub enum Rejection {
         /// The task.
         guid: Guid,
     },
-<<<<<<< HEAD
     /// The request has not ended, so nothing of it leaves.
     #[error("request {request} has not ended")]
     StillLive {
         /// The request.
         request: RequestId,
     },
-=======
     /// Who had the command proposed is nobody the cluster knows, or no longer.
     #[error(transparent)]
     NotAuthenticated(#[from] NotAuthenticated),
@@ -293,7 +291,6 @@ pub enum Rejection {
         "auth is required only as long as there is a token that has an admin role and never expires: make one first"
     )]
     NoAdminLeft,
->>>>>>> auth
 }
 
 /// Refuses a text that is longer than it may be.

@@ -91,23 +91,4 @@ fn refused(error: impl Into<ApiError>, index: u64) -> Answer {
     at_index(error.into().answer(Surface::Cluster), index)
 }
 
-<<<<<<< HEAD
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_limit_is_a_positive_number() {
-        for (query, expected) in [("", 1_000), ("limit=1", 1), ("limit=1000", 1_000), ("limit=5000", 1_000)] {
-            assert_eq!(limit(query).unwrap(), expected, "{query}");
-        }
-        for query in ["limit=0", "limit=", "limit=-1", "limit=+5", "limit=x", "limit=99999999999999999999"] {
-            assert!(matches!(limit(query), Err(InputError::Query { .. })), "{query}");
-        }
-    }
-=======
-fn at_index(mut answer: Answer, index: u64) -> Answer {
-    answer.headers_mut().insert(headers::INDEX, HeaderValue::from(index));
-    answer
->>>>>>> auth
 }

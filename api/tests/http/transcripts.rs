@@ -334,17 +334,12 @@ fn masked(body: &str) -> String {
         let is_time = text.starts_with("20") && text.as_bytes().get(10) == Some(&b'T') && text.ends_with('Z');
         let is_nanos = text.len() == 19 && text.bytes().all(|b| b.is_ascii_digit());
         shown.push_str(before);
-<<<<<<< HEAD
         shown.push_str(match text {
             _ if is_time || is_nanos => "<time>",
             _ if before.ends_with("is at index ") => "<index>",
             _ => text,
         });
-        rest = &from[len..];
-=======
-        shown.push_str(if is_time || is_nanos { "<time>" } else { text });
         rest = &from[text.len()..];
->>>>>>> history
     }
     shown + rest
 }

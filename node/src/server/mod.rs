@@ -276,18 +276,12 @@ impl Preparation {
                     info!("stopping: {reason}");
                     return Ok(End::Stopped);
                 }
-<<<<<<< HEAD
             },
         };
         let Started { handle, peers } = opened?;
-=======
-            }
-        }
-        let Started { handle, peers } = open(&config, disk, &job_types, &net).await?;
         if config.http_needs_auth && !handle.view().state().auth.policy().required {
             return Err(ServerError::Unguarded { address: config.http_listen });
         }
->>>>>>> auth
         specs.announce(&handle);
         let cluster = handle.cluster_id().map(|cluster| cluster.to_string());
         info!(incarnation = %handle.incarnation(), cluster, applied = handle.view().index(), "opened the store");
