@@ -90,5 +90,3 @@ fn variable_name(segment: &str) -> Result<VariableName, InputError> {
 fn refused(error: impl Into<ApiError>, index: u64) -> Answer {
     at_index(error.into().answer(Surface::Cluster), index)
 }
-
-}
