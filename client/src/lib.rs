@@ -17,9 +17,9 @@ pub mod spin_cycle;
 #[cfg(feature = "fuzzing")]
 pub use http::fuzzing;
 pub use http::{
-    AddressError, AuditQuery, CallError, Client, ClientOptions, Consistency, EventStream, ExportStream, InvalidToken,
-    LogQuery, LogStream, Notice, Precondition, ReadOptions, Ready, RequestPage, Stream, Tried, Variable, VariableQuery,
-    Written,
+    AddressError, AuditQuery, CallError, Client, ClientOptions, Consistency, EventStream, ExportStream,
+    InvalidToken, LogQuery, LogStream, Notice, Precondition, ReadOptions, Ready, RequestPage, Stream, Tried,
+    Variable, VariableQuery, Written,
 };
 
 /// Header of every reply, the log index of the state it shows; in a call, the index the node must have applied.

@@ -103,7 +103,7 @@ pub enum Table {
 pub const ARCHIVE_FROM: u8 = 0x80;
 
 impl Table {
-    const ALL: [Self; 35] = [
+    const ALL: [Self; 39] = [
         Self::Store,
         Self::Tick,
         Self::Cluster,

@@ -24,8 +24,7 @@ fn check(page: &str, cases: usize) {
     for test in rows.iter().flat_map(|row| named(row)) {
         let (path, name) = test.split_once("::").unwrap_or((&test, ""));
         let file = fs::read_to_string(root.join(path));
-        let has_it =
-            file.as_ref().is_ok_and(|file| name.is_empty() || file.contains(&format!("fn {name}(")));
+        let has_it = file.as_ref().is_ok_and(|file| name.is_empty() || file.contains(&format!("fn {name}(")));
         assert!(has_it, "{page}: {test} does not exist");
     }
 }

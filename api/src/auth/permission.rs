@@ -81,6 +81,9 @@ table! {
     Endpoint::GetVariable { .. } => "GET" "/cluster/v1/variables/a", Granted(Read);
     Endpoint::DeleteVariable { .. } => "DELETE" "/cluster/v1/variables/a", Granted(WriteVariables);
     Endpoint::ListVariables => "GET" "/cluster/v1/variables", Granted(Read);
+    Endpoint::ListSettings => "GET" "/cluster/v1/settings", Granted(Read);
+    Endpoint::PutSetting { .. } => "PUT" "/cluster/v1/settings/archive_days", Granted(WriteCluster);
+    Endpoint::ExportRequests => "GET" "/cluster/v1/requests/export", Granted(ReadRequests);
     Endpoint::Events => "GET" "/cluster/v1/events", Granted(Read);
     Endpoint::DrainNode { draining: true, .. } => "POST" "/cluster/v1/nodes/9/drain", Granted(WriteCluster);
     Endpoint::DrainNode { draining: false, .. } => "POST" "/cluster/v1/nodes/9/undrain", Granted(WriteCluster);

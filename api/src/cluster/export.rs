@@ -39,7 +39,7 @@ const LISTED: usize = 64;
 pub(crate) async fn export(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiError> {
     let Wanted { filter, page } = filters::read(head.query)?;
     let with_logs = with_logs(head.query)?;
-    let open = api.streams.open(&api.parts.cluster, &api.parts.health)?;
+    let open = api.streams.open(&api.parts.cluster, &api.parts.health, head)?;
     let view = read::view(&api.parts.cluster, head).await?;
     let index = view.index();
     let next = filter.is_some().then_some(page);

@@ -6,15 +6,16 @@ use capstan_model::{
     command::Command,
     settings::{Setting, Settings},
 };
-use capstan_raft_store::handle::{Committed, ProposeOptions};
+use capstan_raft_store::handle::Committed;
 use http::StatusCode;
 
 use super::at_index;
 use crate::{
     answer::{self, Answer},
+    auth,
     call::{Head, Surface, decode_segment},
     error::ApiError,
-    headers, read,
+    read,
     service::Inner,
 };
 
@@ -32,8 +33,7 @@ pub(crate) async fn list(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiErro
 pub(crate) async fn put(api: &Inner, head: &Head<'_>, name: &str, body: Bytes) -> Result<Answer, ApiError> {
     let text = String::from_utf8_lossy(&body);
     let setting = Setting::parse(&decode_segment(name)?, text.trim())?;
-    let options =
-        ProposeOptions { idempotency: headers::idempotency(head, &body)?, ..ProposeOptions::client() };
+    let options = auth::options(head, &body)?;
     let Committed { reply, index } = api.parts.cluster.propose(Command::SetSetting(setting), options).await?;
     let answer = match reply {
         Ok(_) => answer::json(StatusCode::OK, &entry(&setting)),

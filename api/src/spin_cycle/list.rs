@@ -40,7 +40,7 @@ pub(crate) async fn list(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiErro
         answer.headers_mut().insert(headers::NEXT, next);
         return Ok(answer);
     }
-    let open = api.streams.open(&api.parts.cluster, &api.parts.health)?;
+    let open = api.streams.open(&api.parts.cluster, &api.parts.health, head)?;
     let left = page.limit.map(|limit| limit - found.len());
     Ok(Reader { open, view, filter, layout: Layout::of(head), left }.answer(found))
 }

@@ -104,7 +104,8 @@ impl Operation {
             | Command::TakeOver
             | Command::NodeLeaving { .. }
             | Command::EndSuspended { .. }
-            | Command::TrimEvents { .. } => return None,
+            | Command::TrimEvents { .. }
+            | Command::TrimRequests(_) => return None,
         })
     }
 }

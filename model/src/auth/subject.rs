@@ -24,7 +24,8 @@ pub(crate) fn subject(command: &Command) -> String {
         | Command::TakeOver
         | Command::NodeLeaving { .. }
         | Command::EndSuspended { .. }
-        | Command::TrimEvents { .. } => String::new(),
+        | Command::TrimEvents { .. }
+        | Command::TrimRequests(_) => String::new(),
     }
 }
 
