@@ -275,6 +275,7 @@ const TABLE: &[(Area, &[(&str, &str)])] = &[
 /// hunted with all others, and not drawn for a date.
 const ELUSIVE: &[&str] = &[
     "flushed-not-lowered",
+    "install-not-flushed",
     "late-read-joins-round",
     "dropped-entry-taken-for-refused",
     "lease-unlimited-at-start",
