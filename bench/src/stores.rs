@@ -1,6 +1,6 @@
 //! Stores without the nodes around them: replicated over loopback, in this process.
 
-use std::{collections::BTreeMap, process, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, process, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use capstan_model::{
@@ -40,15 +40,11 @@ impl Store {
 
 /// Starts `count` stores that are a cluster, as `capstan server` would, and admits each.
 pub(crate) async fn start(scratch: &Scratch, count: u64) -> anyhow::Result<Vec<Store>> {
-    start_on(scratch, count, Arc::new(SystemClock)).await
+    start_on(scratch.path(), count, Arc::new(SystemClock)).await
 }
 
-/// As [`start`], with a clock of one's own.
-pub(crate) async fn start_on(
-    scratch: &Scratch,
-    count: u64,
-    clock: Arc<dyn Clock>,
-) -> anyhow::Result<Vec<Store>> {
+/// As [`start`], in a folder that may have their data already, and with a clock of one's own.
+pub(crate) async fn start_on(folder: &Path, count: u64, clock: Arc<dyn Clock>) -> anyhow::Result<Vec<Store>> {
     let mut listeners = BTreeMap::new();
     for id in 1..=count {
         listeners.insert(NodeId(id), TcpListener::bind("127.0.0.1:0").await?);
@@ -75,7 +71,7 @@ pub(crate) async fn start_on(
         let parts = Parts {
             clock: clock.clone(),
             entropy: Arc::new(SystemEntropy),
-            disk: Arc::new(RocksDisk::open(&scratch.path().join(format!("n{id}")))?),
+            disk: Arc::new(RocksDisk::open(&folder.join(format!("n{id}")))?),
             transport: Arc::new(net.clone()),
             fatal: Arc::new(ExitOnFatal),
         };

@@ -126,7 +126,7 @@ impl State {
                 self.variables.load_revision(tick.variable_revision);
             }
             Table::History => self.history = rows::decode(key, value)?,
-            Table::Archive => self.archive = rows::decode(key, value)?,
+            Table::Archive => self.archive = Archive::load_row(key, value)?,
             Table::Cluster => self.cluster = Some(rows::decode(key, value)?),
             Table::Setting => self.settings.load_row(key, value)?,
             Table::Node => nodes::load_row(&mut self.nodes, key, value)?,

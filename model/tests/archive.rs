@@ -57,7 +57,7 @@ fn any_page() -> impl Strategy<Value = Page> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig::with_cases(64))]
 
     /// A list has what its filter says, in its order, whichever indexes it is made of, also when some have left.
     #[test]

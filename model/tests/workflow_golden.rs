@@ -123,11 +123,11 @@ fn rows() -> Vec<(Bytes, Bytes)> {
 }
 
 fn of_requests(replica: &Replica) -> Vec<(Bytes, Bytes)> {
-    let first = Table::Request as u8;
+    let (archive, first) = (Table::Archive as u8, Table::Request as u8);
     replica
         .rows
         .iter()
-        .filter(|(key, _)| key[0] >= first)
+        .filter(|(key, _)| key[0] == archive || key[0] >= first)
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
 }

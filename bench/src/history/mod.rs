@@ -7,8 +7,9 @@ mod queries;
 mod shelf;
 
 use std::{
-    fs, io,
+    env, fs, io,
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -16,10 +17,12 @@ use std::{
 use anyhow::{Context, ensure};
 use bytes::Bytes;
 use capstan_api::Api;
+use capstan_node::clock::SystemClock;
+use capstan_raft_store::ports::Clock;
 use hdrhistogram::Histogram;
 use http::Request;
-use serde::Serialize;
-use tokio::time::sleep;
+use serde::{Deserialize, Serialize};
+use tokio::{task, time::sleep};
 
 use self::{
     queries::{QUERIES, Query},
@@ -52,6 +55,9 @@ pub(crate) struct HistoryArgs {
     /// Where the figures are written as JSON, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Only start with the data in this folder, and tell what that took
+    #[arg(long, value_name = "DIR", hide = true)]
+    started_with: Option<PathBuf>,
 }
 
 /// How it is with a number of finished requests.
@@ -60,12 +66,20 @@ struct Grown {
     requests: u64,
     /// Requests created and ended per second, from the number before.
     filled_per_second: f64,
-    /// What is in memory when the last of them has ended.
-    resident_mib: f64,
+    /// What is in memory when the last of them has ended: of what was written there is still much in caches.
+    resident_filled_mib: f64,
     disk_mib: f64,
-    /// From the start of the store until it is admitted, its own election included.
-    restart_ms: f64,
+    started: Started,
     lists: Vec<Listed>,
+}
+
+/// A process that starts with what another has left.
+#[derive(Debug, Serialize, Deserialize)]
+struct Started {
+    /// From the start of the store until it is admitted, its own election included.
+    ms: f64,
+    /// What is in memory then, and when some lists have been asked for.
+    resident_mib: f64,
 }
 
 /// How long a list took.
@@ -93,31 +107,35 @@ struct Report {
 
 /// Runs the benchmark.
 pub(crate) async fn run(args: &HistoryArgs) -> anyhow::Result<()> {
+    if let Some(folder) = &args.started_with {
+        return start_and_tell(folder).await;
+    }
     let last = *args.at.last().context("no number of requests to measure at")?;
     ensure!(args.at.is_sorted() && args.rounds > 0, "--at is to grow, and --rounds to be positive");
     let scratch = Scratch::below(&args.dir)?;
     let clock = Arc::new(SpreadClock::over_thirty_days(last));
-    let mut store = start(&scratch, &clock).await?;
     let (mut shelf, mut grown) = (Shelf::new(clock.clone())?, Vec::new());
     for &requests in &args.at {
+        let (store, _) = start(scratch.path(), clock.clone()).await?;
         let (begun, before) = (Instant::now(), shelf.count());
         shelf.fill(&store.handle, requests).await?;
         let filled_per_second = (requests - before) as f64 / begun.elapsed().as_secs_f64();
         eprintln!("{requests} requests have ended");
-        let resident_mib = resident_mib()?;
+        let resident_filled_mib = resident_mib()?;
         store.stop().await;
         drop(store);
-        let restarted = restart(&scratch, &clock).await?;
-        store = restarted.0;
-        let restart_ms = ms(restarted.1);
+        let started = start_elsewhere(scratch.path()).await?;
+        let (store, _) = start(scratch.path(), clock.clone()).await?;
         let api = surface::over(&store.handle);
         let mut lists = Vec::new();
         for query in QUERIES {
             lists.push(measure(&api, &shelf, query, args.rounds).await.context(query.name)?);
         }
+        store.stop().await;
         let disk_mib = size(scratch.path())? as f64 / MIB;
-        grown.push(Grown { requests, filled_per_second, resident_mib, disk_mib, restart_ms, lists });
+        grown.push(Grown { requests, filled_per_second, resident_filled_mib, disk_mib, started, lists });
     }
+    let (store, _) = start(scratch.path(), clock).await?;
     let trimmed = shelf.trim(&store.handle, (last / 10).max(1)).await?;
     store.stop().await;
     let report = Report { grown, trimmed };
@@ -127,27 +145,47 @@ pub(crate) async fn run(args: &HistoryArgs) -> anyhow::Result<()> {
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-async fn start(scratch: &Scratch, clock: &Arc<SpreadClock>) -> anyhow::Result<Store> {
-    let mut stores = stores::start_on(scratch, 1, clock.clone()).await?;
-    stores.pop().context("one store was started")
-}
-
-/// Starts the store again as soon as its former life has let go of its files, and says how long that took then.
-async fn restart(scratch: &Scratch, clock: &Arc<SpreadClock>) -> anyhow::Result<(Store, Duration)> {
+/// Starts the store as soon as its former life has let go of its files, and says how long that took then.
+async fn start(folder: &Path, clock: Arc<dyn Clock>) -> anyhow::Result<(Store, Duration)> {
     let first = Instant::now();
     loop {
         let begun = Instant::now();
-        let error = match start(scratch, clock).await {
-            Ok(store) => return Ok((store, begun.elapsed())),
+        let error = match stores::start_on(folder, 1, clock.clone()).await {
+            Ok(mut stores) => {
+                return Ok((stores.pop().context("one store was started")?, begun.elapsed()));
+            }
             Err(error) => error,
         };
         let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
         let is_held = causes.any(|cause| cause.kind() == io::ErrorKind::ResourceBusy);
         if !is_held || first.elapsed() > PATIENCE {
-            return Err(error.context("the store does not start again"));
+            return Err(error.context("the store does not start"));
         }
         sleep(LOOK_EVERY).await;
     }
+}
+
+/// Has another process start with the data in a folder, so that what it has in memory is all its own.
+async fn start_elsewhere(folder: &Path) -> anyhow::Result<Started> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(["history", "--started-with"]).arg(folder);
+    let output = task::spawn_blocking(move || command.output()).await??;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "the process that was to start: {told}");
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+/// What that process does.
+async fn start_and_tell(folder: &Path) -> anyhow::Result<()> {
+    let (store, took) = start(folder, Arc::new(SystemClock)).await?;
+    let api = surface::over(&store.handle);
+    for path in ["/api/v1/requests?limit=10", "/api/v1/requests?state=FAIL&limit=1000"] {
+        surface::call(&api, Request::get(path).body(Bytes::new())?).await?;
+    }
+    let started = Started { ms: ms(took), resident_mib: resident_mib()? };
+    println!("{}", serde_json::to_string(&started)?);
+    store.stop().await;
+    Ok(())
 }
 
 async fn measure(api: &Api, shelf: &Shelf, query: &Query, rounds: u32) -> anyhow::Result<Listed> {
@@ -199,14 +237,16 @@ fn ms(duration: Duration) -> f64 {
 
 impl Report {
     fn print(&self) {
-        let mut rows = table(&["requests", "filled/s", "resident MiB", "disk MiB", "restart ms"]);
+        let heads = ["requests", "filled/s", "filled MiB", "disk MiB", "started MiB", "start ms"];
+        let mut rows = table(&heads);
         for grown in &self.grown {
             rows.add_row([
                 grown.requests.to_string(),
                 format!("{:.0}", grown.filled_per_second),
-                format!("{:.0}", grown.resident_mib),
+                format!("{:.0}", grown.resident_filled_mib),
                 format!("{:.0}", grown.disk_mib),
-                format!("{:.0}", grown.restart_ms),
+                format!("{:.0}", grown.started.resident_mib),
+                format!("{:.0}", grown.started.ms),
             ]);
         }
         println!("{}", finish(rows));

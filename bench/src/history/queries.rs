@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use capstan_client::spin_cycle::UtcTime;
 use capstan_model::{archive::Place, ids::RequestId, time::Timestamp};
 
-use super::shelf::Shelf;
+use super::shelf::{Shelf, mixed};
 
 /// A list to ask for.
 pub(super) struct Query {
@@ -38,7 +38,7 @@ pub(super) const QUERIES: &[Query] = &[
     query("newest", |_, _| list("")),
     query("state", |_, round| list(["state=FAIL", "state=STOPPED"][round as usize % 2])),
     few("type", 1..=LIMIT, |shelf, round| list(&format!("type={}", Shelf::kind(any(shelf, round))))),
-    few("user", 1..=LIMIT, |shelf, round| list(&format!("user=USER-{}", any(shelf, round) * 7 % 200))),
+    few("user", 1..=LIMIT, |shelf, round| list(&format!("user=USER-{}", any(shelf, round) % 200))),
     query("arg, 50 have it", |shelf, round| list(&format!("arg=host={}", shelf.host(any(shelf, round))))),
     few("arg, one has it", 1..=1, |shelf, round| list(&format!("arg=ticket=T-{}", any(shelf, round)))),
     few("arg, none has it", 0..=0, |_, round| list(&format!("arg=ticket=none-{round}"))),
@@ -61,7 +61,7 @@ pub(super) const QUERIES: &[Query] = &[
     }),
     few("two args and type", 0..=LIMIT, |shelf, round| {
         let number = any(shelf, round);
-        list(&format!("arg=host={}&arg=parity=odd&type={}", shelf.host(number), Shelf::kind(number)))
+        list(&format!("arg=host={}&arg=side=left&type={}", shelf.host(number), Shelf::kind(number)))
     }),
     few("a rare user, since", 0..=1, |shelf, round| {
         list(&format!("user=seldom&{}", since_last(shelf, 100 + u64::from(round))))
@@ -78,8 +78,8 @@ pub(super) const QUERIES: &[Query] = &[
     slow("offset of nine tenths", LIMIT..=LIMIT, |shelf, _| {
         format!("/api/v1/requests?limit={LIMIT}&offset={}", shelf.count() / 10 * 9)
     }),
-    // Every even number is of the first type; the two lists are as long as can be, alternate, and never meet.
-    slow("two halves that never meet", 0..=0, |_, _| list("type=kind-0&arg=parity=odd")),
+    // What is of the first type is on the left: two lists that are as long as can be, alternate, and never meet.
+    slow("two halves that never meet", 0..=0, |_, _| list("type=kind-0&arg=side=right")),
 ];
 
 fn list(filters: &str) -> String {
@@ -88,7 +88,7 @@ fn list(filters: &str) -> String {
 
 /// A number of a request, another one in each round.
 fn any(shelf: &Shelf, round: u32) -> u64 {
-    (u64::from(round) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) % shelf.count()
+    mixed(u64::from(round) + 1) % shelf.count()
 }
 
 fn time(at: Timestamp) -> String {

@@ -93,14 +93,14 @@ impl Shelf {
 
     /// The name of the type of a request: half are of the first, a quarter of the second, and so on.
     pub(super) fn kind(number: u64) -> String {
-        format!("kind-{}", number.trailing_ones().min(9))
+        format!("kind-{}", (mixed(number) >> 32).trailing_ones().min(9))
     }
 
     /// Who asked for it: one of two hundred, and about every hundred-thousandth time somebody who seldom does.
     pub(super) fn user(number: u64) -> String {
         match number % 99_991 {
             7 => "seldom".to_owned(),
-            _ => format!("user-{}", number * 7 % 200),
+            _ => format!("user-{}", mixed(number) % 200),
         }
     }
 
@@ -127,24 +127,23 @@ impl Shelf {
 
     async fn run(&self, cluster: &ClusterHandle, number: u64) -> anyhow::Result<()> {
         self.clock.tick();
-        let id = RequestId::from_parts(
-            u32::try_from(self.clock.wall().as_secs())?,
-            (number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).to_be_bytes(),
-        );
-        let parity = if number.is_multiple_of(2) { "even" } else { "odd" };
+        let id =
+            RequestId::from_parts(u32::try_from(self.clock.wall().as_secs())?, mixed(number).to_be_bytes());
+        let kind = Self::kind(number);
+        let side = if kind == "kind-0" { "left" } else { "right" };
         let args =
-            [("host", self.host(number)), ("ticket", format!("T-{number}")), ("parity", parity.to_owned())];
+            [("host", self.host(number)), ("ticket", format!("T-{number}")), ("side", side.to_owned())];
         let create = CreateRequest {
             id,
-            request_type: Self::kind(number).into(),
+            request_type: kind.into(),
             user: Self::user(number).into(),
             args: args.iter().map(|(name, value)| arg(name, value)).collect(),
             chain: self.chain.clone(),
         };
         propose(cluster, Command::CreateRequest(Arc::new(create))).await?;
-        let end = match number % 50 {
-            3 | 17 | 31 => TryEnd::Failed,
-            42 => TryEnd::Stopped,
+        let end = match (mixed(number) >> 16) % 50 {
+            0..=2 => TryEnd::Failed,
+            3 => TryEnd::Stopped,
             _ => TryEnd::Complete,
         };
         if end == TryEnd::Stopped {
@@ -184,6 +183,14 @@ impl Shelf {
         let per_second = requests as f64 / begun.elapsed().as_secs_f64();
         Ok(Trimmed { requests, per_second, longest_ms: ms(longest) })
     }
+}
+
+/// A number as good as random, another one for each.
+pub(super) fn mixed(number: u64) -> u64 {
+    let mixed =
+        (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9).wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 async fn propose(cluster: &ClusterHandle, command: Command) -> anyhow::Result<()> {

@@ -123,6 +123,16 @@ fn seeds() -> Vec<Seed> {
             ],
         ),
         calls(
+            "history",
+            &[
+                &create,
+                "GET /api/v1/requests?arg=host%3Ddb7&since=2026-11-20T14:16:53Z&limit=1&after=7-9m4e2mr0ui3e8a215n4g",
+                "GET /cluster/v1/requests/export?logs=true&until=2026-11-20T14:16:53Z",
+                "GET /cluster/v1/settings",
+                "PUT /cluster/v1/settings/archive_days\n\n7",
+            ],
+        ),
+        calls(
             "expanded",
             &[
                 &expanded,

@@ -7,6 +7,7 @@ use capstan_model::{
     archive::{self, Filter, Page},
     rows::{self, KeyReader, Table},
     state::State,
+    time::Timestamp,
     workflow::request::RequestState,
 };
 use capstan_raft_store::fuzzing;
@@ -44,6 +45,8 @@ fn rows(bytes: &[u8]) -> bool {
         Filter { request_type: Some("plain".to_owned()), ..Filter::default() },
         Filter { user: Some("Ann".to_owned()), ..Filter::default() },
         Filter { states: vec![RequestState::Failed, RequestState::Stopped], ..Filter::default() },
+        Filter { args: vec![("host".to_owned(), "db7".to_owned())], ..Filter::default() },
+        Filter { since: Some(Timestamp(7)), ..Filter::default() },
     ];
     for filter in filters {
         let listed =
@@ -56,6 +59,7 @@ fn rows(bytes: &[u8]) -> bool {
             }
         }
     }
+    let _ = archive::trim_requests(&state, &archive, Timestamp(u64::MAX));
     true
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::trim::TrimRequests;
 use crate::{
     ids::RequestId,
-    rows::{Key, RowSink, Table},
+    rows::{self, Key, LoadError, RowSink, Table},
 };
 
 /// Which finished requests are kept. They are numbered in the order in which they ended, without gaps, and leave in that order.
@@ -36,6 +36,16 @@ impl Archive {
     /// How many logs of the oldest, by job and then by try, have left already.
     pub fn logs_gone(&self) -> u64 {
         self.logs_gone
+    }
+
+    /// Reads its row.
+    pub(crate) fn load_row(key: &[u8], value: &[u8]) -> Result<Self, LoadError> {
+        let archive: Self = rows::decode(key, value)?;
+        if archive.first > archive.next {
+            let reason = format!("finished requests are kept from {} to {}", archive.first, archive.next);
+            return Err(LoadError::Contradiction { reason });
+        }
+        Ok(archive)
     }
 
     /// Numbers a request that has ended.

@@ -15,6 +15,8 @@ use crate::{
 const ROWS_MIN: usize = 16;
 /// How many rows are read at a time where a list is read through.
 const ROWS_MAX: usize = 1_024;
+/// Beginning to read somewhere costs about as much as reading so many rows on.
+const ROWS_PASSED_MAX: usize = 32;
 
 /// A request that a list names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,10 +142,10 @@ impl<'a> IndexList<'a> {
         Ok(self.page.get(self.at).map(|place| Named { place: *place, is_sure: self.is_sure }))
     }
 
-    /// Reads the page that begins at a place: a larger one if much of the page before was asked for, a smaller one if it was
-    /// leapt over.
+    /// Reads the page that begins at a place: a larger one if the page before was read through, in steps that are shorter than a leap is
+    /// worth; a smaller one if it was leapt over.
     fn read(&mut self, from: Place) -> Result<(), LoadError> {
-        let was_read_through = self.answered * 4 >= self.page.len();
+        let was_read_through = self.answered > 1 && self.answered * ROWS_PASSED_MAX >= self.page.len();
         self.page_rows =
             if was_read_through { self.page_rows * 4 } else { self.page_rows / 4 }.clamp(ROWS_MIN, ROWS_MAX);
         (self.at, self.answered) = (0, 0);

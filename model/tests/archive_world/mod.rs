@@ -16,7 +16,7 @@ use capstan_model::{
         chain::ValidChain,
         command::{CreateRequest, FinishTry, RequestArg, StopRequest, TryEnd, TryId},
         json::{JsonMap, JsonText},
-        request::RequestState,
+        request::{LiveRequest, RequestState},
         view::RequestSummary,
     },
 };
@@ -265,7 +265,7 @@ impl World {
 
     /// Of which requests there are archive rows.
     pub(crate) fn archived_ids(&self) -> BTreeSet<RequestId> {
-        let live: BTreeSet<RequestId> = self.replica.state.requests.iter().map(|live| live.id()).collect();
+        let live: BTreeSet<RequestId> = self.replica.state.requests.iter().map(LiveRequest::id).collect();
         let archived = self.replica.rows.iter().filter_map(|(key, value)| match Table::of(key)? {
             Table::Event => None,
             Table::ByEnd => Some(value[value.len() - 12..].try_into().unwrap()),
