@@ -189,7 +189,8 @@ impl EventLog {
             Event::ClusterFounded(_)
             | Event::SessionEnded { .. }
             | Event::SettingChanged(_)
-            | Event::HistoryTrimmed { .. } => return None,
+            | Event::HistoryTrimmed { .. }
+            | Event::Auth(_) => return None,
         })
     }
 
