@@ -328,6 +328,7 @@ fn describe_event(event: &Event) -> String {
         Event::Lrp(event) => format!("{event:?}"),
         Event::Task(event) => format!("{event:?}"),
         Event::HistoryTrimmed { below } => format!("events below {below} trimmed"),
+        Event::Auth(event) => format!("{event:?}"),
     }
 }
 
