@@ -329,6 +329,7 @@ fn describe_event(event: &Event) -> String {
         Event::Task(event) => format!("{event:?}"),
         Event::HistoryTrimmed { below } => format!("events below {below} trimmed"),
         Event::RequestsTrimmed(trimmed) => format!("{} requests trimmed", trimmed.whole.len()),
+        Event::Auth(event) => format!("{event:?}"),
     }
 }
 

@@ -219,6 +219,8 @@ fn what_is_wrong_is_named_with_its_place_and_what_would_be_right() {
         (NODE, &["--peer-dial", "2=nowhere"], "is not host:port"),
         (NODE, &["--peer-dial", "2"], "expected ID=HOST:PORT"),
         (NODE, &["--jobs-slots", "0"], "jobs.slots = 0"),
+        (NODE, &["--jobs-token", "0123456789abcdef"], "jobs.token: a token is ID.SECRET"),
+        (NODE, &["--jobs-token", "ann.secret"], "jobs.token: a token is ID.SECRET"),
         (NODE, &["--specs", "/no/such"], "specs.directory = /no/such: there is no such directory"),
         (NODE, &["--timing-lease", "8s"], "timing: (ack_age_max + lease + kill) / 0.9"),
         (NODE, &["--log-level", "capstan=loud"], "log.level = \"capstan=loud\""),

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use capstan_model::{
-    command::{Entry, Sealed, Settled},
+    command::{Entry, Opened, Sealed, Settled},
     time::Timestamp,
 };
 use capstan_raft_store::fuzzing;
 
-use super::world::{World, call, commands};
+use super::world::{World, author, call, commands};
 use crate::{Seed, Target, Verdict};
 
 pub(crate) const TARGET: Target = Target { name: "log_entry", run, seeds };
@@ -47,7 +47,9 @@ fn seeds() -> Vec<Seed> {
         |idempotency, command| Sealed::new(world.next_id(1), idempotency, command).expect("a small command");
     let singly: Vec<_> = commands().into_iter().map(|(_, command)| sealed(None, command)).collect();
     let (_, put) = commands().swap_remove(3);
-    let called = sealed(Some(call()), put);
+    let called = sealed(Some(call()), put.clone());
+    let opened = Opened { author: Some(author()), idempotency: Some(call()), command: put };
+    let authored = Sealed::seal(called.id, opened).expect("a small command");
     let undecodable = Sealed { bytes: "no command".into(), ..called.clone() };
     let incarnation = called.id.incarnation;
     let entry = |commands| {
@@ -58,6 +60,7 @@ fn seeds() -> Vec<Seed> {
     let model = [
         Seed::new("one-each", entry(singly)),
         Seed::new("called", entry(vec![called])),
+        Seed::new("authored", entry(vec![authored])),
         Seed::new("undecodable", entry(vec![undecodable])),
     ];
     let stored =

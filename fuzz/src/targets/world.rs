@@ -9,6 +9,10 @@ use bytes::Bytes;
 use capstan_model::{
     apply::{self, Applied},
     archive::{self, Filter, Page},
+    auth::{
+        Acl, AclEntry, AuthCommand, Author, CreateToken, Credential, PolicyChange,
+        token::{SecretHash, TokenId},
+    },
     command::{Command, Condition, Entry, Idempotency, IdempotencyScope, NodeJoined, Sealed},
     ids::{ClusterId, CommandId, DiskId, Epoch, Incarnation, JobId, NodeId, RequestId, TryNo},
     invariant,
@@ -184,7 +188,36 @@ pub(crate) fn commands() -> Vec<(&'static str, Command)> {
         ("undrain", Command::UndrainNode { node: NodeId(1) }),
         ("leave", Command::NodeLeaving { incarnation: life(1, 1) }),
         ("end-suspended", Command::EndSuspended { request: request(1) }),
+        ("token", Command::Auth(AuthCommand::CreateToken(Box::new(token())))),
+        ("revoke", Command::Auth(AuthCommand::RevokeToken { id: token().id })),
+        (
+            "policy",
+            Command::Auth(AuthCommand::ChangePolicy(PolicyChange {
+                required: Some(true),
+                strict: Some(true),
+                admin_roles: Some(vec!["root".into()]),
+            })),
+        ),
+        ("drop-expired", Command::Auth(AuthCommand::DropExpired)),
     ]
+}
+
+/// A token that ends.
+fn token() -> CreateToken {
+    CreateToken {
+        id: TokenId([7; 8]),
+        caller: "ann".into(),
+        roles: vec!["root".into(), "dba".into()],
+        hash: SecretHash([7; 32]),
+        created_by: "".into(),
+        lifetime_secs: Some(300),
+    }
+}
+
+/// Who shows it, and what a spec says of him.
+pub(crate) fn author() -> Author {
+    let entry = AclEntry { role: "dba".into(), admin: false, start: true, stop: false };
+    Author { name: "ann".into(), credential: Credential::Token(token().id), acl: Some(Acl(vec![entry])) }
 }
 
 /// The idempotency of a call.

@@ -7,12 +7,13 @@ use std::{
 };
 
 use capstan_api::{Access, Credentials};
-use capstan_model::ids::NodeId;
+use capstan_model::{auth::token::TokenId, ids::NodeId};
 use capstan_raft_store::timing::Timing;
 
 use super::{
     Config, LogConfig, SLOTS_PER_CORE, VOTERS_MAX, Voter, cell,
     file::{ReceptorSettings, Settings, TimingSettings, VoterSettings},
+    secret::Secret,
 };
 
 /// Turns settings into a configuration, or says everything that is wrong with them.
@@ -51,6 +52,9 @@ pub(super) fn check(settings: Settings, insecure: bool) -> Result<Config, Vec<St
     }
     if settings.jobs.slots == Some(0) {
         problems.push("jobs.slots = 0: a node runs at least one job at a time".to_owned());
+    }
+    if settings.jobs.token.as_ref().is_some_and(|token| !is_token(token)) {
+        problems.push("jobs.token: a token is ID.SECRET, as capstan token create told it".to_owned());
     }
     if settings.node.worker_threads == Some(0) {
         problems.push("node.worker_threads = 0: a runtime has at least one thread".to_owned());
@@ -240,6 +244,14 @@ fn timing(given: TimingSettings) -> Timing {
         snapshot_every: given.snapshot_every.unwrap_or(default.snapshot_every),
         log_kept: default.log_kept,
     }
+}
+
+/// Whether a text is an id and something visible behind a dot.
+fn is_token(token: &Secret) -> bool {
+    let token = token.clone().reveal();
+    token.split_once('.').is_some_and(|(id, secret)| {
+        id.parse::<TokenId>().is_ok() && !secret.is_empty() && secret.bytes().all(|b| b.is_ascii_graphic())
+    })
 }
 
 /// The host of `host:port`, without the brackets of an IPv6 address.

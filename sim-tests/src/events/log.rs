@@ -190,7 +190,8 @@ impl EventLog {
             | Event::SessionEnded { .. }
             | Event::SettingChanged(_)
             | Event::HistoryTrimmed { .. }
-            | Event::RequestsTrimmed(_) => return None,
+            | Event::RequestsTrimmed(_)
+            | Event::Auth(_) => return None,
         })
     }
 

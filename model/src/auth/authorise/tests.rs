@@ -33,7 +33,7 @@ fn outcome(
 fn the_acl_of_a_spec_decides_on_its_requests() {
     use DeniedBecause::{NoRoleMatches, NoSpec, NotGranted, Strict};
     let (with, without) = (acl(), Acl::default());
-    let cases: [(&[&str], Option<&Acl>, bool, Result<(), _>, Result<(), _>); 12] = [
+    let cases: [(&[&str], _, bool, _, _); 12] = [
         (&["deploy"], Some(&with), false, Ok(()), Err(NotGranted)),
         (&["oncall"], Some(&with), false, Ok(()), Ok(())),
         (&["dba"], Some(&with), false, Err(NotGranted), Ok(())),
