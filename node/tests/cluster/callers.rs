@@ -3,10 +3,7 @@
 use std::{fs::OpenOptions, io::Write, net::SocketAddr, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use capstan_client::{
-    Client, ClientOptions, Consistency, Precondition, ReadOptions,
-    cluster::{AuthChange, TokenCreate},
-};
+use capstan_client::{Client, ClientOptions, Consistency, Precondition, ReadOptions, cluster::TokenCreate};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
