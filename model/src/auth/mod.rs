@@ -1,7 +1,7 @@
 //! Who may do what: tokens, the policy, and the one rule that decides.
 //!
 //! A call is authenticated by the node that reads it; what it found out, an [`Author`], travels with the command. Apply resolves the author
-//! again from the tokens in State and asks [`authorise`] again, so that a token that was revoked, or has expired by log time, changes nothing
+//! again from the tokens in State and asks [`authorise()`] again, so that a token that was revoked, or has expired by log time, changes nothing
 //! any more from that entry on, on every node. Reads are checked against the state that the asked node has applied.
 //!
 //! * [`Caller`], [`Author`] and [`Credential`]: who calls, and how he showed it. [`Operation`]: what he wants to do; [`Acl`]: what a spec
