@@ -167,6 +167,9 @@ impl<'a> IndexList<'a> {
                 // The smallest key above it.
                 from = [last, &[0][..]].concat();
             }
+            if self.page.is_empty() {
+                self.page_rows = (self.page_rows * 4).min(ROWS_MAX);
+            }
         }
         Ok(())
     }
