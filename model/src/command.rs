@@ -14,7 +14,10 @@ use crate::{
     settings::Setting,
     task::command::TaskCommand,
     time::Timestamp,
-    workflow::command::{CreateRequest, FinishTry, StartRetry, StopRequest},
+    workflow::command::{
+        CreateRequest, CreateWithTerms, DecideApproval, Expire, FinishTry, PauseRequest, ResumeRequest,
+        StartRetry, StopRequest,
+    },
 };
 
 /// The most commands in one entry.
@@ -103,6 +106,16 @@ pub enum Command {
         /// The number of the first that stays.
         below: u64,
     },
+    /// Stores a new request that has something beyond Spin Cycle.
+    CreateWithTerms(CreateWithTerms),
+    /// Stops a try or a request that is out of time. Proposed by the leader; repeats are refused.
+    Expire(Expire),
+    /// Ends an approval as somebody decided.
+    DecideApproval(DecideApproval),
+    /// Lets nothing of a request start.
+    PauseRequest(PauseRequest),
+    /// Lets a paused request go on.
+    ResumeRequest(ResumeRequest),
 }
 
 /// What must hold of a variable for a write to happen.
@@ -249,12 +262,17 @@ impl Command {
             | Self::TakeOver
             | Self::NodeLeaving { .. }
             | Self::EndSuspended { .. }
+            | Self::Expire(_)
             | Self::TrimEvents { .. } => true,
             Self::PutVariable { .. }
             | Self::DeleteVariable { .. }
             | Self::SetSetting(_)
             | Self::CreateRequest(_)
             | Self::StopRequest(_)
+            | Self::CreateWithTerms(_)
+            | Self::DecideApproval(_)
+            | Self::PauseRequest(_)
+            | Self::ResumeRequest(_)
             | Self::DrainNode { .. }
             | Self::UndrainNode { .. } => false,
             Self::Lrp(command) => command.has_natural_key(),

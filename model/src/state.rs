@@ -127,7 +127,13 @@ impl State {
             Table::SessionReplies => self.sessions.load_replies_row(key, value)?,
             Table::Variable => self.variables.load_row(key, value)?,
             Table::Idempotency => self.idempotency.load_row(key, value)?,
-            Table::Request | Table::Chain | Table::Job | Table::Sequence | Table::Parallel => {
+            Table::Request
+            | Table::Chain
+            | Table::Job
+            | Table::Sequence
+            | Table::Parallel
+            | Table::Terms
+            | Table::Control => {
                 self.requests.load_row(key, value)?;
             }
             Table::LrpDefinition | Table::LrpChangeable | Table::ActualLrp | Table::Domain | Table::Cell => {
@@ -139,10 +145,14 @@ impl State {
             | Table::FinishedChain
             | Table::FinishedJobs
             | Table::JobLog
+            | Table::FinishedTerms
+            | Table::Decision
+            | Table::FinishedData
             | Table::ByCreation
             | Table::ByType
             | Table::ByUser
             | Table::ByState
+            | Table::ByRetryOf
             | Table::Event => return Err(LoadError::unknown_key(key)),
         }
         Ok(())

@@ -100,6 +100,11 @@ fn command_after(command: &Command) -> Option<Command> {
         | Command::FinishTry(_)
         | Command::StartRetry(_)
         | Command::StopRequest(_)
+        | Command::CreateWithTerms(_)
+        | Command::Expire(_)
+        | Command::DecideApproval(_)
+        | Command::PauseRequest(_)
+        | Command::ResumeRequest(_)
         | Command::Lrp(_)
         | Command::Task(_) => None,
         Command::NodeLost { .. } => Some(Command::TakeOver),
@@ -179,7 +184,12 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         Rejection::NoSuchTask { .. } => Rejection::TaskNotDeletable { guid: guid() },
         Rejection::TaskNotDeletable { .. } => Rejection::TaskOver { guid: guid() },
         Rejection::TaskOver { .. } => Rejection::StaleTask { guid: guid() },
-        Rejection::StaleTask { .. } => return None,
+        Rejection::StaleTask { .. } => Rejection::InvalidTerms { reason: text() },
+        Rejection::InvalidTerms { .. } => Rejection::NotFinished { request },
+        Rejection::NotFinished { .. } => Rejection::NotOverdue { request },
+        Rejection::NotOverdue { .. } => Rejection::NotAwaiting { request, job },
+        Rejection::NotAwaiting { .. } => Rejection::Stopping { request },
+        Rejection::Stopping { .. } => return None,
     })
 }
 

@@ -7,6 +7,7 @@ use super::{
     grammar::{AclEntry, Arg, Args, NodeSet, Ops, Sequence},
     node_checks,
     parse::Parsed,
+    timing_checks,
     yaml::{Marked, Text, items},
 };
 
@@ -21,6 +22,7 @@ pub(super) fn check(parsed: &Parsed, findings: &mut Findings) {
             findings.error(sequence.at, missing("nodes", "a sequence has at least one node")); // S11
         }
         check_sets_unique(body, &mut findings);
+        timing_checks::check_sequence(body, &mut findings);
         node_checks::check(body, parsed, &mut findings);
     }
 }

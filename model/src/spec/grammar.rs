@@ -1,6 +1,6 @@
 //! The grammar of spec files, as written: nothing is checked here but types, and nothing is filled in.
 //!
-//! Reference: Spin Cycle's request specs, `reference/spin-cycle.md` 2.2.
+//! Reference: Spin Cycle's request specs, `reference/spin-cycle.md` 2.2; what Capstan adds to them says so.
 
 use super::yaml::{Count, Entries, List, Marked, Text, mapping};
 
@@ -17,6 +17,8 @@ mapping! {
         request: Marked<bool> = "request",
         args: Args = "args",
         acl: List<AclEntry> = "acl",
+        /// Capstan's own: how long a request of it may run.
+        timeout: Text = "timeout",
         nodes: Entries<Option<Node>> = "nodes",
         /// Let through unread: a place for anchors.
         anchors: serde::de::IgnoredAny = "_",
@@ -62,6 +64,12 @@ mapping! {
         deps: List<String> = "deps",
         retry: Marked<Count> = "retry",
         retry_wait: Text = "retryWait",
+        /// Capstan's own: by what the wait grows from try to try.
+        retry_backoff: Text = "retryBackoff",
+        /// Capstan's own: what no wait exceeds.
+        retry_wait_max: Text = "retryWaitMax",
+        /// Capstan's own: how long a try may run.
+        timeout: Text = "timeout",
         condition: Text = "if",
         branches: Marked<Entries<Option<Text>>> = "eq",
     }

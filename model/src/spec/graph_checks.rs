@@ -11,10 +11,11 @@ use std::{
 };
 
 use super::{
-    AclRule, Arg, ArgKind, Condition, Findings, NOOP, Node, Position, Rename, Sequence, SequenceFindings,
-    Wait, Work, checks, each_checks,
+    AclRule, Arg, ArgKind, Backoff, Condition, Factor, Findings, NOOP, Node, Position, Rename, Sequence,
+    SequenceFindings, Wait, Work, checks, each_checks,
     grammar::{self, Ops},
     parse::{Parsed, ParsedSequence},
+    timing_checks,
     yaml::{Text, items},
 };
 
@@ -220,6 +221,7 @@ fn build(sequence: &ParsedSequence, order: &[(&Text, &grammar::Node)]) -> Sequen
         is_request: body.request.as_ref().is_some_and(|request| request.value),
         args: build_args(body),
         acl: items(body.acl.as_ref()).map(build_rule).collect(),
+        timeout: body.timeout.as_ref().and_then(timing_checks::wait),
         nodes,
     }
 }
@@ -267,8 +269,7 @@ fn build_node(name: &Text, node: &grammar::Node, places: &BTreeMap<&str, usize>)
         Some(rename(arg, set.renamed.as_ref().unwrap_or(arg)))
     };
     let retry = node.retry.as_ref().map_or(0, |retry| retry.value.0);
-    let written_wait =
-        node.retry_wait.as_ref().and_then(|wait| Wait::try_from(Arc::from(wait.value.as_str())).ok());
+    let written_wait = node.retry_wait.as_ref().and_then(timing_checks::wait);
     let deps: BTreeSet<usize> = deps(node).map(|(dep, _)| places[dep]).collect();
     Node {
         name: name.value.as_str().into(),
@@ -283,7 +284,15 @@ fn build_node(name: &Text, node: &grammar::Node, places: &BTreeMap<&str, usize>)
         ancestors: Vec::new(),
         retry,
         retry_wait: written_wait.or_else(|| (retry > 0).then(Wait::zero)),
+        backoff: build_backoff(node),
+        timeout: node.timeout.as_ref().and_then(timing_checks::wait),
     }
+}
+
+fn build_backoff(node: &grammar::Node) -> Option<Backoff> {
+    let factor = Factor::try_from(Arc::<str>::from(node.retry_backoff.as_ref()?.value.as_str())).ok()?;
+    let wait_max = node.retry_wait_max.as_ref().and_then(timing_checks::wait);
+    Some(Backoff { factor, wait_max })
 }
 
 fn build_work(node: &grammar::Node) -> Work {

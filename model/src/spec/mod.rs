@@ -8,6 +8,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
+mod backoff;
 mod checks;
 mod duration;
 mod each_checks;
@@ -17,9 +18,11 @@ mod node_checks;
 mod parse;
 mod request_list;
 mod sequence;
+mod timing_checks;
 mod yaml;
 
 pub use self::{
+    backoff::{Backoff, Factor, InvalidFactor},
     duration::{InvalidWait, Wait},
     request_list::{ListedArg, ListedRequest},
     sequence::{AclRule, Arg, ArgKind, Condition, Node, Rename, Sequence, Work},
@@ -103,7 +106,7 @@ impl Specs {
 
     fn new(sequences: BTreeMap<Arc<str>, Sequence>, warnings: Vec<SpecError>) -> Self {
         let (args, acl, nodes) = (Vec::new(), Vec::new(), Vec::new());
-        let noop = Sequence { name: NOOP.into(), is_request: false, args, acl, nodes };
+        let noop = Sequence { name: NOOP.into(), is_request: false, args, acl, timeout: None, nodes };
         Self { sequences, noop, warnings }
     }
 

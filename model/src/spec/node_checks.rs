@@ -11,6 +11,7 @@ use super::{
     each_checks,
     grammar::{Arg, Node, Sequence},
     parse::Parsed,
+    timing_checks,
     yaml::{List, Marked, Text, items},
 };
 
@@ -35,6 +36,7 @@ fn check_node(node: &Node, at: Position, parsed: &Parsed, findings: &mut Sequenc
     each_checks::check(node, findings);
     check_sets(node, findings);
     check_retry(node, findings);
+    timing_checks::check_node(node, findings);
     for dep in node.deps.iter().flatten().filter(|dep| dep.value.is_none()) {
         findings.error(dep.at, null("deps", "the name of a node"));
     }

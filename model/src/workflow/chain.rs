@@ -223,6 +223,11 @@ impl ValidChain {
         self.parallels.spec(place)
     }
 
+    /// The places of all expansions that do not all run at a time.
+    pub(super) fn parallel_places(&self) -> impl Iterator<Item = ParallelPlace> + use<> {
+        (0..self.parallels.len()).map(ParallelPlace)
+    }
+
     /// How many jobs a job directly depends on.
     pub fn parents(&self, place: JobPlace) -> u32 {
         self.parents[place.at()]
