@@ -14,7 +14,10 @@ use capstan_model::{
     ids::InvalidId,
     rejection::Rejection,
     rows::LoadError,
-    workflow::graph::{self, BuildError},
+    workflow::{
+        graph::{self, BuildError},
+        rerun::Refused,
+    },
 };
 use capstan_raft_store::handle::{ProposeError, ReadError};
 use http::{
@@ -25,6 +28,7 @@ use http::{
 use crate::{
     answer::{self, Answer},
     call::Surface,
+    cluster::requests,
     ports::OutputError,
     receptor, spin_cycle,
 };
@@ -238,6 +242,9 @@ pub(crate) enum InputError {
         /// The bound.
         streams_max: usize,
     },
+    /// A request cannot be changed as asked.
+    #[error(transparent)]
+    Workflow(#[from] requests::error::Refusal),
     /// Something Diego has a word for.
     #[error(transparent)]
     Receptor(#[from] receptor::error::Refusal),
@@ -255,6 +262,7 @@ impl ApiError {
     fn verdict(&self) -> Verdict {
         use StatusCode as S;
         use receptor::error::Refusal;
+        use requests::error::Refusal as Unchanged;
         let (status, code) = match self {
             Self::Input(e) => match e {
                 InputError::UnknownRoute => (S::NOT_FOUND, "no_such_route"),
@@ -289,6 +297,14 @@ impl ApiError {
                 InputError::StreamsEnd => (S::SERVICE_UNAVAILABLE, "draining"),
                 InputError::OutOfTouch => (S::SERVICE_UNAVAILABLE, "no_leader"),
                 InputError::TooManyStreams { .. } => (S::TOO_MANY_REQUESTS, "too_many_streams"),
+                InputError::Workflow(e) => match e {
+                    Unchanged::Ended { .. } => (S::CONFLICT, "ended"),
+                    Unchanged::NotEnded { .. } => (S::CONFLICT, "not_ended"),
+                    Unchanged::NotAwaiting { .. } => (S::CONFLICT, "not_awaiting"),
+                    Unchanged::NotADryRun => (S::BAD_REQUEST, "invalid_query"),
+                    Unchanged::Retry(Refused::UnknownArg { .. }) => (S::BAD_REQUEST, "invalid_request"),
+                    Unchanged::Retry(_) => (S::CONFLICT, "not_retryable"),
+                },
                 InputError::Receptor(e) => match e {
                     Refusal::Json(_) => (S::BAD_REQUEST, "invalid_body"),
                     Refusal::Lrp(_) => (S::BAD_REQUEST, "invalid_lrp"),
@@ -338,6 +354,11 @@ impl ApiError {
                 Rejection::TaskNotDeletable { .. } => (S::CONFLICT, "task_not_complete"),
                 Rejection::TaskOver { .. } => (S::CONFLICT, "task_complete"),
                 Rejection::StaleTask { .. } => (S::CONFLICT, "stale_task"),
+                Rejection::InvalidTerms { .. } => (S::BAD_REQUEST, "invalid_request"),
+                Rejection::NotFinished { .. } => (S::CONFLICT, "not_ended"),
+                Rejection::NotOverdue { .. } => (S::CONFLICT, "not_overdue"),
+                Rejection::NotAwaiting { .. } => (S::CONFLICT, "not_awaiting"),
+                Rejection::Stopping { .. } => (S::CONFLICT, "stopping"),
             },
             Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
                 ProposeError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),
@@ -441,6 +462,7 @@ impl ApiError {
                 | InputError::StreamsEnd
                 | InputError::OutOfTouch
                 | InputError::TooManyStreams { .. }
+                | InputError::Workflow(_)
                 | InputError::Receptor(_)
                 | InputError::Draining => false,
             },

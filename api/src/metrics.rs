@@ -16,6 +16,7 @@ pub(crate) enum Operation {
     ListVariables,
     CreateRequest,
     StopRequest,
+    SteerRequest,
     ReadRequest,
     ListRequests,
     ManageNode,
@@ -43,13 +44,14 @@ struct OperationMetrics {
 }
 
 impl Operation {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::PutVariable,
         Self::GetVariable,
         Self::DeleteVariable,
         Self::ListVariables,
         Self::CreateRequest,
         Self::StopRequest,
+        Self::SteerRequest,
         Self::ReadRequest,
         Self::ListRequests,
         Self::ManageNode,
@@ -70,9 +72,11 @@ impl Operation {
             Endpoint::GetVariable { .. } => Self::GetVariable,
             Endpoint::DeleteVariable { .. } => Self::DeleteVariable,
             Endpoint::ListVariables => Self::ListVariables,
-            Endpoint::CreateRequest => Self::CreateRequest,
+            Endpoint::CreateRequest | Endpoint::DryRun | Endpoint::RetryRequest { .. } => Self::CreateRequest,
+            Endpoint::PauseRequest { .. } | Endpoint::DecideApproval { .. } => Self::SteerRequest,
             Endpoint::StopRequest { .. } | Endpoint::StartRequest { .. } => Self::StopRequest,
             Endpoint::GetRequest { .. }
+            | Endpoint::ShowRequest { .. }
             | Endpoint::GetJobChain { .. }
             | Endpoint::GetLog { .. }
             | Endpoint::GetJobLog { .. }
@@ -125,6 +129,7 @@ impl Operation {
             Self::ListVariables => "list_variables",
             Self::CreateRequest => "create_request",
             Self::StopRequest => "stop_request",
+            Self::SteerRequest => "steer_request",
             Self::ReadRequest => "read_request",
             Self::ListRequests => "list_requests",
             Self::ManageNode => "manage_node",

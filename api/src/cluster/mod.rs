@@ -5,5 +5,6 @@ pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod nodes;
+pub(crate) mod requests;
 pub(crate) mod status;
 pub(crate) mod variables;

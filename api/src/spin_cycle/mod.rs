@@ -15,7 +15,7 @@ pub(crate) mod stop;
 mod archive;
 mod create_body;
 mod filters;
-mod shapes;
+pub(crate) mod shapes;
 
 use capstan_model::ids::RequestId;
 use http::StatusCode;

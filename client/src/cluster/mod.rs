@@ -3,12 +3,17 @@
 mod cells;
 mod events;
 mod explanation;
+mod requests;
 mod status;
 mod variables;
 
 pub use cells::{CellDetail, CellIsolation, CellState, CellStatus, HostedInstance, Unlimited};
-pub use events::{EVENT_KINDS, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent};
+pub use events::{EVENT_KINDS, JobDecision, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent};
 pub use explanation::{CellVerdict, ExplainedDesire, ExplainedRecord, LrpExplanation, OneMore, Verdict};
+pub use requests::{
+    ApprovalDecision, AwaitedApproval, Decide, JobState, PlannedJob, RequestDetail, RequestPause, RequestPlan,
+    RetryRequest,
+};
 pub use status::{ClusterStatus, NodeDrain, NodeStatus, Role, StateChecksum};
 pub use variables::{VariableEntry, VariableList, VariablePut};
 

@@ -233,6 +233,22 @@ impl ValidChain {
         self.parents[place.at()]
     }
 
+    /// The places of all jobs, each after all it depends on.
+    pub fn in_order(&self) -> Vec<JobPlace> {
+        let mut left = self.parents.clone();
+        let mut order = Vec::with_capacity(self.jobs.len());
+        order.push(self.source);
+        for at in 0..self.jobs.len() {
+            for next in &self.job(order[at]).successors {
+                left[next.at()] -= 1;
+                if left[next.at()] == 0 {
+                    order.push(*next);
+                }
+            }
+        }
+        order
+    }
+
     /// The one job that depends on none.
     pub fn source(&self) -> JobPlace {
         self.source

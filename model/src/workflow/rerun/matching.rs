@@ -4,7 +4,7 @@
 //! have none, and need none: what tells them apart are their args.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::Arc,
 };
@@ -70,13 +70,13 @@ impl<'a> Matching<'a> {
         wanted: &BTreeSet<JobPlace>,
     ) -> Result<BTreeMap<JobPlace, JobPlace>, (JobPlace, Mismatch)> {
         let mut candidates = BTreeMap::<JobKey<'_>, Vec<JobPlace>>::new();
-        for place in in_order(self.new) {
+        for place in self.new.in_order() {
             let spec = self.new.job(place);
             let sequence = self.new_sequences[spec.sequence.at()];
             candidates.entry((sequence, &spec.name)).or_default().push(place);
         }
         let mut found = BTreeMap::new();
-        for place in in_order(self.old).into_iter().filter(|place| wanted.contains(place)) {
+        for place in self.old.in_order().into_iter().filter(|place| wanted.contains(place)) {
             let spec = self.old.job(place);
             let key = (self.old_sequences[spec.sequence.at()], &spec.name);
             let of_name = candidates.get_mut(&key).ok_or((place, Mismatch::Gone))?;
@@ -135,23 +135,6 @@ fn number_sequences<'a>(
         *count += 1;
     }
     of_chain
-}
-
-/// The jobs of a chain, each after all it depends on.
-pub(super) fn in_order(chain: &ValidChain) -> Vec<JobPlace> {
-    let mut left: Vec<u32> = chain.places().map(|place| chain.parents(place)).collect();
-    let mut ready = VecDeque::from([chain.source()]);
-    let mut order = Vec::with_capacity(chain.len());
-    while let Some(place) = ready.pop_front() {
-        order.push(place);
-        for next in &chain.job(place).successors {
-            left[next.at()] -= 1;
-            if left[next.at()] == 0 {
-                ready.push_back(*next);
-            }
-        }
-    }
-    order
 }
 
 /// Where a job stands: the names of the nodes around it, and its own, as in `deploy/rollout[2]/restart`.

@@ -14,7 +14,7 @@ use super::Step;
 
 /// How long reports must have been heard without a break before anybody's silence means something: those that live have reported by then.
 pub(super) const HEARING_MIN: Duration = Duration::from_secs(1);
-/// How many requests are ended in one look at most.
+/// How many requests are ended in one look at most, and how many tries and requests are stopped because they are out of time.
 const ENDED_MAX: usize = 256;
 
 /// Who was heard, and since when.
@@ -78,7 +78,9 @@ pub(super) fn plan(silence: &Silence<'_>, state: &State, at: Timestamp) -> Vec<S
         .map(|(_, record)| Step::Lose(record.incarnation));
     let is_work = state.requests.to_take_over(&state.nodes).next().is_some();
     let overdue = state.requests.overdue(state.settings.suspended_max(), at).take(ENDED_MAX);
-    let owners = admitted.chain(lost).chain(is_work.then_some(Step::TakeOver)).chain(overdue.map(Step::End));
+    let expired = state.requests.expired(at).take(ENDED_MAX);
+    let ends = overdue.map(Step::End).chain(expired.map(Step::Expire));
+    let owners = admitted.chain(lost).chain(is_work.then_some(Step::TakeOver)).chain(ends);
     let cells = state.lrps.cells().filter_map(|(_, cell)| {
         let life = cell.incarnation;
         match cell.silent {
