@@ -15,6 +15,8 @@ mod stop;
 mod suggest;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_beyond;
 mod wait;
 
 use capstan_client::CallError;

@@ -14,6 +14,7 @@
 
 mod harness;
 
+mod beyond;
 mod blue_green;
 mod directories;
 mod disk_full;
