@@ -496,7 +496,8 @@ impl Runner {
         } else {
             let args = finished.args_with(&given);
             let request_type = &finished.detail.summary.request_type;
-            let built = workflow_common::build(&self.specs, request_type, &args, |calls| calls.drain(..).collect());
+            let built =
+                workflow_common::build(&self.specs, request_type, &args, |calls| calls.drain(..).collect());
             match built {
                 Ok(built) => finished.rerun_as(built, &given),
                 Err(error) => return Ok(format!("not built: {error}\n")),

@@ -176,7 +176,8 @@ impl World {
         let index = self.replica.state.index() + 1;
         let applied = self.replica.apply(index, &entry(self.secs, vec![], vec![sealed]));
         let reply = applied.replies[0].1.clone();
-        let is_report = matches!(command, Command::FinishTry(_) | Command::StartRetry(_) | Command::Expire(_));
+        let is_report =
+            matches!(command, Command::FinishTry(_) | Command::StartRetry(_) | Command::Expire(_));
         if reply.is_ok() && is_report {
             self.reports.push(command);
         }
@@ -188,7 +189,8 @@ impl World {
         let boot = self.replica.state.nodes.get(&NodeId(node)).map_or(1, |node| node.incarnation.boot + 1);
         let mut joined: NodeJoined = joined(node, boot);
         joined.slots = 2;
-        joined.job_types = ["approval", "idempotent/x", "noop", "shell-command", "sleep"].map(Arc::from).to_vec();
+        joined.job_types =
+            ["approval", "idempotent/x", "noop", "shell-command", "sleep"].map(Arc::from).to_vec();
         if !able {
             joined.job_types.clear();
         }

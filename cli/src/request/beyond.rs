@@ -41,8 +41,13 @@ pub(super) fn lines(request: &RequestDetail, now: UtcTime) -> Vec<String> {
 
 fn waiting(awaited: &AwaitedApproval, now: UtcTime) -> String {
     let name = escape::line(&awaited.name);
-    let message = if awaited.message.is_empty() { String::new() } else { format!(": {}", escape::line(&awaited.message)) };
-    let until = awaited.deadline.map_or_else(String::new, |deadline| format!(", until {}", when(deadline, now)));
+    let message = if awaited.message.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", escape::line(&awaited.message))
+    };
+    let until =
+        awaited.deadline.map_or_else(String::new, |deadline| format!(", until {}", when(deadline, now)));
     format!("{name} for approval{message} (since {}{until})", when(awaited.since, now))
 }
 
@@ -50,8 +55,11 @@ fn decided(decision: &ApprovalDecision, request: &RequestDetail, now: UtcTime) -
     let job = request.jobs.iter().find(|job| job.id == decision.job_id);
     let name = escape::line(job.map_or(&decision.job_id, |job| &job.name));
     let verb = if decision.approved { "approved" } else { "rejected" };
-    let comment =
-        if decision.comment.is_empty() { String::new() } else { format!(": {}", escape::line(&decision.comment)) };
+    let comment = if decision.comment.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", escape::line(&decision.comment))
+    };
     format!("{name} {verb} {}{}{comment}", by(&decision.by), when(decision.at, now))
 }
 

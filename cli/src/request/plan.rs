@@ -23,7 +23,12 @@ pub(super) fn print(plan: &RequestPlan, options: &CallOptions, console: &mut Con
         plan.types.iter().map(|(kind, count)| format!("{count} {}", escape::line(kind))).collect();
     let run = plan.total_jobs - plan.kept_jobs;
     let kept = if plan.retry_of.is_some() { format!("{} kept, ", plan.kept_jobs) } else { String::new() };
-    console.line(format!("{}: {} jobs, {kept}{run} to run: {}", plan.kind, plan.total_jobs, types.join(", ")))?;
+    console.line(format!(
+        "{}: {} jobs, {kept}{run} to run: {}",
+        plan.kind,
+        plan.total_jobs,
+        types.join(", ")
+    ))?;
     for arg in &plan.args {
         console.line(format!("  {}={}", escape::line(&arg.name), escape::line(&plain(&arg.value))))?;
     }

@@ -35,7 +35,8 @@ pub(super) async fn run(retry: Retry, options: &CallOptions, console: &mut Conso
     }
     let request = client.retry_request(&retry.id, args).await.map_err(about_request)?;
     let kept = request.jobs.iter().filter(|job| job.kept).count();
-    let told = format!("{} goes on with {}: {kept} of {} jobs kept", request.id, retry.id, request.total_jobs);
+    let told =
+        format!("{} goes on with {}: {kept} of {} jobs kept", request.id, retry.id, request.total_jobs);
     if retry.wait {
         console.note(&told)?;
         return wait::until_ended(&client, &request.id, options, console).await;

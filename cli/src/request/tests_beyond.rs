@@ -23,9 +23,7 @@ pub(super) fn detail(id: &str, state: &str) -> Value {
 /// A request with two approvals that wait.
 fn asking() -> String {
     let mut asking = detail(ID, "RUNNING");
-    let wait = |id: &str, name: &str| {
-        json!({"job_id": id, "name": name, "try": 1, "message": "ok?", "since": "2026-11-20T14:16:51Z", "deadline": null})
-    };
+    let wait = |id: &str, name: &str| json!({"job_id": id, "name": name, "try": 1, "message": "ok?", "since": "2026-11-20T14:16:51Z", "deadline": null});
     asking["awaiting"] = json!([wait("aaaa", "ask-dev"), wait("bbbb", "ask-ops")]);
     asking.to_string()
 }
@@ -39,7 +37,10 @@ async fn pause_and_resume_say_so() {
     ])
     .await;
     let paused = run(&node, &["request", "pause", ID]).await;
-    assert_eq!((paused.out, paused.err), (format!("paused {ID}\n"), format!("next: capstan request resume {ID}\n")));
+    assert_eq!(
+        (paused.out, paused.err),
+        (format!("paused {ID}\n"), format!("next: capstan request resume {ID}\n"))
+    );
     let resumed = run(&node, &["request", "resume", ID]).await;
     assert_eq!((resumed.out, resumed.exit), (format!("resumed {ID}\n"), Exit::Done));
     let refused = run(&node, &["request", "pause", "other"]).await;

@@ -11,8 +11,8 @@ pub use cells::{CellDetail, CellIsolation, CellState, CellStatus, HostedInstance
 pub use events::{EVENT_KINDS, JobDecision, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent};
 pub use explanation::{CellVerdict, ExplainedDesire, ExplainedRecord, LrpExplanation, OneMore, Verdict};
 pub use requests::{
-    ApprovalDecision, AwaitedApproval, Decide, JobState, PlannedJob, RequestDetail, RequestPause, RequestPlan,
-    RetryRequest,
+    ApprovalDecision, AwaitedApproval, Decide, JobState, PlannedJob, RequestDetail, RequestPause,
+    RequestPlan, RetryRequest,
 };
 pub use status::{ClusterStatus, NodeDrain, NodeStatus, Role, StateChecksum};
 pub use variables::{VariableEntry, VariableList, VariablePut};

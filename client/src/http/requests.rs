@@ -91,7 +91,11 @@ impl Client {
 
     /// Goes on with a finished request, with other args where they are given. Carries an `Idempotency-Key` unless the options say
     /// otherwise.
-    pub async fn retry_request(&self, id: &str, args: Map<String, Value>) -> Result<RequestDetail, CallError> {
+    pub async fn retry_request(
+        &self,
+        id: &str,
+        args: Map<String, Value>,
+    ) -> Result<RequestDetail, CallError> {
         let path = format!("{}/retry", cluster_path(id)?);
         let retry = RetryRequest { args, preview: false };
         self.call(&self.keyed(Method::POST, path).with_json(&retry)).await?.json()

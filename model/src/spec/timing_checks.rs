@@ -56,7 +56,8 @@ fn check_backoff(node: &Node, findings: &mut SequenceFindings<'_>) {
     let named = [("retryBackoff", backoff), ("retryWaitMax", wait_max)];
     for (field, text) in named.into_iter().filter_map(|(field, text)| Some((field, text?))) {
         if !retries || retry_wait.is_none() {
-            let message = format!("field '{field}' without 'retry' and 'retryWait': there is no wait that could grow");
+            let message =
+                format!("field '{field}' without 'retry' and 'retryWait': there is no wait that could grow");
             findings.error(text.at, message);
         }
     }
@@ -76,7 +77,8 @@ fn check_backoff(node: &Node, findings: &mut SequenceFindings<'_>) {
             findings.error(wait_max.at, invalid("retryWaitMax", &wait_max.value, expected));
         }
         (Some(max), Some(first)) if max.duration() < first.duration() => {
-            findings.error(wait_max.at, format!("field 'retryWaitMax' ({max}) is below 'retryWait' ({first})"));
+            findings
+                .error(wait_max.at, format!("field 'retryWaitMax' ({max}) is below 'retryWait' ({first})"));
         }
         (Some(_), _) => {}
     }

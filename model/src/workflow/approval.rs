@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    LiveRequests,
+    archive_rows::decision_key,
     chain::JobPlace,
     command::{DecideApproval, TryEnd, TryReport},
     draft::{Draft, EndOfTry},
@@ -18,6 +20,7 @@ use crate::{
     ids::{RequestId, TryNo},
     rejection::{self, Rejection},
     reply::Answer,
+    rows::RowSink,
     state::State,
     time::Timestamp,
 };
@@ -63,8 +66,7 @@ pub(crate) fn decide(state: &State, at: Timestamp, decide: &DecideApproval) -> D
     if current.try_no != *try_no {
         return Err(Rejection::StaleTry { job, current: current.try_no, named: *try_no });
     }
-    let decision =
-        Arc::new(Decision { approved: *approved, by: by.clone(), comment: comment.clone(), at });
+    let decision = Arc::new(Decision { approved: *approved, by: by.clone(), comment: comment.clone(), at });
     let report = decided_report(&decision, since);
     let cause = if *approved { Cause::Reported } else { Cause::Rejected };
     let mut draft = Draft::new(state, at);
@@ -88,10 +90,38 @@ impl Draft<'_> {
     }
 
     /// Ends an approval that nobody decided in time; it may be asked again.
-    pub(super) fn expire_approval(&mut self, request: RequestId, job: JobPlace, try_no: TryNo, since: Timestamp) {
+    pub(super) fn expire_approval(
+        &mut self,
+        request: RequestId,
+        job: JobPlace,
+        try_no: TryNo,
+        since: Timestamp,
+    ) {
         let report = undecided_report(TryEnd::Failed, Arc::default(), since, self.at);
         self.end_try(request, job, try_no, EndOfTry { report, cause: Cause::Overdue });
         self.settle(request);
+    }
+}
+
+impl LiveRequests {
+    /// Keeps what was decided about an approval in the archive; a rejection is also heeded.
+    pub(super) fn note_decision(
+        &mut self,
+        request: RequestId,
+        job: JobPlace,
+        try_no: TryNo,
+        decision: &Decision,
+        mut sink: Option<&mut RowSink>,
+    ) {
+        if !decision.approved {
+            self.change_request(request, sink.as_deref_mut(), |live| {
+                live.control.rejected.insert(job);
+            });
+        }
+        if let Some(sink) = sink {
+            let id = self.live_mut(request).chain().job(job).id;
+            sink.archive(&decision_key(request).fixed(&id.0).u32(try_no.0), decision);
+        }
     }
 }
 

@@ -136,7 +136,9 @@ fn check_phase(
         Phase::Ready | Phase::RetryWait { .. } if stopped => {
             Err("it is to start although the request is stopped")
         }
-        Phase::Ready if may_start && !paused && !takes_slot(job_type) => Err("it waits for a slot and takes none"),
+        Phase::Ready if may_start && !paused && !takes_slot(job_type) => {
+            Err("it waits for a slot and takes none")
+        }
         _ => Ok(()),
     }
 }

@@ -19,7 +19,7 @@ pub(crate) fn expire(state: &State, at: Timestamp, expire: &Expire) -> Decision 
     let mut draft = Draft::new(state, at);
     match expire.try_of {
         None => {
-            if !live.deadline().is_some_and(|deadline| deadline <= at) {
+            if !is_over(live.deadline(), at) {
                 return Err(Rejection::NotOverdue { request });
             }
             draft.expire_request(expire);
@@ -30,13 +30,17 @@ pub(crate) fn expire(state: &State, at: Timestamp, expire: &Expire) -> Decision 
             if current.try_no != try_no {
                 return Err(Rejection::StaleTry { job, current: current.try_no, named: try_no });
             }
-            if !live.try_deadline(place).is_some_and(|deadline| deadline <= at) {
+            if !is_over(live.try_deadline(place), at) {
                 return Err(Rejection::NotOverdue { request });
             }
             draft.expire_try(expire, place, try_no);
         }
     }
     Ok((Answer::Done, draft.into_events()))
+}
+
+fn is_over(deadline: Option<Timestamp>, at: Timestamp) -> bool {
+    deadline.is_some_and(|deadline| deadline <= at)
 }
 
 impl Draft<'_> {

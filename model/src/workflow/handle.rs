@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use super::{
     chain::JobPlace,
-    command::{
-        CreateRequest, CreateWithTerms, FinishTry, StartRetry, StopRequest, TryEnd, TryId, TryReport,
-    },
+    command::{CreateRequest, CreateWithTerms, FinishTry, StartRetry, StopRequest, TryEnd, TryId, TryReport},
     control::CALLER_BYTES_MAX,
     draft::{Draft, EndOfTry},
     event::WorkflowEvent,

@@ -120,7 +120,10 @@ impl Phase {
             (Pending, Pending | RetryWait { .. } | Stopped | Overdue { .. })
             | (Ready, Ready | RetryWait { .. } | Complete | Failed | Overdue { .. })
             | (Running { .. }, Pending | Running { .. } | Awaiting { .. })
-            | (Overdue { .. } | Awaiting { .. }, Pending | Running { .. } | Overdue { .. } | Awaiting { .. })
+            | (
+                Overdue { .. } | Awaiting { .. },
+                Pending | Running { .. } | Overdue { .. } | Awaiting { .. },
+            )
             | (RetryWait { .. }, RetryWait { .. } | Overdue { .. })
             | (Failed, Pending | Ready | Running { .. } | RetryWait { .. } | Complete | Failed)
             | (Failed, Overdue { .. } | Awaiting { .. })

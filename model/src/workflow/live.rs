@@ -5,21 +5,21 @@ use std::{collections::BTreeMap, ops::Bound, sync::Arc};
 use imbl::OrdMap;
 
 use super::{
-    approval::Decision,
-    archive_rows::{self, decision_key},
+    archive_rows,
     chain::JobPlace,
     control::Pause,
     event::{AfterTry, EndedTry, WorkflowEvent},
     indexes::{FIRST_JOB, FIRST_REQUEST, Indexes, JobKey},
     job::{Job, Phase, is_approval},
     live_rows::{
-        chain_key, control_key, job_key, parallel_key, request_key, sequence_key, terms_key, touched, write_new,
+        chain_key, control_key, job_key, parallel_key, request_key, sequence_key, terms_key, touched,
+        write_new,
     },
     request::{LiveRequest, Progress, RequestState},
     sequence,
 };
 use crate::{
-    ids::{Epoch, Incarnation, JobId, RequestId, TryNo},
+    ids::{Epoch, Incarnation, JobId, RequestId},
     rows::RowSink,
     time::Timestamp,
 };
@@ -222,7 +222,7 @@ impl LiveRequests {
     }
 
     /// Changes what a request has beside its jobs.
-    fn change_request(
+    pub(super) fn change_request(
         &mut self,
         request: RequestId,
         sink: Option<&mut RowSink>,
@@ -240,26 +240,6 @@ impl LiveRequests {
         self.indexes.remove_request(&before);
         self.indexes.add_request(live);
         self.indexes.move_jobs(&before, live);
-    }
-
-    /// Keeps what was decided about an approval in the archive; a rejection is also heeded.
-    fn note_decision(
-        &mut self,
-        request: RequestId,
-        job: JobPlace,
-        try_no: TryNo,
-        decision: &Decision,
-        mut sink: Option<&mut RowSink>,
-    ) {
-        if !decision.approved {
-            self.change_request(request, sink.as_deref_mut(), |live| {
-                live.control.rejected.insert(job);
-            });
-        }
-        if let Some(sink) = sink {
-            let id = self.live_mut(request).chain().job(job).id;
-            sink.archive(&decision_key(request).fixed(&id.0).u32(try_no.0), decision);
-        }
     }
 
     /// Changes one job; the closure is also told its type.

@@ -151,7 +151,8 @@ impl Draft<'_> {
             .collect();
         sometimes!("a takeover ends tries that ran", !running.is_empty());
         sometimes!("a takeover finds no try that ran", running.is_empty());
-        for (place, try_no, since, cause) in running.into_iter().filter(|_| !mutant!("lost-tries-not-ended")) {
+        for (place, try_no, since, cause) in running.into_iter().filter(|_| !mutant!("lost-tries-not-ended"))
+        {
             let report = lost_report(lost, since, self.at);
             self.end_try(request, place, try_no, EndOfTry { report, cause });
         }

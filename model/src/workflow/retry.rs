@@ -58,8 +58,9 @@ pub(super) fn after_try(
     {
         report.end = TryEnd::Stopped;
     }
-    if report.end == TryEnd::Stopped && report.error.is_empty() {
-        report.error = live.stop_reason();
+    let stop_reason = live.stop_reason();
+    if report.end == TryEnd::Stopped && !stop_reason.is_empty() {
+        report.error = stop_reason;
     }
     report.end = match report.end {
         TryEnd::CutOff => TryEnd::Failed,

@@ -56,7 +56,8 @@ impl LiveRequest {
     /// The innermost sequence around a job that may be tried again.
     fn sequence_to_retry(&self, job: JobPlace) -> Option<SequencePlace> {
         let is_rejected = |sequence: SequencePlace| {
-            let inside = |rejected: &JobPlace| self.chain().encloses(sequence, self.chain().job(*rejected).sequence);
+            let inside =
+                |rejected: &JobPlace| self.chain().encloses(sequence, self.chain().job(*rejected).sequence);
             self.control.rejected.iter().any(inside)
         };
         let has_budget = |sequence: &SequencePlace| {

@@ -153,7 +153,8 @@ impl RetryOf {
         &'a self,
         chain: &'a ValidChain,
     ) -> impl Iterator<Item = (ParallelPlace, u32, u32)> + 'a {
-        let of_chain = chain.parallel_places().filter(|place| self.kept.contains(&chain.parallel(*place).begin));
+        let of_chain =
+            chain.parallel_places().filter(|place| self.kept.contains(&chain.parallel(*place).begin));
         of_chain.map(|place| {
             let expansions = &chain.parallel(place).expansions;
             let begun = expansions.iter().rposition(|expansion| self.kept.contains(&expansion.first));

@@ -47,7 +47,9 @@ mod tests {
 
     #[test]
     fn a_message_is_a_text_of_some_length_or_none() {
-        for good in ["{}", r#"{"message":"roll out?"}"#, r#"{"message":null,"other":[1]}"#, r#"{"message":5}"#] {
+        for good in
+            ["{}", r#"{"message":"roll out?"}"#, r#"{"message":null,"other":[1]}"#, r#"{"message":5}"#]
+        {
             assert_eq!(check(&args(good)), Ok(CreateOutput::default()), "{good}");
         }
         assert_eq!(check(&args(r#"{"message":[1]}"#)), Err("arg message is [1]: expected text".to_owned()));

@@ -14,7 +14,8 @@ use crate::harness::{Cluster, until};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_try_that_is_out_of_time_is_stopped_and_the_next_one_runs() {
     let mut cluster = Cluster::start().await;
-    let id = start(&mut cluster, "timed", json!({ "args": hold(&cluster) })).await;
+    let args = json!({ "args": hold(&cluster) });
+    let id = start(&mut cluster, "timed", args).await;
     let request = ended(&mut cluster, 2, &id).await;
     let log = log_of(&mut cluster, &id, "hold").await;
     assert_eq!((request.state.as_str(), log.len()), ("COMPLETE", 2), "{log:?}");
@@ -30,7 +31,8 @@ async fn a_try_that_is_out_of_time_is_stopped_and_the_next_one_runs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_out_of_time_has_failed_and_says_so() {
     let mut cluster = Cluster::start().await;
-    let id = start(&mut cluster, "timed-request", json!({ "args": hold(&cluster) })).await;
+    let args = json!({ "args": hold(&cluster) });
+    let id = start(&mut cluster, "timed-request", args).await;
     let request = ended(&mut cluster, 3, &id).await;
     assert_eq!((request.state.as_str(), request.timeout.as_deref()), ("FAIL", Some("1s")));
     assert!(request.timed_out_at.is_some_and(|at| at >= request.started_at.unwrap()), "{request:?}");
@@ -141,13 +143,19 @@ async fn a_failed_request_is_gone_on_with_and_what_was_complete_does_not_run_aga
 
     let other = |args: Value| args.as_object().cloned().unwrap();
     let refused = client.retry_request(&id, other(json!({ "noting": patient }))).await.unwrap_err();
-    assert!(refused.to_string().contains("broken/note is complete, but would have another value of args"), "{refused}");
+    assert!(
+        refused.to_string().contains("broken/note is complete, but would have another value of args"),
+        "{refused}"
+    );
     let preview = client.preview_retry(&id, other(json!({ "needing": patient }))).await.unwrap();
     let kept: Vec<&str> = preview.jobs.iter().filter(|job| job.kept).map(|job| job.name.as_str()).collect();
     assert_eq!(kept, ["request_broken_begin", "broken_begin", "note"]);
 
     let retry = client.retry_request(&id, other(json!({ "needing": patient }))).await.unwrap();
-    assert_eq!((retry.retry_of.as_deref(), ended(&mut cluster, 3, &retry.id).await.state.as_str()), (Some(&*id), "COMPLETE"));
+    assert_eq!(
+        (retry.retry_of.as_deref(), ended(&mut cluster, 3, &retry.id).await.state.as_str()),
+        (Some(&*id), "COMPLETE")
+    );
     fs::write(folder.join("needed"), "").unwrap();
     let same = client.retry_request(&id, Map::new()).await.unwrap();
     assert_eq!(ended(&mut cluster, 1, &same.id).await.state, "COMPLETE");

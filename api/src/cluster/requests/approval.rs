@@ -3,13 +3,19 @@
 use capstan_client::cluster::Decide;
 use capstan_model::{
     command::Command,
-    ids::{JobId, RequestId},
+    ids::{JobId, RequestId, TryNo},
+    state::State,
     workflow::{command::DecideApproval, request::LiveRequest},
 };
 use capstan_raft_store::handle::Consistency;
 
-use super::{body, caller, change, error::Refusal, not_live, request_id};
-use crate::{answer::Answer, call::Head, error::ApiError, service::Inner};
+use super::{body, caller, change, error::Refusal, request_id};
+use crate::{
+    answer::Answer,
+    call::Head,
+    error::{ApiError, InputError},
+    service::Inner,
+};
 
 /// Ends an approval as the caller decides.
 pub(crate) async fn decide(
@@ -21,18 +27,18 @@ pub(crate) async fn decide(
 ) -> Result<Answer, ApiError> {
     let request = request_id(id)?;
     let Decide { comment } = body(sent)?;
-    // The decision is about the try that waits now; apply refuses it about any other.
     let view = api.parts.cluster.read(Consistency::Linearizable).await?;
-    let Some(live) = view.state().requests.get(&request) else {
-        return Err(not_live(view, request).await?.into());
+    let Ok(named) = job.parse::<JobId>() else {
+        return Err(InputError::from(not_awaiting(view.state(), request, job)).into());
     };
-    let named: Option<JobId> = job.parse().ok();
-    let awaited = live.awaiting().find(|awaited| Some(awaited.spec.id) == named);
-    let Some(awaited) = awaited else { return Err(ApiError::Input(not_awaiting(request, live, job).into())) };
+    // The decision is about the try that waits now; apply refuses it about any other. What waits no more is proposed too: a repeat under
+    // the same idempotency key is answered as the first call was.
+    let live = view.state().requests.get(&request);
+    let newest = live.and_then(|live| live.job(named)).map_or(TryNo(0), |(_, job)| job.try_no);
     let command = Command::DecideApproval(DecideApproval {
         request,
-        job: awaited.spec.id,
-        try_no: awaited.try_no,
+        job: named,
+        try_no: newest,
         approved,
         by: caller(head),
         comment: comment.into(),
@@ -40,8 +46,10 @@ pub(crate) async fn decide(
     change(api, head, sent, request, command).await
 }
 
-fn not_awaiting(request: RequestId, live: &LiveRequest, job: &str) -> Refusal {
-    let awaiting =
-        live.awaiting().map(|awaited| (awaited.spec.id.to_string(), awaited.spec.name.to_string()));
+/// The refusal of a decision that nobody waits for.
+pub(super) fn not_awaiting(state: &State, request: RequestId, job: &str) -> Refusal {
+    let live = state.requests.get(&request);
+    let awaiting = live.into_iter().flat_map(LiveRequest::awaiting);
+    let awaiting = awaiting.map(|awaited| (awaited.spec.id.to_string(), awaited.spec.name.to_string()));
     Refusal::NotAwaiting { request, job: job.chars().take(100).collect(), awaiting: awaiting.collect() }
 }

@@ -1,6 +1,9 @@
 //! What keeps a request from being changed as asked.
 
-use capstan_model::{ids::RequestId, workflow::{request::RequestState, rerun}};
+use capstan_model::{
+    ids::RequestId,
+    workflow::{request::RequestState, rerun},
+};
 
 /// Why, and what would be right.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +33,9 @@ pub(crate) enum Refusal {
         awaiting: Vec<(String, String)>,
     },
     /// Only dry runs are made here.
-    #[error("POST /api/v1/requests starts a request; here dry_run is needed, as in POST /cluster/v1/requests?dry_run")]
+    #[error(
+        "POST /api/v1/requests starts a request; here dry_run is needed, as in POST /cluster/v1/requests?dry_run"
+    )]
     NotADryRun,
     /// It cannot be gone on with.
     #[error(transparent)]

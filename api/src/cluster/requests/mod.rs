@@ -11,7 +11,9 @@ mod shapes;
 
 use std::sync::Arc;
 
-use capstan_model::{archive, command::Command, ids::RequestId, rejection::Rejection, reply::Answer as Reply};
+use capstan_model::{
+    archive, command::Command, ids::RequestId, rejection::Rejection, reply::Answer as Reply,
+};
 use capstan_raft_store::handle::{Consistency, ProposeOptions, View};
 use http::{HeaderValue, StatusCode};
 use serde::de::DeserializeOwned;
@@ -62,6 +64,9 @@ async fn change(
     match committed.reply {
         Ok(Reply::Done) => show(view, request, StatusCode::OK).await,
         Ok(other) => unreachable!("a change of a request is answered with nothing, not {other:?}"),
+        Err(Rejection::NotAwaiting { job, .. } | Rejection::NoSuchJob { job, .. }) => {
+            Err(InputError::from(approval::not_awaiting(view.state(), request, &job.to_string())).into())
+        }
         Err(Rejection::NotLive { .. }) => Err(not_live(view, request).await?.into()),
         Err(refusal) => Err(refusal.into()),
     }

@@ -11,6 +11,7 @@ use capstan_model::{
     workflow::{
         approval::Decision,
         chain::JobPlace,
+        json::JsonText,
         request::LiveRequest,
         view::{self, Awaiting},
     },
@@ -43,14 +44,18 @@ pub(super) fn detail(
         paused: paused.map(|pause| RequestPause { by: pause.by.to_string(), since: time(pause.since) }),
         retry_of: retry_of.map(|retry_of| retry_of.request.to_string()),
         retried_by: beyond.retried_by.iter().map(ToString::to_string).collect(),
-        awaiting: live.into_iter().flat_map(LiveRequest::awaiting).map(|awaited| awaiting(&awaited)).collect(),
+        awaiting: live
+            .into_iter()
+            .flat_map(LiveRequest::awaiting)
+            .map(|awaited| awaiting(&awaited))
+            .collect(),
         decisions: beyond.decisions.iter().map(decision).collect(),
         jobs: detail.created.chain.in_order().into_iter().map(|place| job(detail, beyond, place)).collect(),
     }
 }
 
 fn awaiting(awaited: &Awaiting<'_>) -> AwaitedApproval {
-    let message = awaited.spec.args.get("message").and_then(|message| message.to_text());
+    let message = awaited.spec.args.get("message").and_then(JsonText::to_text);
     AwaitedApproval {
         job_id: awaited.spec.id.to_string(),
         name: awaited.spec.name.to_string(),

@@ -96,22 +96,27 @@ impl<'a> Matching<'a> {
     fn mismatch(&self, place: JobPlace, of_name: &[JobPlace]) -> Mismatch {
         let spec = self.old.job(place);
         let Some(first) = of_name.first().map(|first| self.new.job(*first)) else { return Mismatch::Fewer };
-        if first.job_type != spec.job_type { Mismatch::Type } else { Mismatch::Args(differing(&spec.args, &first.args)) }
+        if first.job_type != spec.job_type {
+            Mismatch::Type
+        } else {
+            Mismatch::Args(differing(&spec.args, &first.args))
+        }
     }
 
     /// Whether the jobs that were not found are the same in both chains, so that nothing would run differently.
     pub(super) fn leaves_the_same(&self, found: &BTreeMap<JobPlace, JobPlace>) -> bool {
         let taken: BTreeSet<JobPlace> = found.values().copied().collect();
-        let left = |chain: &'a ValidChain, sequences: &[SequenceNumber], is_found: &dyn Fn(&JobPlace) -> bool| {
-            let mut left: Vec<_> = chain
-                .places()
-                .filter(|place| !is_found(place))
-                .map(|place| chain.job(place))
-                .map(|spec| (sequences[spec.sequence.at()], &spec.name, &spec.job_type, &spec.args))
-                .collect();
-            left.sort();
-            left
-        };
+        let left =
+            |chain: &'a ValidChain, sequences: &[SequenceNumber], is_found: &dyn Fn(&JobPlace) -> bool| {
+                let mut left: Vec<_> = chain
+                    .places()
+                    .filter(|place| !is_found(place))
+                    .map(|place| chain.job(place))
+                    .map(|spec| (sequences[spec.sequence.at()], &spec.name, &spec.job_type, &spec.args))
+                    .collect();
+                left.sort();
+                left
+            };
         left(self.old, &self.old_sequences, &|place| found.contains_key(place))
             == left(self.new, &self.new_sequences, &|place| taken.contains(place))
     }
@@ -151,7 +156,10 @@ pub(super) fn path(chain: &ValidChain, job: JobPlace) -> String {
         let name = kinds.iter().find_map(|kind| name.strip_prefix(kind)).unwrap_or(name);
         match chain.sequences().filter(like_it).count() {
             1 => name.to_owned(),
-            _ => format!("{name}[{}]", chain.sequences().take_while(|at| *at < sequence).filter(like_it).count()),
+            _ => format!(
+                "{name}[{}]",
+                chain.sequences().take_while(|at| *at < sequence).filter(like_it).count()
+            ),
         }
     };
     let mut parts: Vec<String> = chain.enclosing(job).map(node_of).collect();

@@ -161,9 +161,8 @@ impl Finished {
         if !changed.is_empty() && matching.leaves_the_same(&found) {
             return Err(Refused::NoUse { args: changed });
         }
-        let data = JobData::new(
-            data.iter().filter_map(|(place, map)| Some((*found.get(&place)?, map.clone()))),
-        );
+        let data =
+            JobData::new(data.iter().filter_map(|(place, map)| Some((*found.get(&place)?, map.clone()))));
         let retry_of = Some(RetryOf { request: self.detail.summary.id, kept: found.into_values().collect() });
         let terms = Terms { retry_of, ..built.terms };
         terms.check(&built.chain)?;
