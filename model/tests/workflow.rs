@@ -44,7 +44,7 @@ use capstan_model::{
         job::Phase,
         json::{JsonMap, JsonText},
         output::{Output, Tail},
-        request::RequestState,
+        request::{LiveRequest, RequestState},
     },
 };
 use common::{Replica, command_id, entry, incarnation, joined, memory_rows::MemoryRows, sealed};
@@ -625,7 +625,7 @@ impl Runner {
         let state = &self.replica.state;
         let beyond = archive::beyond(state, &MemoryRows(&self.replica.rows), request)?;
         let mut text = String::new();
-        if let Some(deadline) = state.requests.get(&request).and_then(|live| live.deadline()) {
+        if let Some(deadline) = state.requests.get(&request).and_then(LiveRequest::deadline) {
             writeln!(text, "  out of time at {} s", deadline.as_secs())?;
         }
         if let Some(at) = beyond.control.timed_out_at {
