@@ -473,7 +473,7 @@ fn terms_of(chain: &ValidChain, number: u8) -> Terms {
     let factor = Factor::try_from(Arc::<str>::from("1.5")).unwrap();
     let backoff = Backoff { factor, wait_max: Some(wait("7s")) };
     let job = |place: &JobPlace| {
-        let timeout = (place.0 % 3 == 0).then(|| wait("4s"));
+        let timeout = place.0.is_multiple_of(3).then(|| wait("4s"));
         JobTerms { timeout, backoff: Some(backoff.clone()) }
     };
     Terms {
