@@ -15,7 +15,10 @@ use capstan_model::{
     ids::InvalidId,
     rejection::Rejection,
     rows::LoadError,
-    workflow::graph::{self, BuildError},
+    workflow::{
+        graph::{self, BuildError},
+        rerun::Refused,
+    },
 };
 use capstan_raft_store::handle::{ProposeError, ReadError};
 use http::{
@@ -26,6 +29,7 @@ use http::{
 use crate::{
     answer::{self, Answer},
     call::Surface,
+    cluster::requests,
     ports::OutputError,
     receptor, spin_cycle,
 };
@@ -259,6 +263,9 @@ pub(crate) enum InputError {
         /// The token.
         id: TokenId,
     },
+    /// A request cannot be changed as asked.
+    #[error(transparent)]
+    Workflow(#[from] requests::error::Refusal),
     /// Something Diego has a word for.
     #[error(transparent)]
     Receptor(#[from] receptor::error::Refusal),
@@ -276,6 +283,7 @@ impl ApiError {
     fn verdict(&self) -> Verdict {
         use StatusCode as S;
         use receptor::error::Refusal;
+        use requests::error::Refusal as Unchanged;
         let (status, code) = match self {
             Self::Input(e) => match e {
                 InputError::UnknownRoute => (S::NOT_FOUND, "no_such_route"),
@@ -315,6 +323,14 @@ impl ApiError {
                 }
                 InputError::Denied(_) => (S::FORBIDDEN, "denied"),
                 InputError::SecretTold { .. } => (S::CONFLICT, "secret_told"),
+                InputError::Workflow(e) => match e {
+                    Unchanged::Ended { .. } => (S::CONFLICT, "ended"),
+                    Unchanged::NotEnded { .. } => (S::CONFLICT, "not_ended"),
+                    Unchanged::NotAwaiting { .. } => (S::CONFLICT, "not_awaiting"),
+                    Unchanged::NotADryRun => (S::BAD_REQUEST, "invalid_query"),
+                    Unchanged::Retry(Refused::UnknownArg { .. }) => (S::BAD_REQUEST, "invalid_request"),
+                    Unchanged::Retry(_) => (S::CONFLICT, "not_retryable"),
+                },
                 InputError::Receptor(e) => match e {
                     Refusal::Json(_) => (S::BAD_REQUEST, "invalid_body"),
                     Refusal::Lrp(_) => (S::BAD_REQUEST, "invalid_lrp"),
@@ -371,6 +387,11 @@ impl ApiError {
                 Rejection::TokenExists { .. } => (S::CONFLICT, "token_exists"),
                 Rejection::InvalidAuth { .. } => (S::BAD_REQUEST, "invalid_auth"),
                 Rejection::NoAdminLeft => (S::CONFLICT, "no_admin_left"),
+                Rejection::InvalidTerms { .. } => (S::BAD_REQUEST, "invalid_request"),
+                Rejection::NotFinished { .. } => (S::CONFLICT, "not_ended"),
+                Rejection::NotOverdue { .. } => (S::CONFLICT, "not_overdue"),
+                Rejection::NotAwaiting { .. } => (S::CONFLICT, "not_awaiting"),
+                Rejection::Stopping { .. } => (S::CONFLICT, "stopping"),
             },
             Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
                 ProposeError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),
@@ -485,6 +506,7 @@ impl ApiError {
                 | InputError::OutOfTouch
                 | InputError::TooManyStreams { .. }
                 | InputError::SecretTold { .. }
+                | InputError::Workflow(_)
                 | InputError::Receptor(_)
                 | InputError::Draining => false,
             },

@@ -19,6 +19,7 @@ pub(crate) enum Operation {
     ExportRequests,
     CreateRequest,
     StopRequest,
+    SteerRequest,
     ReadRequest,
     ListRequests,
     ManageNode,
@@ -47,7 +48,7 @@ struct OperationMetrics {
 }
 
 impl Operation {
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::PutVariable,
         Self::GetVariable,
         Self::DeleteVariable,
@@ -57,6 +58,7 @@ impl Operation {
         Self::ExportRequests,
         Self::CreateRequest,
         Self::StopRequest,
+        Self::SteerRequest,
         Self::ReadRequest,
         Self::ListRequests,
         Self::ManageNode,
@@ -81,9 +83,11 @@ impl Operation {
             Endpoint::ListSettings => Self::ListSettings,
             Endpoint::PutSetting { .. } => Self::PutSetting,
             Endpoint::ExportRequests => Self::ExportRequests,
-            Endpoint::CreateRequest => Self::CreateRequest,
+            Endpoint::CreateRequest | Endpoint::DryRun | Endpoint::RetryRequest { .. } => Self::CreateRequest,
+            Endpoint::PauseRequest { .. } | Endpoint::DecideApproval { .. } => Self::SteerRequest,
             Endpoint::StopRequest { .. } | Endpoint::StartRequest { .. } => Self::StopRequest,
             Endpoint::GetRequest { .. }
+            | Endpoint::ShowRequest { .. }
             | Endpoint::GetJobChain { .. }
             | Endpoint::GetLog { .. }
             | Endpoint::GetJobLog { .. }
@@ -145,6 +149,7 @@ impl Operation {
             Self::ExportRequests => "export_requests",
             Self::CreateRequest => "create_request",
             Self::StopRequest => "stop_request",
+            Self::SteerRequest => "steer_request",
             Self::ReadRequest => "read_request",
             Self::ListRequests => "list_requests",
             Self::ManageNode => "manage_node",

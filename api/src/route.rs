@@ -33,6 +33,27 @@ pub(crate) enum Endpoint<'a> {
         id: &'a str,
         draining: bool,
     },
+    /// Builds a request and stores nothing.
+    DryRun,
+    /// A request with what it has beyond Spin Cycle.
+    ShowRequest {
+        id: &'a str,
+    },
+    /// Goes on with a finished request.
+    RetryRequest {
+        id: &'a str,
+    },
+    /// Lets nothing of a request start, or ends that.
+    PauseRequest {
+        id: &'a str,
+        paused: bool,
+    },
+    /// Ends an approval.
+    DecideApproval {
+        id: &'a str,
+        job: &'a str,
+        approved: bool,
+    },
     /// Why the instances of an LRP are where they are.
     ExplainLrp {
         guid: &'a str,
@@ -90,6 +111,9 @@ const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 /// The largest body of a new token or another policy, in bytes.
 const AUTH_BYTES_MAX: usize = 64 * 1024;
 
+/// The largest body of a decision: a comment, escaped at worst.
+const DECISION_BYTES_MAX: usize = 64 * 1024;
+
 impl Endpoint<'_> {
     /// How many bytes of body are read; `None` where a body has no meaning and is ignored.
     pub(crate) fn body_bytes_max(&self) -> Option<usize> {
@@ -99,6 +123,8 @@ impl Endpoint<'_> {
             // The Go client sends a body with every call, and keeps the connection only if it is read.
             Self::CreateRequest | Self::Receptor(_) => Some(REQUEST_BYTES_MAX),
             Self::ChangeAuth | Self::CreateToken => Some(AUTH_BYTES_MAX),
+            Self::DryRun | Self::RetryRequest { .. } => Some(REQUEST_BYTES_MAX),
+            Self::DecideApproval { .. } => Some(DECISION_BYTES_MAX),
             _ => None,
         }
     }
@@ -168,6 +194,18 @@ fn cluster<'a>(method: &Method, segments: &[&'a str]) -> Result<Endpoint<'a>, In
         ["audit"] => one_of(method, &[(Method::GET, Endpoint::Audit)]),
         ["cells"] => one_of(method, &[(Method::GET, Endpoint::ListCells)]),
         ["cells", id] if !id.is_empty() => one_of(method, &[(Method::GET, Endpoint::GetCell { id })]),
+        ["requests"] => one_of(method, &[(Method::POST, Endpoint::DryRun)]),
+        ["requests", id] if !id.is_empty() => one_of(method, &[(Method::GET, Endpoint::ShowRequest { id })]),
+        ["requests", id, "retry"] if !id.is_empty() => {
+            one_of(method, &[(Method::POST, Endpoint::RetryRequest { id })])
+        }
+        ["requests", id, what @ ("pause" | "resume")] if !id.is_empty() => {
+            one_of(method, &[(Method::PUT, Endpoint::PauseRequest { id, paused: what == "pause" })])
+        }
+        ["requests", id, "jobs", job, what @ ("approve" | "reject")] if !id.is_empty() && !job.is_empty() => {
+            let approved = what == "approve";
+            one_of(method, &[(Method::POST, Endpoint::DecideApproval { id, job, approved })])
+        }
         ["nodes", id, what @ ("drain" | "undrain")] if !id.is_empty() => {
             one_of(method, &[(Method::POST, Endpoint::DrainNode { id, draining: what == "drain" })])
         }
@@ -235,6 +273,21 @@ mod tests {
             ("HEAD", "/health", Endpoint::Health),
             ("POST", "/cluster/v1/nodes/2/drain", Endpoint::DrainNode { id: "2", draining: true }),
             ("POST", "/cluster/v1/nodes/2/undrain", Endpoint::DrainNode { id: "2", draining: false }),
+            ("POST", "/cluster/v1/requests", Endpoint::DryRun),
+            ("GET", "/cluster/v1/requests/x", Endpoint::ShowRequest { id: "x" }),
+            ("POST", "/cluster/v1/requests/x/retry", Endpoint::RetryRequest { id: "x" }),
+            ("PUT", "/cluster/v1/requests/x/pause", Endpoint::PauseRequest { id: "x", paused: true }),
+            ("PUT", "/cluster/v1/requests/x/resume", Endpoint::PauseRequest { id: "x", paused: false }),
+            (
+                "POST",
+                "/cluster/v1/requests/x/jobs/y/approve",
+                Endpoint::DecideApproval { id: "x", job: "y", approved: true },
+            ),
+            (
+                "POST",
+                "/cluster/v1/requests/x/jobs/y/reject",
+                Endpoint::DecideApproval { id: "x", job: "y", approved: false },
+            ),
             ("GET", "/cluster/v1/lrps/p/explain", Endpoint::ExplainLrp { guid: "p" }),
             ("GET", "/cluster/v1/cells", Endpoint::ListCells),
             ("HEAD", "/cluster/v1/cells/cell-1", Endpoint::GetCell { id: "cell-1" }),
@@ -270,6 +323,9 @@ mod tests {
             "/cluster/v1/requests",
             "/cluster/v1/cells/",
             "/cluster/v1/lrps/p",
+            "/cluster/v1/requests/",
+            "/cluster/v1/requests/x/jobs//approve",
+            "/cluster/v1/requests/x/jobs/y",
             "/cluster/v1/lrps//explain",
             "/api/v1/requests/",
             "/api/v1/requests//stop",

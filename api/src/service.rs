@@ -251,6 +251,15 @@ impl Inner {
             Endpoint::ExportRequests => cluster::export::export(self, head).await,
             Endpoint::Events => cluster::events::stream(self, head).await,
             Endpoint::DrainNode { id, draining } => cluster::nodes::drain(self, head, id, draining).await,
+            Endpoint::DryRun => cluster::requests::dry_run::dry_run(self, head, &body).await,
+            Endpoint::ShowRequest { id } => cluster::requests::get(self, head, id).await,
+            Endpoint::RetryRequest { id } => cluster::requests::retry::retry(self, head, id, &body).await,
+            Endpoint::PauseRequest { id, paused } => {
+                cluster::requests::pause::pause(self, head, id, paused).await
+            }
+            Endpoint::DecideApproval { id, job, approved } => {
+                cluster::requests::approval::decide(self, head, (id, job), approved, &body).await
+            }
             Endpoint::ExplainLrp { guid } => cluster::explain::explain(self, head, guid).await,
             Endpoint::ListCells => cluster::cells::list(self, head).await,
             Endpoint::GetCell { id } => cluster::cells::get(self, head, id).await,

@@ -87,6 +87,13 @@ fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
         Command::EndSuspended { request } => {
             workflow::handle::end_suspended(state, at, *request).map(of_workflow)
         }
+        Command::CreateWithTerms(create) => {
+            workflow::handle::create_with_terms(state, at, create).map(of_workflow)
+        }
+        Command::Expire(expire) => workflow::expiry::expire(state, at, expire).map(of_workflow),
+        Command::DecideApproval(decide) => workflow::approval::decide(state, at, decide).map(of_workflow),
+        Command::PauseRequest(pause) => workflow::pause::pause(state, at, pause).map(of_workflow),
+        Command::ResumeRequest(resume) => workflow::pause::resume(state, at, resume).map(of_workflow),
         Command::TrimEvents { below } => done(history::trim(state, *below)),
         Command::TrimRequests(trim) => done(archive::trim(state, trim)),
         Command::Task(command) => task::handle(state, at, command)

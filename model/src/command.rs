@@ -16,7 +16,10 @@ use crate::{
     settings::Setting,
     task::command::TaskCommand,
     time::Timestamp,
-    workflow::command::{CreateRequest, FinishTry, StartRetry, StopRequest},
+    workflow::command::{
+        CreateRequest, CreateWithTerms, DecideApproval, Expire, FinishTry, PauseRequest, ResumeRequest,
+        StartRetry, StopRequest,
+    },
 };
 
 /// The most commands in one entry.
@@ -109,6 +112,16 @@ pub enum Command {
     TrimRequests(Box<TrimRequests>),
     /// Something about tokens, or about what is asked of callers.
     Auth(AuthCommand),
+    /// Stores a new request that has something beyond Spin Cycle.
+    CreateWithTerms(CreateWithTerms),
+    /// Stops a try or a request that is out of time. Proposed by the leader; repeats are refused.
+    Expire(Expire),
+    /// Ends an approval as somebody decided.
+    DecideApproval(DecideApproval),
+    /// Lets nothing of a request start.
+    PauseRequest(PauseRequest),
+    /// Lets a paused request go on.
+    ResumeRequest(ResumeRequest),
 }
 
 /// What must hold of a variable for a write to happen.
@@ -305,12 +318,17 @@ impl Command {
             | Self::NodeLeaving { .. }
             | Self::EndSuspended { .. }
             | Self::TrimEvents { .. }
-            | Self::TrimRequests(_) => true,
+            | Self::TrimRequests(_)
+            | Self::Expire(_) => true,
             Self::PutVariable { .. }
             | Self::DeleteVariable { .. }
             | Self::SetSetting(_)
             | Self::CreateRequest(_)
             | Self::StopRequest(_)
+            | Self::CreateWithTerms(_)
+            | Self::DecideApproval(_)
+            | Self::PauseRequest(_)
+            | Self::ResumeRequest(_)
             | Self::DrainNode { .. }
             | Self::UndrainNode { .. } => false,
             Self::Lrp(command) => command.has_natural_key(),

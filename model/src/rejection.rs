@@ -291,6 +291,38 @@ pub enum Rejection {
         "auth is required only as long as there is a token that has an admin role and never expires: make one first"
     )]
     NoAdminLeft,
+    /// What a request has beyond Spin Cycle does not fit its chain.
+    #[error("the terms of the request do not fit its chain: {reason}")]
+    InvalidTerms {
+        /// What does not.
+        reason: String,
+    },
+    /// Only a request that has ended can be gone on with.
+    #[error("request {request} has not ended")]
+    NotFinished {
+        /// The request.
+        request: RequestId,
+    },
+    /// Nothing of the request that was named is out of time, or not yet.
+    #[error("request {request} is not out of time")]
+    NotOverdue {
+        /// The request.
+        request: RequestId,
+    },
+    /// The job waits for nobody's decision.
+    #[error("job {job} of request {request} does not wait for a decision")]
+    NotAwaiting {
+        /// The request.
+        request: RequestId,
+        /// The job.
+        job: JobId,
+    },
+    /// The request is being stopped.
+    #[error("request {request} is being stopped")]
+    Stopping {
+        /// The request.
+        request: RequestId,
+    },
 }
 
 /// Refuses a text that is longer than it may be.

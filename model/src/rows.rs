@@ -51,6 +51,10 @@ pub enum Table {
     Sequence = 0x13,
     /// By request, place in its chain: expansions of which some may start.
     Parallel = 0x14,
+    /// By request: what it has beyond Spin Cycle.
+    Terms = 0x15,
+    /// By request: what users and time have done to it.
+    Control = 0x16,
     /// By guid: the immutable part of a desired LRP.
     LrpDefinition = 0x20,
     /// By guid: the part of a desired LRP that its owner may change, and its tag.
@@ -79,6 +83,12 @@ pub enum Table {
     FinishedJobs = 0x82,
     /// By request, job, try: the log of one try.
     JobLog = 0x83,
+    /// By request: what a finished one had beyond Spin Cycle, and what was done to it.
+    FinishedTerms = 0x84,
+    /// By request, job, try: what was decided about an approval.
+    Decision = 0x85,
+    /// By request: the job data of a finished one that another may go on with.
+    FinishedData = 0x86,
     /// Index: creation time, request.
     ByCreation = 0x90,
     /// Index: type, creation time, request.
@@ -93,6 +103,8 @@ pub enum Table {
     ByLength = 0x95,
     /// Index: number in the order of ends; the request.
     ByEnd = 0x96,
+    /// Index: finished request, the request that goes on with it.
+    ByRetryOf = 0x97,
     /// By its number: a public event.
     Event = 0xa0,
     /// By its number: a record of what a caller did.
@@ -103,7 +115,7 @@ pub enum Table {
 pub const ARCHIVE_FROM: u8 = 0x80;
 
 impl Table {
-    const ALL: [Self; 39] = [
+    const ALL: [Self; 45] = [
         Self::Store,
         Self::Tick,
         Self::Cluster,
@@ -120,6 +132,8 @@ impl Table {
         Self::Job,
         Self::Sequence,
         Self::Parallel,
+        Self::Terms,
+        Self::Control,
         Self::LrpDefinition,
         Self::LrpChangeable,
         Self::ActualLrp,
@@ -134,6 +148,9 @@ impl Table {
         Self::FinishedChain,
         Self::FinishedJobs,
         Self::JobLog,
+        Self::FinishedTerms,
+        Self::Decision,
+        Self::FinishedData,
         Self::ByCreation,
         Self::ByType,
         Self::ByUser,
@@ -141,6 +158,7 @@ impl Table {
         Self::ByArg,
         Self::ByLength,
         Self::ByEnd,
+        Self::ByRetryOf,
         Self::Event,
         Self::Audit,
     ];

@@ -134,7 +134,13 @@ impl State {
             Table::SessionReplies => self.sessions.load_replies_row(key, value)?,
             Table::Variable => self.variables.load_row(key, value)?,
             Table::Idempotency => self.idempotency.load_row(key, value)?,
-            Table::Request | Table::Chain | Table::Job | Table::Sequence | Table::Parallel => {
+            Table::Request
+            | Table::Chain
+            | Table::Job
+            | Table::Sequence
+            | Table::Parallel
+            | Table::Terms
+            | Table::Control => {
                 self.requests.load_row(key, value)?;
             }
             Table::LrpDefinition | Table::LrpChangeable | Table::ActualLrp | Table::Domain | Table::Cell => {
@@ -147,6 +153,9 @@ impl State {
             | Table::FinishedChain
             | Table::FinishedJobs
             | Table::JobLog
+            | Table::FinishedTerms
+            | Table::Decision
+            | Table::FinishedData
             | Table::ByCreation
             | Table::ByType
             | Table::ByUser
@@ -154,6 +163,7 @@ impl State {
             | Table::ByArg
             | Table::ByLength
             | Table::ByEnd
+            | Table::ByRetryOf
             | Table::Event
             | Table::Audit => return Err(LoadError::unknown_key(key)),
         }

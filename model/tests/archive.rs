@@ -170,6 +170,27 @@ fn a_request_with_many_logs_leaves_in_several_commands() {
 }
 
 #[test]
+fn what_a_request_has_beyond_spin_cycle_leaves_with_it() {
+    let beyond = [Table::FinishedTerms, Table::FinishedData, Table::Decision, Table::ByRetryOf];
+    let mut world = World::of(&[made()]);
+    world.reject(7, 0);
+    world.reject(8, 7);
+    let rows_of = |world: &World, table: Table| {
+        world.replica.rows.keys().filter(|key| Table::of(key) == Some(table)).count()
+    };
+    for table in beyond {
+        assert_eq!(rows_of(&world, table), 2, "{table:?}");
+    }
+    while let Some(trim) = world.next_trim(1_000) {
+        world.apply(Command::TrimRequests(Box::new(trim))).0.unwrap();
+    }
+    assert_eq!(world.archived_ids(), BTreeSet::new());
+    for table in beyond {
+        assert_eq!(rows_of(&world, table), 0, "{table:?}");
+    }
+}
+
+#[test]
 fn a_trim_of_what_may_not_leave_is_refused() {
     let live = Made { end: None, ..made() };
     let mut world = World::of(&[made(), live]);

@@ -89,6 +89,11 @@ fn command_after(command: &Command) -> Option<Command> {
         | Command::FinishTry(_)
         | Command::StartRetry(_)
         | Command::StopRequest(_)
+        | Command::CreateWithTerms(_)
+        | Command::Expire(_)
+        | Command::DecideApproval(_)
+        | Command::PauseRequest(_)
+        | Command::ResumeRequest(_)
         | Command::Lrp(_)
         | Command::Task(_)
         | Command::Auth(_) => None,
@@ -119,7 +124,7 @@ fn sample_trim() -> TrimRequests {
     TrimRequests {
         first: 300,
         logs_gone: 301,
-        whole: vec![Trimmed { indexed, logs: logs.clone() }],
+        whole: vec![Trimmed { indexed, logs: logs.clone(), retry_of: Some(RequestId([0xee; 12])) }],
         part: Some(TrimmedLogs { request: RequestId([0xcd; 12]), logs }),
     }
 }
@@ -217,7 +222,12 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         Rejection::NoSuchToken { .. } => Rejection::TokenExists { id: token() },
         Rejection::TokenExists { .. } => Rejection::InvalidAuth { what: text(), reason: text() },
         Rejection::InvalidAuth { .. } => Rejection::NoAdminLeft,
-        Rejection::NoAdminLeft => return None,
+        Rejection::NoAdminLeft => Rejection::InvalidTerms { reason: text() },
+        Rejection::InvalidTerms { .. } => Rejection::NotFinished { request },
+        Rejection::NotFinished { .. } => Rejection::NotOverdue { request },
+        Rejection::NotOverdue { .. } => Rejection::NotAwaiting { request, job },
+        Rejection::NotAwaiting { .. } => Rejection::Stopping { request },
+        Rejection::Stopping { .. } => return None,
     })
 }
 

@@ -32,14 +32,19 @@ use capstan_model::{
     state::State,
     time::Timestamp,
     workflow::{
+        approval::Decision,
         chain::{SequencePlace, ValidChain},
-        command::{CreateRequest, FinishTry, RequestArg, StartRetry, StopRequest, TryEnd, TryId},
+        command::{
+            CreateRequest, DecideApproval, Expire, FinishTry, PauseRequest, RequestArg, ResumeRequest,
+            StartRetry, StopRequest, TryEnd, TryId,
+        },
+        control::Pause,
         event::{AfterTry, WorkflowEvent},
         graph::Built,
         job::Phase,
         json::{JsonMap, JsonText},
         output::{Output, Tail},
-        request::RequestState,
+        request::{LiveRequest, RequestState},
     },
 };
 use common::{Replica, command_id, entry, incarnation, joined, memory_rows::MemoryRows, sealed};
@@ -113,6 +118,55 @@ enum Command {
         try_no: Option<u32>,
     },
     Stop(Request),
+    Pause {
+        request: Request,
+        #[arg(key)]
+        by: Option<String>,
+    },
+    Resume {
+        request: Request,
+        #[arg(key)]
+        by: Option<String>,
+    },
+    /// Somebody decides about an approval.
+    Approve {
+        request: Request,
+        job: String,
+        #[arg(key)]
+        by: Option<String>,
+        #[arg(key)]
+        comment: Option<String>,
+        #[arg(key = "try")]
+        try_no: Option<u32>,
+    },
+    Reject {
+        request: Request,
+        job: String,
+        #[arg(key)]
+        by: Option<String>,
+        #[arg(key)]
+        comment: Option<String>,
+        #[arg(key = "try")]
+        try_no: Option<u32>,
+    },
+    /// Goes on with a finished request: as it was, or built anew with other args.
+    Rerun {
+        request: Request,
+        finished: Request,
+        #[arg(optional)]
+        args: BTreeMap<String, String>,
+    },
+    /// The leader says that a try, or the request, is out of time.
+    Expire {
+        request: Request,
+        job: Option<String>,
+        #[arg(key = "try")]
+        try_no: Option<u32>,
+    },
+    /// Query: what is out of time at a second.
+    Due(u64),
+    /// Query: what was decided about a request's approvals.
+    Decisions(Request),
     /// A life is declared lost.
     Lose(Life),
     /// The leader gives away what is for others to run.
@@ -254,9 +308,7 @@ impl goldenscript::Runner for Runner {
                     Err(error) => return Ok(format!("not built: {error}\n")),
                 };
                 let user = user.as_deref().unwrap_or("").into();
-                let create = Arc::new(built.into_request(request.0, user));
-                self.created.entry(request.0).or_insert(create.clone());
-                Ok(self.apply(ModelCommand::CreateRequest(create)))
+                Ok(self.create(built.into_command(request.0, user)))
             }
             Command::End {
                 request,
@@ -302,6 +354,49 @@ impl goldenscript::Runner for Runner {
             }
             Command::Stop(request) => {
                 Ok(self.apply(ModelCommand::StopRequest(StopRequest { request: request.0 })))
+            }
+            Command::Pause { request, by } => {
+                let pause = PauseRequest { request: request.0, by: text(by.as_ref()) };
+                Ok(self.apply(ModelCommand::PauseRequest(pause)))
+            }
+            Command::Resume { request, by } => {
+                let resume = ResumeRequest { request: request.0, by: text(by.as_ref()) };
+                Ok(self.apply(ModelCommand::ResumeRequest(resume)))
+            }
+            Command::Approve { request, job, by, comment, try_no } => {
+                let TryId { request, job, try_no, .. } = self.try_id(request.0, job, *try_no)?;
+                let (by, comment) = (text(by.as_ref()), text(comment.as_ref()));
+                let decide = DecideApproval { request, job, try_no, approved: true, by, comment };
+                Ok(self.apply(ModelCommand::DecideApproval(decide)))
+            }
+            Command::Reject { request, job, by, comment, try_no } => {
+                let TryId { request, job, try_no, .. } = self.try_id(request.0, job, *try_no)?;
+                let (by, comment) = (text(by.as_ref()), text(comment.as_ref()));
+                let decide = DecideApproval { request, job, try_no, approved: false, by, comment };
+                Ok(self.apply(ModelCommand::DecideApproval(decide)))
+            }
+            Command::Rerun { request, finished, args } => self.rerun(request.0, finished.0, args),
+            Command::Expire { request, job, try_no } => {
+                let try_of = match job {
+                    None => None,
+                    Some(job) => {
+                        let id = self.try_id(request.0, job, *try_no)?;
+                        Some((id.job, id.try_no))
+                    }
+                };
+                Ok(self.apply(ModelCommand::Expire(Expire { request: request.0, try_of })))
+            }
+            Command::Due(secs) => {
+                let due = self.replica.state.requests.expired(Timestamp(*secs * 1_000_000_000));
+                Ok(due.map(|due| self.describe_due(due)).collect())
+            }
+            Command::Decisions(request) => {
+                let beyond =
+                    archive::beyond(&self.replica.state, &MemoryRows(&self.replica.rows), request.0)?;
+                let line = |(job, try_no, decision): &(JobId, TryNo, Decision)| {
+                    format!("{job} try {try_no}: {} at {} s\n", decision.text(), decision.at.as_secs())
+                };
+                Ok(beyond.decisions.iter().map(line).collect())
             }
             Command::Lose(life) => Ok(self.apply(ModelCommand::NodeLost { incarnation: life.0, term: 0 })),
             Command::TakeOver => Ok(self.apply(ModelCommand::TakeOver)),
@@ -374,6 +469,55 @@ impl Runner {
 
     fn build(&self, request_type: &str, args: &BTreeMap<String, String>) -> Result<Built, String> {
         workflow_common::build(&self.specs, request_type, &json_map(args), |calls| calls.drain(..).collect())
+    }
+
+    /// Stores a request.
+    fn create(&mut self, command: ModelCommand) -> String {
+        let create = match &command {
+            ModelCommand::CreateRequest(create) => create,
+            ModelCommand::CreateWithTerms(create) => &create.create,
+            other => panic!("this creates nothing: {other:?}"),
+        };
+        self.created.entry(create.id).or_insert(create.clone());
+        self.apply(command)
+    }
+
+    fn rerun(
+        &mut self,
+        request: RequestId,
+        finished: RequestId,
+        args: &BTreeMap<String, String>,
+    ) -> Transcript {
+        let found = archive::finished_for_rerun(&MemoryRows(&self.replica.rows), finished)?;
+        let finished = found.ok_or("it has not ended")?;
+        let given = json_map(args);
+        let planned = if given.is_empty() {
+            finished.rerun()
+        } else {
+            let args = finished.args_with(&given);
+            let request_type = &finished.detail.summary.request_type;
+            let built =
+                workflow_common::build(&self.specs, request_type, &args, |calls| calls.drain(..).collect());
+            match built {
+                Ok(built) => finished.rerun_as(built, &given),
+                Err(error) => return Ok(format!("not built: {error}\n")),
+            }
+        };
+        match planned {
+            Ok(planned) => Ok(self.create(planned.into_command(request, "".into()))),
+            Err(refused) => Ok(format!("refused: {refused}\n")),
+        }
+    }
+
+    fn describe_due(&self, due: Expire) -> String {
+        let request = name_of(due.request);
+        match due.try_of {
+            None => format!("{request}\n"),
+            Some((job, try_no)) => {
+                let live = self.replica.state.requests.get(&due.request).unwrap();
+                format!("{request} {} try {try_no}\n", live.job(job).unwrap().0.name)
+            }
+        }
     }
 
     fn list(&self) -> String {
@@ -461,14 +605,40 @@ impl Runner {
             summary.owner.map_or("none".to_owned(), |life| format!("{}.{}", life.node, life.boot)),
         );
         let live = state.requests.get(&request);
+        text += &self.describe_beyond(request)?;
         for (spec, outcome) in detail.created.chain.jobs().iter().zip(&detail.jobs) {
             let phase = live.and_then(|live| live.job(spec.id)).map(|(_, job)| job.phase);
             let waits = match phase {
                 Some(Phase::Ready) => ", waits for a slot".to_owned(),
                 Some(Phase::RetryWait { until }) => format!(", waits until {}", secs(Some(until))),
+                Some(Phase::Awaiting { .. }) => ", waits for a decision".to_owned(),
+                Some(Phase::Overdue { .. }) => ", is out of time".to_owned(),
                 _ => String::new(),
             };
             writeln!(text, "  {} {}, try {}{waits}", spec.name, outcome.state.name(), outcome.try_no)?;
+        }
+        Ok(text)
+    }
+
+    /// What of a request is beyond Spin Cycle; nothing of one that has nothing.
+    fn describe_beyond(&self, request: RequestId) -> Transcript {
+        let state = &self.replica.state;
+        let beyond = archive::beyond(state, &MemoryRows(&self.replica.rows), request)?;
+        let mut text = String::new();
+        if let Some(deadline) = state.requests.get(&request).and_then(LiveRequest::deadline) {
+            writeln!(text, "  out of time at {} s", deadline.as_secs())?;
+        }
+        if let Some(at) = beyond.control.timed_out_at {
+            writeln!(text, "  timed out at {} s", at.as_secs())?;
+        }
+        if let Some(Pause { by, since }) = &beyond.control.paused {
+            writeln!(text, "  paused by {by:?} since {} s", since.as_secs())?;
+        }
+        if let Some(retry_of) = &beyond.terms.retry_of {
+            writeln!(text, "  goes on with {}: {} kept", name_of(retry_of.request), retry_of.kept.len())?;
+        }
+        for retry in beyond.retried_by {
+            writeln!(text, "  {} goes on with it", name_of(retry))?;
         }
         Ok(text)
     }
@@ -584,9 +754,20 @@ impl Runner {
             }
             WorkflowEvent::JobWithdrawn { job: place, .. } => format!("{} withdrawn", job(*place)),
             WorkflowEvent::RequestStopped { .. } => format!("{request} stopped"),
+            WorkflowEvent::RequestPaused { by, .. } => format!("{request} paused by {by:?}"),
+            WorkflowEvent::RequestResumed { by, .. } => format!("{request} resumed by {by:?}"),
+            WorkflowEvent::RequestTimedOut { .. } => format!("{request} timed out"),
+            WorkflowEvent::TryOverdue { job: place, .. } => format!("{} is out of time", job(*place)),
+            WorkflowEvent::ApprovalDecided { job: place, try_no, decision, .. } => {
+                format!("{} try {try_no} {}", job(*place), decision.text())
+            }
             WorkflowEvent::RequestEnded { state, .. } => format!("{request} ended {}", state.name()),
         }
     }
+}
+
+fn text(given: Option<&String>) -> Arc<str> {
+    given.map_or("", String::as_str).into()
 }
 
 fn json_map(args: &BTreeMap<String, String>) -> JsonMap {

@@ -9,7 +9,7 @@ mod common;
 mod golden_common;
 mod workflow_common;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use capstan_model::{
@@ -19,9 +19,14 @@ use capstan_model::{
     spec::Specs,
     time::Timestamp,
     workflow::{
-        command::{CreateRequest, FinishTry, StartRetry, StopRequest, TryEnd, TryId, TryReport},
+        chain::JobPlace,
+        command::{
+            CreateRequest, DecideApproval, Expire, FinishTry, PauseRequest, ResumeRequest, StartRetry,
+            StopRequest, TryEnd, TryId, TryReport,
+        },
         json::{JsonMap, JsonText},
         output::{Output, Tail},
+        terms::{JobData, RetryOf},
     },
 };
 use common::{Replica, command_id, entry, incarnation, joined, sealed};
@@ -61,6 +66,10 @@ fn stored_bytes_of_requests_are_as_shipped() {
     }
     for (key, value) in rows() {
         lines.push(format!("row {} = {}", hex(&key), hex(&value)));
+    }
+    lines.extend(commands_beyond().into_iter().map(line));
+    for (key, value) in rows_beyond() {
+        lines.push(format!("beyond {} = {}", hex(&key), hex(&value)));
     }
     compare("workflow.txt", &(lines.join("\n") + "\n"));
 }
@@ -121,6 +130,98 @@ fn rows() -> Vec<(Bytes, Bytes)> {
     let after: Vec<_> = of_requests(&replica).into_iter().filter(|row| !owned.contains(row)).collect();
     owned.into_iter().chain(after).collect()
 }
+
+/// One of each command about what requests have beyond Spin Cycle.
+fn commands_beyond() -> Vec<Command> {
+    let (id, job) = (request(1), "0004".parse().unwrap());
+    let (by, comment) = ("Ann".into(), "why not".into());
+    vec![
+        create_beyond(1, true),
+        Command::Expire(Expire { request: id, try_of: None }),
+        Command::Expire(Expire { request: id, try_of: Some((job, TryNo(300))) }),
+        Command::DecideApproval(DecideApproval {
+            request: id,
+            job,
+            try_no: TryNo(300),
+            approved: true,
+            by,
+            comment,
+        }),
+        Command::PauseRequest(PauseRequest { request: id, by: "Ann".into() }),
+        Command::ResumeRequest(ResumeRequest { request: id, by: "Ann".into() }),
+    ]
+}
+
+/// A request with a try that is out of time and an approval that waits, paused; one that was rejected; one that ran out of time, with
+/// job data; and one that goes on with it.
+fn rows_beyond() -> Vec<(Bytes, Bytes)> {
+    let mut replica = Replica::default();
+    let mut seq = 0;
+    let mut apply = |secs, command| {
+        seq += 1;
+        let index = replica.state.index() + 1;
+        let applied =
+            replica.apply(index, &entry(secs, vec![], vec![sealed(command_id(1, 1, seq), None, command)]));
+        applied.replies[0].1.clone().unwrap();
+    };
+    let expire = |number, job: Option<&str>| {
+        let try_of = job.map(|job| (job.parse().unwrap(), TryNo(1)));
+        Command::Expire(Expire { request: request(number), try_of })
+    };
+    let mut node = joined(1, 1);
+    node.job_types.push("approval".into());
+    node.job_types.sort();
+    apply(10, Command::NodeJoined(node));
+    apply(11, create_beyond(1, false));
+    apply(12, Command::PauseRequest(PauseRequest { request: request(1), by: "Ann".into() }));
+    apply(400, expire(1, Some("0005")));
+    apply(401, create_beyond(2, false));
+    let decide = DecideApproval {
+        request: request(2),
+        job: "0004".parse().unwrap(),
+        try_no: TryNo(1),
+        approved: false,
+        by: "Ann".into(),
+        comment: "why".into(),
+    };
+    apply(402, Command::DecideApproval(decide));
+    apply(403, create_beyond(3, false));
+    let id = try_id(3, "0005");
+    apply(404, Command::FinishTry(Box::new(FinishTry { id, report: full_report() })));
+    apply(9_000, expire(3, None));
+    let id = try_id(3, "0010");
+    apply(9_001, Command::FinishTry(Box::new(FinishTry { id, report: report(TryEnd::Stopped) })));
+    apply(9_002, create_beyond(4, true));
+    of_requests(&replica)
+}
+
+/// An approval beside a job with a timeout; `again` goes on with the third request.
+fn create_beyond(number: u8, again: bool) -> Command {
+    let specs = Arc::new(Specs::load([("specs.yaml", BEYOND)]).unwrap());
+    let built = build(&specs, "B", &JsonMap::new(), |calls| calls.drain(..).collect()).unwrap();
+    let mut command = built.into_command(request(number), "Ann".into());
+    if let Command::CreateWithTerms(create) = &mut command
+        && again
+    {
+        let kept: BTreeSet<JobPlace> = [0, 2, 5].map(JobPlace).into();
+        let data = Arc::new(JsonMap::from([("k".into(), JsonText::string("v"))]));
+        create.data = Arc::new(JobData::new([(JobPlace(5), data)]));
+        Arc::make_mut(&mut create.terms).retry_of = Some(RetryOf { request: request(3), kept });
+    }
+    command
+}
+
+const BEYOND: &str = "
+sequences:
+  B:
+    request: true
+    timeout: 2h
+    nodes:
+      a: {category: job, type: approval, timeout: 1h}
+      b: {category: job, type: shell-command, timeout: 5m, retry: 2, retryWait: 3s, retryBackoff: 1.5, retryWaitMax: 1m}
+      c: {category: sequence, type: C, retry: 1, retryWait: 1s, retryBackoff: 2, deps: [b]}
+  C: {nodes: {d: {category: job, type: sleep}}}
+";
 
 fn of_requests(replica: &Replica) -> Vec<(Bytes, Bytes)> {
     let (archive, first) = (Table::Archive as u8, Table::Request as u8);
@@ -192,6 +293,12 @@ fn name(command: &Command) -> String {
         Command::FinishTry(finish) => format!("finish {:?}", finish.report.end),
         Command::StartRetry(_) => "start retry".to_owned(),
         Command::StopRequest(_) => "stop".to_owned(),
+        Command::CreateWithTerms(_) => "create with terms".to_owned(),
+        Command::Expire(expire) if expire.try_of.is_none() => "expire request".to_owned(),
+        Command::Expire(_) => "expire try".to_owned(),
+        Command::DecideApproval(_) => "decide".to_owned(),
+        Command::PauseRequest(_) => "pause".to_owned(),
+        Command::ResumeRequest(_) => "resume".to_owned(),
         other => panic!("not about requests: {other:?}"),
     }
 }

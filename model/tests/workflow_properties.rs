@@ -18,15 +18,20 @@ use capstan_model::{
     rejection::Rejection,
     reply::Reply,
     rows::{RowChange, Table},
-    spec::{Specs, Wait},
+    spec::{Backoff, Factor, Specs, Wait},
     time::Timestamp,
     workflow::{
         chain::{ChainParts, JobPlace, JobSpec, SequencePlace, SequenceSpec, ValidChain},
-        command::{CreateRequest, FinishTry, StartRetry, StopRequest, TryEnd},
+        command::{
+            CreateRequest, CreateWithTerms, DecideApproval, Expire, FinishTry, PauseRequest, ResumeRequest,
+            StartRetry, StopRequest, TryEnd,
+        },
         graph::CreateCall,
         job::JobState,
         json::{JsonMap, JsonText},
-        request::RequestState,
+        request::{LiveRequest, RequestState},
+        terms::{JobTerms, Terms},
+        view::Awaiting,
     },
 };
 use common::{Replica, command_id, entry, joined, memory_rows::MemoryRows, sealed};
@@ -64,6 +69,21 @@ enum Happening {
     Leave {
         node: u64,
     },
+    Pause {
+        pick: Index,
+    },
+    Resume {
+        pick: Index,
+    },
+    /// Somebody decides about an approval.
+    Decide {
+        pick: Index,
+        approved: bool,
+    },
+    /// The leader says what is out of time.
+    Expire {
+        pick: Index,
+    },
     /// An earlier report or wake comes again.
     Replay {
         pick: Index,
@@ -94,6 +114,11 @@ fn any_happening() -> impl Strategy<Value = Happening> {
         1 => (2..4_u64).prop_map(|node| Happening::Lose { node }),
         2 => (2..4_u64, any::<bool>()).prop_map(|(node, draining)| Happening::Drain { node, draining }),
         1 => (2..4_u64).prop_map(|node| Happening::Leave { node }),
+        1 => any::<Index>().prop_map(|pick| Happening::Pause { pick }),
+        1 => any::<Index>().prop_map(|pick| Happening::Resume { pick }),
+        2 => (any::<Index>(), prop::bool::weighted(0.8))
+            .prop_map(|(pick, approved)| Happening::Decide { pick, approved }),
+        3 => any::<Index>().prop_map(|pick| Happening::Expire { pick }),
         4 => any::<Index>().prop_map(|pick| Happening::Replay { pick }),
         3 => (1..8_u64).prop_map(|secs| Happening::TimePasses { secs }),
     ]
@@ -119,9 +144,15 @@ impl World {
         for (number, chain) in (0..).zip(chains) {
             let id = RequestId([number; 12]);
             let (request_type, user) = ("any".into(), "".into());
-            let create = CreateRequest { id, request_type, user, args: vec![], chain };
+            let terms = Arc::new(terms_of(&chain, number));
+            let create = Arc::new(CreateRequest { id, request_type, user, args: vec![], chain });
             world.requests.push(id);
-            world.apply(Command::CreateRequest(Arc::new(create))).0.unwrap();
+            let command = if terms.is_empty() {
+                Command::CreateRequest(create)
+            } else {
+                Command::CreateWithTerms(CreateWithTerms { create, terms, data: Arc::default() })
+            };
+            world.apply(command).0.unwrap();
         }
         world
     }
@@ -145,7 +176,9 @@ impl World {
         let index = self.replica.state.index() + 1;
         let applied = self.replica.apply(index, &entry(self.secs, vec![], vec![sealed]));
         let reply = applied.replies[0].1.clone();
-        if reply.is_ok() && matches!(command, Command::FinishTry(_) | Command::StartRetry(_)) {
+        let is_report =
+            matches!(command, Command::FinishTry(_) | Command::StartRetry(_) | Command::Expire(_));
+        if reply.is_ok() && is_report {
             self.reports.push(command);
         }
         (reply, applied)
@@ -156,7 +189,8 @@ impl World {
         let boot = self.replica.state.nodes.get(&NodeId(node)).map_or(1, |node| node.incarnation.boot + 1);
         let mut joined: NodeJoined = joined(node, boot);
         joined.slots = 2;
-        joined.job_types = ["idempotent/x", "noop", "shell-command", "sleep"].map(Arc::from).to_vec();
+        joined.job_types =
+            ["approval", "idempotent/x", "noop", "shell-command", "sleep"].map(Arc::from).to_vec();
         if !able {
             joined.job_types.clear();
         }
@@ -178,6 +212,22 @@ impl World {
         let state = &self.replica.state;
         let waits = state.nodes.values().flat_map(|node| state.requests.retries_under(node.incarnation));
         waits.map(|wait| StartRetry { id: wait.id }).collect()
+    }
+
+    /// What waits for somebody to decide.
+    fn awaiting(&self) -> Vec<DecideApproval> {
+        let decide = |live: &LiveRequest| -> Vec<DecideApproval> {
+            let of = |awaited: Awaiting<'_>| DecideApproval {
+                request: live.id(),
+                job: awaited.spec.id,
+                try_no: awaited.try_no,
+                approved: true,
+                by: "ann".into(),
+                comment: "".into(),
+            };
+            live.awaiting().map(of).collect()
+        };
+        self.replica.state.requests.iter().flat_map(decide).collect()
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -219,6 +269,31 @@ impl World {
                 let incarnation = self.life(node);
                 self.apply(Command::NodeLeaving { incarnation }).0.unwrap();
             }
+            Happening::Pause { pick } => {
+                let request = *pick.get(&self.requests);
+                let _ = self.apply(Command::PauseRequest(PauseRequest { request, by: "ann".into() }));
+            }
+            Happening::Resume { pick } => {
+                let request = *pick.get(&self.requests);
+                let _ = self.apply(Command::ResumeRequest(ResumeRequest { request, by: "bob".into() }));
+            }
+            Happening::Decide { pick, approved } => {
+                let mut awaiting = self.awaiting();
+                if !awaiting.is_empty() {
+                    let decide = awaiting.swap_remove(pick.index(awaiting.len()));
+                    self.apply(Command::DecideApproval(DecideApproval { approved, ..decide })).0.unwrap();
+                }
+            }
+            Happening::Expire { pick } => {
+                let now = Timestamp(self.secs * 1_000_000_000);
+                let mut due: Vec<Expire> = self.replica.state.requests.expired(now).collect();
+                if !due.is_empty() {
+                    let expire = due.swap_remove(pick.index(due.len()));
+                    self.apply(Command::Expire(expire)).0.unwrap();
+                    let again = self.replica.state.requests.expired(now).any(|due| due == expire);
+                    assert!(!again, "what was stopped is not due any more");
+                }
+            }
             Happening::Replay { pick } => {
                 if !self.reports.is_empty() {
                     let again = pick.get(&self.reports).clone();
@@ -233,15 +308,27 @@ impl World {
         }
     }
 
-    /// Lets everything that runs complete, until nothing runs any more.
+    /// Lets node 2 and every request go on, and everything that runs complete, until nothing runs any more.
     fn finish(&mut self) {
         self.apply(Command::UndrainNode { node: NodeId(2) }).0.unwrap();
         self.join(2, true);
+        for request in self.requests.clone() {
+            let _ = self.apply(Command::ResumeRequest(ResumeRequest { request, by: "".into() }));
+        }
+        self.run_out();
+    }
+
+    /// Lets everything that runs complete, until nothing runs any more.
+    fn run_out(&mut self) {
         for _ in 0..1_000 {
             self.secs += 10;
-            let (running, waits) = (self.reportable(), self.wakeable());
-            if running.is_empty() && waits.is_empty() {
+            let (running, waits, awaiting) = (self.reportable(), self.wakeable(), self.awaiting());
+            if running.is_empty() && waits.is_empty() && awaiting.is_empty() {
                 return;
+            }
+            for decide in awaiting {
+                // A request that ended with another's decision waits for none.
+                let _ = self.apply(Command::DecideApproval(decide));
             }
             for finish in running {
                 self.apply(Command::FinishTry(Box::new(finish))).0.unwrap();
@@ -297,6 +384,7 @@ proptest! {
                 let newest = of_job().next_back().map(|log| log.state);
                 let is_complete = job.state == JobState::Complete;
                 prop_assert!(!is_complete || newest == Some(JobState::Complete), "{:?}", newest);
+                prop_assert!(job.state != JobState::Running && job.state != JobState::Unknown);
                 let failures = of_job().filter(|log| matches!(log.state, JobState::Failed | JobState::Unknown));
                 let failures = u32::try_from(failures.count()).unwrap();
                 prop_assert!(failures <= failures_max(chain, place), "{} failures", failures);
@@ -308,14 +396,51 @@ proptest! {
         prop_assert_eq!(left, vec![]);
     }
 
+    /// Whatever became of a request, another goes on with it and is complete when its jobs are; what was complete does not run again.
+    #[test]
+    fn a_request_that_is_not_complete_can_be_gone_on_with(
+        chain in prop_oneof![any_chain(), any_built_chain()],
+        happenings in vec(any_happening(), 0..40),
+    ) {
+        let mut world = World::new(vec![chain]);
+        for happening in happenings {
+            world.happen(happening);
+        }
+        world.finish();
+        for number in [100, 101] {
+            let last = *world.requests.last().expect("there is one");
+            let rows = MemoryRows(&world.replica.rows);
+            let finished = archive::finished_for_rerun(&rows, last).unwrap().expect("it ended");
+            if finished.detail.summary.state == RequestState::Complete {
+                prop_assert!(finished.rerun().is_err());
+                break;
+            }
+            prop_assert_eq!(number, 100, "a retry of which every try goes well is complete");
+            let kept: Vec<bool> =
+                finished.detail.jobs.iter().map(|job| job.state == JobState::Complete).collect();
+            let id = RequestId([number; 12]);
+            world.requests.push(id);
+            let command = finished.rerun().unwrap().into_command(id, "".into());
+            world.apply(command).0.unwrap();
+            world.run_out();
+            let detail = archive::finished_request(&MemoryRows(&world.replica.rows), id).unwrap().expect("it ended");
+            for (place, (job, kept)) in detail.created.chain.places().zip(detail.jobs.iter().zip(kept)) {
+                prop_assert_eq!(kept, job.try_no.0 == 0, "{:?} of job {}", job, place.0);
+            }
+            let beyond = archive::beyond(&world.replica.state, &MemoryRows(&world.replica.rows), last).unwrap();
+            prop_assert_eq!(beyond.retried_by, vec![id]);
+        }
+    }
+
     /// A job starts after all it depends on are complete, and never before; in whatever order jobs are
     /// finished, all are.
     #[test]
     fn jobs_finished_in_any_order_complete_the_request(chain in any_chain(), picks in vec(any::<Index>(), 100)) {
         let mut world = World::new(vec![chain.clone()]);
         for pick in picks {
+            let awaiting = world.awaiting();
             let mut running = world.reportable();
-            if running.is_empty() {
+            if running.is_empty() && awaiting.is_empty() {
                 break;
             }
             let live = world.replica.state.requests.get(&world.requests[0]).unwrap();
@@ -325,8 +450,13 @@ proptest! {
                     prop_assert_eq!(live.job(parent.id).unwrap().1.state(), JobState::Complete);
                 }
             }
-            let finish = running.swap_remove(pick.index(running.len()));
-            world.apply(Command::FinishTry(Box::new(finish))).0.unwrap();
+            for decide in awaiting {
+                world.apply(Command::DecideApproval(decide)).0.unwrap();
+            }
+            if !running.is_empty() {
+                let finish = running.swap_remove(pick.index(running.len()));
+                world.apply(Command::FinishTry(Box::new(finish))).0.unwrap();
+            }
         }
         let rows = MemoryRows(&world.replica.rows);
         let detail = archive::finished_request(&rows, world.requests[0]).unwrap().expect("it ended");
@@ -346,6 +476,26 @@ proptest! {
         };
         let other = shape(&build(&specs, "R", &JsonMap::new(), one_at_random).unwrap().chain);
         prop_assert_eq!(first, other);
+    }
+}
+
+/// Terms for a chain: every other request has none; of the others, each third job a timeout, and waits that grow.
+fn terms_of(chain: &ValidChain, number: u8) -> Terms {
+    if number % 2 == 1 {
+        return Terms::default();
+    }
+    let wait = |text: &str| Wait::try_from(Arc::from(text)).unwrap();
+    let factor = Factor::try_from(Arc::<str>::from("1.5")).unwrap();
+    let backoff = Backoff { factor, wait_max: Some(wait("7s")) };
+    let job = |place: &JobPlace| {
+        let timeout = place.0.is_multiple_of(3).then(|| wait("4s"));
+        JobTerms { timeout, backoff: Some(backoff.clone()) }
+    };
+    Terms {
+        timeout: Some(wait("40s")),
+        jobs: chain.places().map(|place| (place, job(&place))).collect(),
+        sequences: chain.sequences().map(|sequence| (sequence, backoff.clone())).collect(),
+        retry_of: None,
     }
 }
 

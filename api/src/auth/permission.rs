@@ -83,6 +83,13 @@ table! {
     Endpoint::ListVariables => "GET" "/cluster/v1/variables", Granted(Read);
     Endpoint::ListSettings => "GET" "/cluster/v1/settings", Granted(Read);
     Endpoint::PutSetting { .. } => "PUT" "/cluster/v1/settings/archive_days", Granted(WriteCluster);
+    Endpoint::DryRun => "POST" "/cluster/v1/requests", BySpec(Start);
+    Endpoint::ShowRequest { .. } => "GET" "/cluster/v1/requests/9m4e2mr0ui3e8a215n4g", Granted(ReadRequests);
+    Endpoint::RetryRequest { .. } => "POST" "/cluster/v1/requests/9m4e2mr0ui3e8a215n4g/retry", BySpec(Start);
+    Endpoint::PauseRequest { paused: true, .. } => "PUT" "/cluster/v1/requests/9m4e2mr0ui3e8a215n4g/pause", BySpec(Stop);
+    Endpoint::PauseRequest { paused: false, .. } => "PUT" "/cluster/v1/requests/9m4e2mr0ui3e8a215n4g/resume", BySpec(Stop);
+    Endpoint::DecideApproval { approved: true, .. } => "POST" "/cluster/v1/requests/9m4e2mr0ui3e8a215n4g/jobs/abcd/approve", BySpec(Start);
+    Endpoint::DecideApproval { approved: false, .. } => "POST" "/cluster/v1/requests/9m4e2mr0ui3e8a215n4g/jobs/abcd/reject", BySpec(Start);
     Endpoint::ExportRequests => "GET" "/cluster/v1/requests/export", Granted(ReadRequests);
     Endpoint::Events => "GET" "/cluster/v1/events", Granted(Read);
     Endpoint::DrainNode { draining: true, .. } => "POST" "/cluster/v1/nodes/9/drain", Granted(WriteCluster);

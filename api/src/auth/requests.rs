@@ -1,4 +1,4 @@
-//! Whether somebody may start or stop a request: its spec says so, as this node knows it.
+//! Whether somebody may start a request, or do something to one: its spec says so, as this node knows it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     service::Inner,
 };
 
-/// Lets a caller start a request of a type that there is; gives what its spec says, for apply to ask again.
+/// Lets a caller start a request; gives what its spec says, for apply to ask again. What there is no spec of is left to be refused as that.
 ///
 /// # Errors
 /// [`InputError::Denied`].
@@ -26,16 +26,20 @@ pub(crate) fn may_start(
     specs: &Specs,
     request_type: &str,
 ) -> Result<Option<Acl>, InputError> {
-    may(api, head, Operation::Start, acl_of(specs, request_type))
+    match acl_of(specs, request_type) {
+        Some(acl) => decide(api, head, Operation::Start, Some(acl)),
+        None => Ok(None),
+    }
 }
 
-/// Lets a caller stop a request. What nobody is asked for is not looked up either.
+/// Lets a caller do what its spec grants to a request there is. What nobody is asked for is not looked up either.
 ///
 /// # Errors
 /// [`InputError::Denied`]; [`InputError::NoSuchRequest`] where only its type could tell; a read that failed.
-pub(crate) async fn may_stop(
+pub(crate) async fn may_change(
     api: &Inner,
     head: &Head<'_>,
+    operation: Operation,
     request: RequestId,
 ) -> Result<Option<Acl>, ApiError> {
     let specs = api.parts.workflows.specs();
@@ -51,10 +55,10 @@ pub(crate) async fn may_stop(
         None => type_in(api.parts.cluster.read(Consistency::Linearizable).await?, request).await?,
     };
     let request_type = request_type.ok_or_else(|| InputError::NoSuchRequest { id: request.to_string() })?;
-    Ok(may(api, head, Operation::Stop, acl_of(&specs, &request_type))?)
+    Ok(decide(api, head, operation, acl_of(&specs, &request_type))?)
 }
 
-fn may(
+fn decide(
     api: &Inner,
     head: &Head<'_>,
     operation: Operation,

@@ -1,7 +1,7 @@
 //! `GET /cluster/v1/events`: everything that is told, in one order, as server-sent events.
 
 use capstan_client::{
-    cluster::{EVENT_KINDS, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent},
+    cluster::{EVENT_KINDS, JobDecision, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent},
     spin_cycle::UtcTime,
 };
 use capstan_model::{
@@ -9,6 +9,7 @@ use capstan_model::{
         JobNews, JobTry, NodeNews, NodeStep, PublicEvent, Recorded, RequestNews, TaskHead, TaskNews,
         TaskState, VariableNews,
     },
+    ids::RequestId,
     workflow::{job::JobState, request::RequestState},
 };
 use serde::Serialize;
@@ -76,24 +77,32 @@ fn shown(recorded: &Recorded) -> Option<Frame> {
 }
 
 fn of_request(at: UtcTime, news: &RequestNews) -> Frame {
-    let event = |id: String, state: RequestState| {
-        let (request_type, user, node) = (None, None, None);
-        RequestEvent { at, id, request_type, user, state: state.name().to_owned(), node }
+    let bare = |id: &RequestId| {
+        let (request_type, user, state, by, node) = (None, None, None, None, None);
+        RequestEvent { at, id: id.to_string(), request_type, user, state, by, node }
     };
+    let event = |id: &RequestId, state: RequestState| RequestEvent {
+        state: Some(state.name().to_owned()),
+        ..bare(id)
+    };
+    let by = |id: &RequestId, by: &str| RequestEvent { by: Some(by.to_owned()), ..bare(id) };
     match news {
         RequestNews::Created { request, request_type, user } => {
             let (request_type, user) = (Some(request_type.to_string()), Some(user.to_string()));
-            let created = event(request.to_string(), RequestState::Pending);
+            let created = event(request, RequestState::Pending);
             frame("request_created", &RequestEvent { request_type, user, ..created })
         }
         RequestNews::Owned { request, owner } => {
-            let owned = event(request.to_string(), RequestState::Running);
+            let owned = event(request, RequestState::Running);
             frame("request_changed", &RequestEvent { node: Some(owner.0), ..owned })
         }
         RequestNews::Suspended { request } => {
-            frame("request_changed", &event(request.to_string(), RequestState::Suspended))
+            frame("request_changed", &event(request, RequestState::Suspended))
         }
-        RequestNews::Ended { request, state } => frame("request_ended", &event(request.to_string(), *state)),
+        RequestNews::Ended { request, state } => frame("request_ended", &event(request, *state)),
+        RequestNews::Paused { request, by: who } => frame("request_paused", &by(request, who)),
+        RequestNews::Resumed { request, by: who } => frame("request_resumed", &by(request, who)),
+        RequestNews::TimedOut { request } => frame("request_timed_out", &bare(request)),
     }
 }
 
@@ -105,10 +114,16 @@ fn of_job(at: UtcTime, news: &JobNews) -> Frame {
         name: job.name.to_string(),
         try_no: job.try_no.0,
         state: state.name().to_owned(),
+        decision: None,
     };
     match news {
         JobNews::Started(job) => frame("job_started", &event(job, JobState::Running)),
         JobNews::Ended { job, state } => frame("job_ended", &event(job, *state)),
+        JobNews::Decided { job, approved, by, comment } => {
+            let (by, comment) = (by.to_string(), comment.to_string());
+            let decision = Some(JobDecision { approved: *approved, by, comment });
+            frame("job_decided", &JobEvent { decision, ..event(job, JobState::Running) })
+        }
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod nodes;
+pub(crate) mod requests;
 pub(crate) mod settings;
 pub(crate) mod status;
 pub(crate) mod tokens;

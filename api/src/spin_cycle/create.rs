@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use capstan_model::{
-    command::Command,
     ids::{JobId, RequestId},
     reply::Answer as Reply,
     spec::Specs,
@@ -37,25 +36,17 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     if is_draining(api) {
         return Err(InputError::Draining.into());
     }
-    let asked = create_body::read(head, body)?;
+    let (kind, args) = asked(head, body)?;
     let idempotency = headers::idempotency(head, body)?;
     let started = Instant::now();
-    let wait_max = CREATE_WAIT_MAX;
     let specs = api.parts.workflows.specs();
-    // What there is no spec of is refused as that, below.
-    let acl = match specs.sequence(&asked.kind).filter(|spec| spec.is_request) {
-        Some(_) => auth::requests::may_start(api, head, &specs, &asked.kind)?,
-        None => None,
-    };
-    let built = timeout(wait_max, build(&api.parts, specs, &asked))
-        .await
-        .map_err(|_| InputError::CreateTimeout { wait_max })??;
+    let acl = auth::requests::may_start(api, head, &specs, &kind)?;
+    let built = build_in_time(&api.parts, specs, &kind, &args).await?;
     let deadline = CLIENT_DEADLINE.saturating_sub(started.elapsed());
     let options = ProposeOptions { deadline, ..auth::options_for(head, idempotency, acl) };
-    let request = built.into_request(draw_request_id(&api.parts), head.caller().name);
-    let drawn = request.id;
+    let drawn = draw_request_id(&api.parts);
     let location_of_new = location(drawn);
-    let committed = api.parts.cluster.propose(Command::CreateRequest(Arc::new(request)), options).await;
+    let committed = api.parts.cluster.propose(built.into_command(drawn, head.caller().name), options).await;
     let Committed { reply, index } =
         committed.map_err(|source| CreateError { source, location: location_of_new })?;
     // A repeat under the same idempotency key is answered with the request the first call made.
@@ -73,19 +64,40 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
 }
 
 /// Whether this node is stopping or was drained: it answers for requests, and takes no new one.
-fn is_draining(api: &Inner) -> bool {
+pub(crate) fn is_draining(api: &Inner) -> bool {
     let cluster = &api.parts.cluster;
     let view = cluster.view();
     let record = view.state().nodes.get(&cluster.node_id());
     api.parts.health.draining() || record.is_some_and(|record| record.draining || record.leaving)
 }
 
-/// Expands the request, asking the job types as often as the builder needs them.
-async fn build(parts: &Parts, specs: Arc<Specs>, asked: &Asked) -> Result<Built, InputError> {
-    let args: JsonMap =
-        asked.args.iter().map(|(name, value)| (name.as_str().into(), JsonText::from(value))).collect();
+/// The type and args of the request that a call asks for.
+pub(crate) fn asked(head: &Head<'_>, body: &[u8]) -> Result<(String, JsonMap), InputError> {
+    let Asked { kind, args } = create_body::read(head, body)?;
+    Ok((kind, args.iter().map(|(name, value)| (name.as_str().into(), JsonText::from(value))).collect()))
+}
+
+/// Expands a request, and gives up when the job types take too long.
+pub(crate) async fn build_in_time(
+    parts: &Parts,
+    specs: Arc<Specs>,
+    kind: &str,
+    args: &JsonMap,
+) -> Result<Built, InputError> {
+    let wait_max = CREATE_WAIT_MAX;
+    let built = timeout(wait_max, build(parts, specs, kind, args)).await;
+    built.map_err(|_| InputError::CreateTimeout { wait_max })?
+}
+
+/// Expands a request, asking the job types as often as the builder needs them.
+async fn build(
+    parts: &Parts,
+    specs: Arc<Specs>,
+    kind: &str,
+    args: &JsonMap,
+) -> Result<Built, InputError> {
     let entropy = Arc::clone(&parts.entropy);
-    let mut builder = Builder::new(specs, &asked.kind, &args, move || draw_job_id(&*entropy));
+    let mut builder = Builder::new(specs, kind, args, move || draw_job_id(&*entropy));
     let mut created = Vec::new();
     loop {
         match builder.step(std::mem::take(&mut created)) {
@@ -96,7 +108,7 @@ async fn build(parts: &Parts, specs: Arc<Specs>, asked: &Asked) -> Result<Built,
     }
 }
 
-fn draw_request_id(parts: &Parts) -> RequestId {
+pub(crate) fn draw_request_id(parts: &Parts) -> RequestId {
     let unix_secs = u32::try_from(parts.clock.wall().as_secs()).unwrap_or(u32::MAX);
     RequestId::from_parts(unix_secs, parts.entropy.u64().to_be_bytes())
 }

@@ -58,6 +58,9 @@ fn job_status(live: &LiveRequest, spec: &JobSpec, job: &Job, words: &Words) -> J
     let begun = live.progress.started_at.unwrap_or(live.progress.created_at);
     let (started_at, status) = match job.phase {
         Phase::Running { since } => (since, words.get(&(live.id(), spec.id)).map_or("", String::as_str)),
+        Phase::Overdue { since } => (since, "(out of time, being stopped)"),
+        Phase::Awaiting { since } => (since, "(waiting for approval)"),
+        _ if live.control.paused.is_some() => (begun, "(paused)"),
         Phase::RetryWait { .. } => (begun, "(retry sleep) "),
         _ => (begun, "(waiting for a slot)"),
     };

@@ -115,7 +115,7 @@ fn job(chain: &ValidChain, place: JobPlace, now: FinishedJob) -> wire::Job {
     }
 }
 
-fn arg(arg: &RequestArg) -> wire::RequestArg {
+pub(crate) fn arg(arg: &RequestArg) -> wire::RequestArg {
     let default = arg.default.as_ref().filter(|_| arg.kind == ArgKind::Optional);
     wire::RequestArg {
         pos: arg.pos.into(),
@@ -128,7 +128,7 @@ fn arg(arg: &RequestArg) -> wire::RequestArg {
     }
 }
 
-fn values(map: &JsonMap) -> Map<String, Value> {
+pub(crate) fn values(map: &JsonMap) -> Map<String, Value> {
     map.iter().map(|(name, value)| (name.to_string(), value.to_value())).collect()
 }
 

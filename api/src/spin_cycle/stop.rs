@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use capstan_model::{
-    command::Command, ids::RequestId, rejection::Rejection, reply::Answer as Reply,
+    auth::Operation, command::Command, ids::RequestId, rejection::Rejection, reply::Answer as Reply,
     workflow::command::StopRequest,
 };
 use capstan_raft_store::handle::{ClusterHandle, Committed, Consistency};
@@ -27,7 +27,7 @@ const STOP_WAIT_MAX: Duration = Duration::from_secs(3);
 pub(crate) async fn stop(api: &Inner, head: &Head<'_>, id: &str) -> Result<Answer, ApiError> {
     let answer_by = Instant::now() + STOP_WAIT_MAX;
     let (cluster, request) = (&api.parts.cluster, request_id(id)?);
-    let acl = auth::requests::may_stop(api, head, request).await?;
+    let acl = auth::requests::may_change(api, head, Operation::Stop, request).await?;
     let options = auth::options_for(head, headers::idempotency(head, b"")?, acl);
     let Committed { reply, index } =
         cluster.propose(Command::StopRequest(StopRequest { request }), options).await?;

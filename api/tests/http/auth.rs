@@ -280,6 +280,34 @@ async fn a_spec_says_who_starts_and_stops_its_requests() {
 }
 
 #[tokio::test]
+async fn who_may_start_or_stop_a_request_may_steer_it() {
+    let guarded = Guarded::start(Access::default()).await;
+    let deploy = guarded.token("ann", "deploy").await;
+    let [oncall, operator] = [guarded.token("bob", "oncall").await, guarded.token("eve", "operator").await];
+    let started = guarded.start_request("kept", Some(&deploy.bearer())).await;
+    let created = json_of(&started);
+    let path = |what: &str| format!("/cluster/v1/requests/{}/{what}", created["id"].as_str().unwrap());
+    let dry = json!({ "type": "kept", "args": {} }).to_string();
+    // What, and whether one who may only start may do it.
+    let calls = [
+        ("PUT", path("pause"), "", false),
+        ("PUT", path("resume"), "", false),
+        ("POST", path("jobs/abcd/approve"), "", true),
+        ("POST", path("jobs/abcd/reject"), "", true),
+        ("POST", path("retry"), "", true),
+        ("POST", "/cluster/v1/requests?dry_run".to_owned(), dry.as_str(), true),
+    ];
+    for (method, path, body, may_deploy) in calls {
+        for (token, may) in [(&operator, false), (&deploy, may_deploy), (&oncall, true)] {
+            let answer = guarded.call(method, &path, Some(&token.bearer()), body).await;
+            assert_eq!(answer.status() != StatusCode::FORBIDDEN, may, "{method} {path}: {answer:?}");
+        }
+    }
+    let paused = guarded.call("PUT", &path("pause"), Some(&oncall.bearer()), "").await;
+    assert_eq!(json_of(&paused)["paused"]["by"], "bob", "{paused:?}");
+}
+
+#[tokio::test]
 async fn without_required_only_specs_keep_callers_out() {
     let node = TestNode::start().await;
     let start = |kind: &str| json!({ "type": kind, "args": {} }).to_string();

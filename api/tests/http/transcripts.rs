@@ -67,6 +67,11 @@ fn requests() {
 }
 
 #[test]
+fn requests_beyond() {
+    run("requests_beyond");
+}
+
+#[test]
 fn refused_requests() {
     run("refused_requests");
 }

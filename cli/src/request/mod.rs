@@ -1,10 +1,15 @@
 //! `capstan request`: start requests and follow them.
 
+mod beyond;
+mod decide;
 mod export;
 mod filters;
 mod log;
 mod ls;
+mod pause;
+mod plan;
 mod prompt;
+mod retry;
 mod running;
 mod show;
 mod start;
@@ -12,6 +17,8 @@ mod stop;
 mod suggest;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_beyond;
 mod wait;
 
 use capstan_client::CallError;
@@ -40,6 +47,17 @@ pub enum RequestCommand {
     Wait(wait::Wait),
     /// Stop a request
     Stop(stop::Stop),
+    /// Let nothing of a request start; what runs goes on to its end
+    Pause(pause::Pause),
+    /// Let a paused request go on
+    Resume(pause::Pause),
+    /// Approve a job that waits for it
+    Approve(decide::Decision),
+    /// Reject a job that waits for approval: it fails for good
+    Reject(decide::Decision),
+    /// Go on with a finished request: keep what is complete, run the rest
+    #[command(after_help = crate::EXIT_CODES)]
+    Retry(retry::Retry),
 }
 
 pub(crate) async fn run(
@@ -56,6 +74,11 @@ pub(crate) async fn run(
         RequestCommand::Log(log) => log::run(log, options, console).await,
         RequestCommand::Wait(wait) => wait::run(wait, options, console).await,
         RequestCommand::Stop(stop) => stop::run(stop, options, console).await,
+        RequestCommand::Pause(pause) => pause::run(pause, true, options, console).await,
+        RequestCommand::Resume(pause) => pause::run(pause, false, options, console).await,
+        RequestCommand::Approve(decision) => decide::run(decision, true, options, console).await,
+        RequestCommand::Reject(decision) => decide::run(decision, false, options, console).await,
+        RequestCommand::Retry(retry) => retry::run(retry, options, console).await,
     }
 }
 

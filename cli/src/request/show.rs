@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use capstan_client::{
     ReadOptions,
+    cluster::RequestDetail,
     spin_cycle::{ArgKind, Job, JobStatus, Request, RequestArg, UtcTime},
 };
 use serde_json::Value;
 
-use super::about_request;
+use super::{about_request, beyond};
 use crate::{
     console::{Console, shade_of},
     failure::Failure,
@@ -27,11 +28,20 @@ pub struct Show {
     id: String,
 }
 
+/// As programs get it: Spin Cycle's shape, and Capstan's own beside it.
+#[derive(serde::Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    request: Request,
+    capstan: RequestDetail,
+}
+
 pub(super) async fn run(show: Show, options: &CallOptions, console: &mut Console) -> Result<(), Failure> {
     let client = options.client()?;
     let request = client.request(&show.id, ReadOptions::default()).await.map_err(about_request)?;
+    let capstan = client.request_detail(&show.id, ReadOptions::default()).await.map_err(about_request)?;
     if options.output == Output::Json {
-        return Ok(console.json(&request)?);
+        return Ok(console.json(&Shown { request, capstan })?);
     }
     let running = if request.state.is_final() {
         Vec::new()
@@ -40,6 +50,9 @@ pub(super) async fn run(show: Show, options: &CallOptions, console: &mut Console
     };
     let now = (console.now)();
     console.line(facts(&request, now, console))?;
+    for line in beyond::lines(&capstan, now) {
+        console.line(line)?;
+    }
     if !request.args.is_empty() {
         console.line(format!("\n{}", arg_table(&request.args).draw(console)))?;
     }
@@ -81,7 +94,7 @@ fn arg_table(args: &[RequestArg]) -> Table {
 }
 
 /// A text without quotes, anything else as JSON.
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 

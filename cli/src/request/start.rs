@@ -3,7 +3,7 @@
 use capstan_client::spin_cycle::CreateRequest;
 use serde_json::{Map, Value};
 
-use super::{prompt, suggest, wait};
+use super::{plan, prompt, suggest, wait};
 use crate::{
     console::Console,
     failure::Failure,
@@ -23,6 +23,9 @@ pub struct Start {
     /// Wait until it has ended; exit 0 only if it is complete
     #[arg(short, long)]
     wait: bool,
+    /// Only show what it would be: its jobs are created as for a start, by plugins too, and nothing is stored
+    #[arg(long, conflicts_with = "wait")]
+    dry_run: bool,
 }
 
 pub(super) async fn run(start: Start, options: &CallOptions, console: &mut Console) -> Result<(), Failure> {
@@ -34,6 +37,10 @@ pub(super) async fn run(start: Start, options: &CallOptions, console: &mut Conso
     }
     suggest::check(&start.name, &args, &offered)?;
     let create = CreateRequest { kind: start.name, args: (!args.is_empty()).then_some(args) };
+    if start.dry_run {
+        let plan = client.dry_run(&create).await?;
+        return plan::print(&plan, options, console);
+    }
     let request = client.create_request(&create).await?;
     if start.wait {
         console.note(&format!("started {} request {}", request.kind, request.id))?;

@@ -10,6 +10,7 @@ use crate::{
 
 const ID: &str = "dc05ckj8di16o61bq710";
 const GET: &str = "GET /api/v1/requests/dc05ckj8di16o61bq710 ";
+const DETAIL: &str = "GET /cluster/v1/requests/dc05ckj8di16o61bq710 ";
 const LOG: &str = "GET /api/v1/requests/dc05ckj8di16o61bq710/log ";
 const RUNNING: &str = "GET /api/v1/status/running?requestId=dc05ckj8di16o61bq710 ";
 const LIST: &str = "GET /api/v1/request-list";
@@ -143,7 +144,8 @@ async fn wait_outlasts_a_cluster_that_cannot_answer_for_a_while() {
 
 #[tokio::test]
 async fn show_lists_the_jobs_in_order_with_what_they_do_now() {
-    let node = node(vec![ok(RUNNING, running(1)), ok(GET, request(2, 1))]).await;
+    let detail = super::tests_beyond::detail(ID, "RUNNING").to_string();
+    let node = node(vec![ok(RUNNING, running(1)), ok(GET, request(2, 1)), ok(DETAIL, detail)]).await;
     let ran = run(&node, &["request", "show", ID]).await;
     let expected = "\
 id        dc05ckj8di16o61bq710

@@ -7,7 +7,7 @@ use crate::spin_cycle::UtcTime;
 /// What events may be about: the values of the parameter `kind`.
 pub const EVENT_KINDS: [&str; 6] = ["request", "job", "node", "variable", "task", "lrp"];
 
-/// The data of `request_created`, `request_changed` and `request_ended`.
+/// The data of `request_created`, `request_changed`, `request_paused`, `request_resumed`, `request_timed_out` and `request_ended`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestEvent {
     /// When.
@@ -20,14 +20,19 @@ pub struct RequestEvent {
     /// Who asked for it; told when it is created, empty without auth.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Its state from now on: `PENDING`, `RUNNING`, `SUSPENDED`, `COMPLETE`, `FAIL` or `STOPPED`.
-    pub state: String,
+    /// Its state from now on: `PENDING`, `RUNNING`, `SUSPENDED`, `COMPLETE`, `FAIL` or `STOPPED`. A pause does not change it, nor that
+    /// it ran out of time: absent then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// Who paused or resumed it; empty without auth.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// The node that runs it from now on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<u64>,
 }
 
-/// The data of `job_started` and `job_ended`: one try of a job. Of a `noop` only the end is told.
+/// The data of `job_started`, `job_decided` and `job_ended`: one try of a job. Of a `noop` only the end is told.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobEvent {
     /// When.
@@ -43,6 +48,20 @@ pub struct JobEvent {
     pub try_no: u32,
     /// `RUNNING`, or how the try ended: `COMPLETE`, `FAIL`, `STOPPED` or `UNKNOWN`.
     pub state: String,
+    /// What was decided about an approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<JobDecision>,
+}
+
+/// What somebody decided about an approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobDecision {
+    /// Whether the jobs after it may run.
+    pub approved: bool,
+    /// Who; empty without auth.
+    pub by: String,
+    /// Why; may be empty.
+    pub comment: String,
 }
 
 /// The data of `node_joined`, `node_lost`, `node_drained`, `node_undrained`, `node_leaving` and `node_left`.

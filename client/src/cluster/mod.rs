@@ -5,6 +5,7 @@ mod cells;
 mod events;
 mod explanation;
 mod export;
+mod requests;
 mod settings;
 mod status;
 mod variables;
@@ -14,9 +15,13 @@ pub use auth::{
     TokenList,
 };
 pub use cells::{CellDetail, CellIsolation, CellState, CellStatus, HostedInstance, Unlimited};
-pub use events::{EVENT_KINDS, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent};
+pub use events::{EVENT_KINDS, JobDecision, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent};
 pub use explanation::{CellVerdict, ExplainedDesire, ExplainedRecord, LrpExplanation, OneMore, Verdict};
 pub use export::ExportedRequest;
+pub use requests::{
+    ApprovalDecision, AwaitedApproval, Decide, JobState, PlannedJob, RequestDetail, RequestPause,
+    RequestPlan, RetryRequest,
+};
 pub use settings::{SettingEntry, SettingList};
 pub use status::{ClusterStatus, NodeDrain, NodeStatus, Role, StateChecksum};
 pub use variables::{VariableEntry, VariableList, VariablePut};

@@ -1,6 +1,7 @@
-//! Calls about requests, under the Spin Cycle API.
+//! Calls about requests, under the Spin Cycle API and, for what goes beyond it, under Capstan's own.
 
 use http::{HeaderName, Method};
+use serde_json::{Map, Value};
 
 use super::{
     Client, ReadOptions,
@@ -8,8 +9,9 @@ use super::{
     error::CallError,
     segment,
 };
-use crate::spin_cycle::{
-    CreateRequest, JobLogEntry, Request, RequestFilter, RequestListEntry, RunningStatus,
+use crate::{
+    cluster::{Decide, RequestDetail, RequestPlan, RetryRequest},
+    spin_cycle::{CreateRequest, JobLogEntry, Request, RequestFilter, RequestListEntry, RunningStatus},
 };
 
 /// One page of a list of requests.
@@ -71,6 +73,62 @@ impl Client {
         self.call(&call).await.map(drop)
     }
 
+    /// Reads a request with what it has beyond Spin Cycle; an unknown one is a refusal with status 404.
+    pub async fn request_detail(&self, id: &str, options: ReadOptions) -> Result<RequestDetail, CallError> {
+        self.read_json(cluster_path(id)?, Vec::new(), options).await
+    }
+
+    /// Lets nothing of a request start; what runs goes on to its end. A repeat changes nothing.
+    pub async fn pause_request(&self, id: &str) -> Result<RequestDetail, CallError> {
+        let call = Call::new(Method::PUT, format!("{}/pause", cluster_path(id)?), Repeat::Harmless);
+        self.call(&call).await?.json()
+    }
+
+    /// Lets a paused request go on. A repeat changes nothing.
+    pub async fn resume_request(&self, id: &str) -> Result<RequestDetail, CallError> {
+        let call = Call::new(Method::PUT, format!("{}/resume", cluster_path(id)?), Repeat::Harmless);
+        self.call(&call).await?.json()
+    }
+
+    /// Decides about a job that waits for it. Carries an `Idempotency-Key` unless the options say otherwise, so that a lost answer
+    /// does not decide about a later try.
+    pub async fn decide_approval(
+        &self,
+        id: &str,
+        job: &str,
+        approved: bool,
+        decide: &Decide,
+    ) -> Result<RequestDetail, CallError> {
+        let verb = if approved { "approve" } else { "reject" };
+        let path = format!("{}/jobs/{}/{verb}", cluster_path(id)?, segment(job)?);
+        self.call(&self.keyed(Method::POST, path).with_json(decide)).await?.json()
+    }
+
+    /// Asks what a request would be; nothing is stored. The job types' `create` runs.
+    pub async fn dry_run(&self, create: &CreateRequest) -> Result<RequestPlan, CallError> {
+        let mut call = Call::new(Method::POST, "/cluster/v1/requests".to_owned(), Repeat::Harmless);
+        call.query.push(("dry_run", "true".to_owned()));
+        self.call(&call.with_json(create)).await?.json()
+    }
+
+    /// Goes on with a finished request, with other args where they are given. Carries an `Idempotency-Key` unless the options say
+    /// otherwise.
+    pub async fn retry_request(
+        &self,
+        id: &str,
+        args: Map<String, Value>,
+    ) -> Result<RequestDetail, CallError> {
+        let path = format!("{}/retry", cluster_path(id)?);
+        let retry = RetryRequest { args, preview: false };
+        self.call(&self.keyed(Method::POST, path).with_json(&retry)).await?.json()
+    }
+
+    /// Asks what [`Client::retry_request`] would keep and run.
+    pub async fn preview_retry(&self, id: &str, args: Map<String, Value>) -> Result<RequestPlan, CallError> {
+        let call = Call::new(Method::POST, format!("{}/retry", cluster_path(id)?), Repeat::Harmless);
+        self.call(&call.with_json(&RetryRequest { args, preview: true })).await?.json()
+    }
+
     /// Reads what every try of every job of a request left behind, by job id, then try.
     pub async fn request_log(&self, id: &str, options: ReadOptions) -> Result<Vec<JobLogEntry>, CallError> {
         self.read_json(format!("{}/log", path(id)?), Vec::new(), options).await
@@ -94,6 +152,10 @@ impl Client {
 
 fn next_header() -> HeaderName {
     HeaderName::from_static("x-capstan-next")
+}
+
+fn cluster_path(id: &str) -> Result<String, CallError> {
+    Ok(format!("/cluster/v1/requests/{}", segment(id)?))
 }
 
 fn path(id: &str) -> Result<String, CallError> {

@@ -6,6 +6,7 @@
 //! `find` makes lists, of index rows put together by `sorted` as a [`Filter`] says. [`Archive`] is what State knows of
 //! the archive; `trim` is how it gets no larger than the settings say.
 
+mod beyond;
 mod filter;
 mod find;
 mod kept;
@@ -35,6 +36,7 @@ use crate::{
 
 pub(crate) use self::trim::trim;
 pub use self::{
+    beyond::{Beyond, beyond, finished_for_rerun},
     filter::Filter,
     find::{Page, requests},
     kept::Archive,

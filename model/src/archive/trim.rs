@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{created, finished_jobs, finished_row, kept::end_key};
+use super::{created, finished_jobs, finished_row, get, kept::end_key};
 use crate::{
     event::Event,
     ids::{JobId, RequestId, TryNo},
@@ -11,14 +11,25 @@ use crate::{
     rows::{self, LoadError, RowReader, RowSink, Table},
     state::State,
     time::Timestamp,
-    workflow::{ArgTerm, Indexed, finished_key, job_log_key},
+    workflow::{
+        ArgTerm, FinishedTermsRow, Indexed, decision_key, finished_key, job_log_key, retries_key,
+    },
 };
 
-/// How many rows one command removes. A request with more logs leaves in several: first its logs, the last with the rest.
+/// How many rows one command removes; what was decided about a try counts with its log. A request with more logs leaves in several: first its logs, the last with the rest.
 pub const TRIMMED_ROWS_MAX: usize = 4_096;
 
-/// The rows of a finished request that are neither logs nor those of [`Indexed`].
-const ROWS_OF_ITS_OWN: usize = 4;
+/// The rows that a finished request may have and that are neither of its tries nor those of [`Indexed`].
+const ROWS_OF_ITS_OWN: usize = 7;
+
+/// The tables in which a finished request has a row under its id, or may have one.
+const FINISHED_TABLES: [Table; 5] = [
+    Table::FinishedRequest,
+    Table::FinishedChain,
+    Table::FinishedJobs,
+    Table::FinishedTerms,
+    Table::FinishedData,
+];
 
 /// Removes the oldest finished requests. Its natural key is what is gone before it: a repeat changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +51,8 @@ pub struct Trimmed {
     pub indexed: Indexed,
     /// The logs that are left of it, by job and then by try.
     pub logs: Vec<(JobId, TryNo)>,
+    /// The request it goes on with. The row that is found by that one is of this one: it is there as long as this one is.
+    pub retry_of: Option<RequestId>,
 }
 
 /// Some logs of a request that stays for now.
@@ -57,8 +70,11 @@ impl Trimmed {
         let id = self.indexed.id;
         remove_logs(id, &self.logs, sink);
         self.indexed.remove(sink);
-        for table in [Table::FinishedRequest, Table::FinishedChain, Table::FinishedJobs] {
+        for table in FINISHED_TABLES {
             sink.remove_archived(&finished_key(table, id));
+        }
+        if let Some(retry_of) = self.retry_of {
+            sink.remove_archived(&retries_key(retry_of).fixed(&id.0));
         }
     }
 
@@ -74,9 +90,11 @@ impl TrimmedLogs {
     }
 }
 
+/// Removes the logs of tries, and what was decided about those that were approvals.
 fn remove_logs(request: RequestId, logs: &[(JobId, TryNo)], sink: &mut RowSink) {
     for (job, try_no) in logs {
         sink.remove_archived(&job_log_key(request, *job).u32(try_no.0));
+        sink.remove_archived(&decision_key(request).fixed(&job.0).u32(try_no.0));
     }
 }
 
@@ -136,10 +154,12 @@ impl Ended {
     fn all(&self, rows: &dyn RowReader) -> Result<Trimmed, LoadError> {
         let row = finished_row(rows, self.id)?.ok_or_else(|| super::missing(self.id, "row"))?;
         let (created, jobs) = (created(rows, self.id)?, finished_jobs(rows, self.id)?);
+        let beyond: FinishedTermsRow = get(rows, Table::FinishedTerms, self.id)?.unwrap_or_default();
         let of_job = |job: JobId, tries: TryNo| (1..=tries.0).map(move |try_no| (job, TryNo(try_no)));
         let specs = created.chain.jobs().iter();
         Ok(Trimmed {
             logs: specs.zip(&jobs).flat_map(|(spec, job)| of_job(spec.id, job.try_no)).collect(),
+            retry_of: beyond.terms.retry_of.as_ref().map(|retry_of| retry_of.request),
             indexed: Indexed {
                 id: self.id,
                 args: ArgTerm::all_of(&created.args),

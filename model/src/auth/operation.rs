@@ -91,8 +91,9 @@ impl Operation {
             Command::SetSetting(_) | Command::DrainNode { .. } | Command::UndrainNode { .. } => {
                 Self::WriteCluster
             }
-            Command::CreateRequest(_) => Self::Start,
-            Command::StopRequest(_) => Self::Stop,
+            // Who may not start a request decides nothing about how it goes on either.
+            Command::CreateRequest(_) | Command::CreateWithTerms(_) | Command::DecideApproval(_) => Self::Start,
+            Command::StopRequest(_) | Command::PauseRequest(_) | Command::ResumeRequest(_) => Self::Stop,
             Command::Lrp(command) => return of_lrps(command),
             Command::Task(command) => return of_tasks(command),
             Command::Auth(command) => return of_auth(command),
@@ -104,6 +105,7 @@ impl Operation {
             | Command::TakeOver
             | Command::NodeLeaving { .. }
             | Command::EndSuspended { .. }
+            | Command::Expire(_)
             | Command::TrimEvents { .. }
             | Command::TrimRequests(_) => return None,
         })

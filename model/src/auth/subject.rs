@@ -1,7 +1,10 @@
 //! What a command is about, for the audit.
 
 use super::AuthCommand;
-use crate::{auth::PolicyChange, command::Command, lrp::command::LrpCommand, task::command::TaskCommand};
+use crate::{
+    auth::PolicyChange, command::Command, lrp::command::LrpCommand, task::command::TaskCommand,
+    workflow::command::CreateWithTerms,
+};
 
 /// What a command does to what, in a few words; empty of one that only the cluster itself proposes.
 pub(crate) fn subject(command: &Command) -> String {
@@ -10,6 +13,16 @@ pub(crate) fn subject(command: &Command) -> String {
         Command::DeleteVariable { name, .. } => format!("removed variable {name}"),
         Command::SetSetting(setting) => format!("set {} to {}", setting.name(), setting.value()),
         Command::CreateRequest(create) => format!("started request {} ({})", create.id, create.request_type),
+        Command::CreateWithTerms(CreateWithTerms { create, terms, .. }) => {
+            let gone_on = terms.retry_of.as_ref().map(|retry_of| format!(", which goes on with {}", retry_of.request));
+            format!("started request {} ({}){}", create.id, create.request_type, gone_on.unwrap_or_default())
+        }
+        Command::DecideApproval(decide) => {
+            let decided = if decide.approved { "approved" } else { "rejected" };
+            format!("{decided} job {} of request {}", decide.job, decide.request)
+        }
+        Command::PauseRequest(pause) => format!("paused request {}", pause.request),
+        Command::ResumeRequest(resume) => format!("resumed request {}", resume.request),
         Command::StopRequest(stop) => format!("stopped request {}", stop.request),
         Command::DrainNode { node } => format!("drained node {node}"),
         Command::UndrainNode { node } => format!("undrained node {node}"),
@@ -24,6 +37,7 @@ pub(crate) fn subject(command: &Command) -> String {
         | Command::TakeOver
         | Command::NodeLeaving { .. }
         | Command::EndSuspended { .. }
+        | Command::Expire(_)
         | Command::TrimEvents { .. }
         | Command::TrimRequests(_) => String::new(),
     }

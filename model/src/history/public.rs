@@ -103,6 +103,25 @@ pub enum RequestNews {
         /// How.
         state: RequestState,
     },
+    /// Nothing of it starts until it is resumed.
+    Paused {
+        /// Which.
+        request: RequestId,
+        /// Who asked for it; empty without auth.
+        by: Arc<str>,
+    },
+    /// It goes on after a pause.
+    Resumed {
+        /// Which.
+        request: RequestId,
+        /// Who asked for it; empty without auth.
+        by: Arc<str>,
+    },
+    /// It is out of time, and stopped for that.
+    TimedOut {
+        /// Which.
+        request: RequestId,
+    },
 }
 
 /// What is told of a job. A shipped variant is never edited; new ones go at the end.
@@ -116,6 +135,17 @@ pub enum JobNews {
         job: JobTry,
         /// How, as its log shows it. What becomes of the job is told by what follows.
         state: JobState,
+    },
+    /// Somebody decided about an approval; its end follows.
+    Decided {
+        /// Which.
+        job: JobTry,
+        /// Whether the jobs after it may run.
+        approved: bool,
+        /// Who; empty without auth.
+        by: Arc<str>,
+        /// Why; may be empty.
+        comment: Arc<str>,
     },
 }
 
@@ -252,7 +282,25 @@ fn of_workflow(event: &WorkflowEvent, state: &State) -> Option<PublicEvent> {
             job: JobTry::of(state, ended.request, ended.job, ended.try_no),
             state: ended.report.end.state(),
         }),
+        WorkflowEvent::RequestPaused { request, by, .. } => {
+            PublicEvent::Request(RequestNews::Paused { request: *request, by: by.clone() })
+        }
+        WorkflowEvent::RequestResumed { request, by } => {
+            PublicEvent::Request(RequestNews::Resumed { request: *request, by: by.clone() })
+        }
+        WorkflowEvent::RequestTimedOut { request, .. } => {
+            PublicEvent::Request(RequestNews::TimedOut { request: *request })
+        }
+        WorkflowEvent::ApprovalDecided { request, job, try_no, decision } => {
+            PublicEvent::Job(JobNews::Decided {
+                job: JobTry::of(state, *request, *job, *try_no),
+                approved: decision.approved,
+                by: decision.by.clone(),
+                comment: decision.comment.clone(),
+            })
+        }
         WorkflowEvent::JobReady { .. }
+        | WorkflowEvent::TryOverdue { .. }
         | WorkflowEvent::ExpansionsAdmitted { .. }
         | WorkflowEvent::ParallelClosed { .. }
         | WorkflowEvent::SequenceFailed { .. }

@@ -7,12 +7,13 @@ use std::{
 };
 
 use super::{
-    AclRule, Arg, ArgKind, Condition, Node, Rename, Sequence, Wait, Work,
+    AclRule, Arg, ArgKind, Backoff, Condition, Node, Rename, Sequence, Wait, Work,
     decode::items,
     each_checks,
     grammar::{self, Category, Ops},
     node_order::{NamedNode, deps},
     parse::ParsedSequence,
+    timing_checks,
     yaml::Text,
 };
 
@@ -28,6 +29,7 @@ pub(super) fn build(sequence: &ParsedSequence, order: &[NamedNode<'_>]) -> Seque
         is_request: body.request == Some(true),
         args: build_args(body),
         acl: items(body.acl.as_ref()).map(build_rule).collect(),
+        timeout: body.timeout.as_ref().and_then(timing_checks::wait),
         nodes,
     }
 }
@@ -86,8 +88,7 @@ fn build_node(name: &Text, node: &grammar::Node, places: &BTreeMap<&str, usize>)
         Some(rename(arg, set.renamed.as_ref().unwrap_or(arg)))
     };
     let retry = node.retry.as_ref().map_or(0, |retry| retry.value);
-    let written_wait =
-        node.retry_wait.as_ref().and_then(|wait| Wait::try_from(Arc::from(wait.value.as_str())).ok());
+    let written_wait = node.retry_wait.as_ref().and_then(timing_checks::wait);
     let deps: BTreeSet<usize> = deps(node).map(|(dep, _)| places[dep]).collect();
     Node {
         name: name.value.as_str().into(),
@@ -102,7 +103,15 @@ fn build_node(name: &Text, node: &grammar::Node, places: &BTreeMap<&str, usize>)
         ancestors: Vec::new(),
         retry,
         retry_wait: written_wait.or_else(|| (retry > 0).then(Wait::zero)),
+        backoff: build_backoff(node),
+        timeout: node.timeout.as_ref().and_then(timing_checks::wait),
     }
+}
+
+fn build_backoff(node: &grammar::Node) -> Option<Backoff> {
+    let factor = timing_checks::factor(node.retry_backoff.as_ref()?)?;
+    let wait_max = node.retry_wait_max.as_ref().and_then(timing_checks::wait);
+    Some(Backoff { factor, wait_max })
 }
 
 fn build_work(node: &grammar::Node) -> Work {

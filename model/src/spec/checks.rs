@@ -9,6 +9,7 @@ use super::{
     grammar::{AclEntry, Arg, Args, NodeSet, Ops, Sequence},
     node_checks,
     parse::Parsed,
+    timing_checks,
     words::{duplicated, missing, null},
     yaml::{Marked, Text},
 };
@@ -25,6 +26,7 @@ pub(super) fn check<'a>(parsed: &'a Parsed, findings: &mut Findings) -> BTreeSet
             findings.error(Rule::S11, sequence.at, missing("nodes", "a sequence has at least one node"));
         }
         check_sets_unique(body, &mut findings);
+        timing_checks::check_sequence(body, &mut findings);
         node_checks::check(body, parsed, &mut findings);
         if findings.is_clean() {
             passed.insert(&*sequence.name);

@@ -1,6 +1,6 @@
 //! The grammar of spec files, as written: nothing is checked here but types, and nothing is filled in.
 //!
-//! Reference: Spin Cycle's request specs, `reference/spin-cycle.md` 2.2.
+//! Reference: Spin Cycle's request specs, `reference/spin-cycle.md` 2.2; what Capstan adds to them says so.
 
 use super::{
     decode::{Decode, Entries, Ignored, List, Nodes, Reader, mapping},
@@ -13,6 +13,8 @@ mapping! {
         request: bool = "request",
         args: Args = "args",
         acl: List<AclEntry> = "acl",
+        /// Capstan's own: how long a request of it may run.
+        timeout: Text = "timeout",
         nodes: Nodes<Node> = "nodes",
         /// Let through unread: a place for anchors.
         anchors: Ignored = "_",
@@ -58,6 +60,12 @@ mapping! {
         deps: List<String> = "deps",
         retry: Marked<u32> = "retry",
         retry_wait: Text = "retryWait",
+        /// Capstan's own: by what the wait grows from try to try.
+        retry_backoff: Text = "retryBackoff",
+        /// Capstan's own: what no wait exceeds.
+        retry_wait_max: Text = "retryWaitMax",
+        /// Capstan's own: how long a try may run.
+        timeout: Text = "timeout",
         condition: Text = "if",
         branches: Marked<Entries<Text>> = "eq",
     }

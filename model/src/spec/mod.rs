@@ -10,6 +10,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+mod backoff;
 mod build;
 mod call_checks;
 mod call_order;
@@ -30,10 +31,12 @@ mod request_list;
 mod retry_checks;
 mod rule;
 mod sequence;
+mod timing_checks;
 mod words;
 mod yaml;
 
 pub use self::{
+    backoff::{Backoff, Factor, InvalidFactor},
     duration::{InvalidWait, Wait},
     finding::{Finding, Level},
     job_checks::{JobSignature, JobTypes, OtherTypes},
@@ -79,7 +82,7 @@ impl Specs {
 
     fn new(sequences: BTreeMap<Arc<str>, Sequence>, warnings: Vec<Finding>) -> Self {
         let (args, acl, nodes) = (Vec::new(), Vec::new(), Vec::new());
-        let noop = Sequence { name: NOOP.into(), is_request: false, args, acl, nodes };
+        let noop = Sequence { name: NOOP.into(), is_request: false, args, acl, timeout: None, nodes };
         Self { sequences, noop, warnings }
     }
 

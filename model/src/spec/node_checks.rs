@@ -1,13 +1,10 @@
 //! The static checks of nodes; `N1` to `N28` are the rows of `reference/spin-cycle.md` 2.6. Those of `each` are in
 //! [`each_checks`], those of calls in [`call_checks`].
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Position, Rule, Wait, call_checks,
+    Position, Rule, call_checks,
     checks::set_name,
     decode::items,
     each_checks,
@@ -15,6 +12,7 @@ use super::{
     grammar::{Category, Node, Sequence},
     nearest::{did_you_mean, nearest},
     parse::Parsed,
+    timing_checks,
     words::{duplicated, invalid, missing, null},
     yaml::{Marked, Text},
 };
@@ -42,6 +40,7 @@ fn check_node(node: &Node, at: Position, parsed: &Parsed, findings: &mut Sequenc
     each_checks::check(node, findings);
     check_sets(node, findings);
     check_retry(node, findings);
+    timing_checks::check_node(node, findings);
     for dep in node.deps.iter().flatten().filter(|dep| dep.value.is_none()) {
         findings.error(Rule::G4, dep.at, null("deps", "the name of a node"));
     }
@@ -150,7 +149,7 @@ fn check_sets(node: &Node, findings: &mut SequenceFindings<'_>) {
 /// N13, N23.
 fn check_retry(node: &Node, findings: &mut SequenceFindings<'_>) {
     let Some(wait) = node.retry_wait.as_ref().filter(|wait| !wait.value.is_empty()) else { return };
-    if Wait::try_from(Arc::from(wait.value.as_str())).is_err() {
+    if timing_checks::wait(wait).is_none() {
         let message = invalid("retryWait", &wait.value, "a duration such as 500ms, 3s or 1h30m");
         findings.error(Rule::N13, wait.at, message);
     }

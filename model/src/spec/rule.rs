@@ -6,7 +6,7 @@ use std::fmt;
 macro_rules! rules {
     ($( $(#[$meta:meta])* $rule:ident = $name:literal, )*) => {
         /// What a finding is about. `S1` to `S12`, `N1` to `N28` and `G1` to `G8` are the checks of Spin Cycle's linter, with the
-        /// same numbers; `G9` and `J1` to `J3` are ours. Listed for users in `docs/spec-lint.md`.
+        /// same numbers; `G9`, `C1` to `C8` and `J1` to `J3` are ours. Listed for users in `docs/spec-lint.md`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Rule {
             $( $(#[$meta])* $rule, )*
@@ -127,6 +127,22 @@ rules! {
     G8 = "G8",
     /// What is tried again does not itself try again a sequence inside it; a warning.
     G9 = "G9",
+    /// `timeout` is a duration above zero.
+    C1 = "C1",
+    /// Of sequences only requests have a `timeout`.
+    C2 = "C2",
+    /// Of nodes only jobs have a `timeout`.
+    C3 = "C3",
+    /// What is expanded has no `timeout`.
+    C4 = "C4",
+    /// `retryBackoff` is a factor.
+    C5 = "C5",
+    /// `retryBackoff` and `retryWaitMax` come with `retry` and `retryWait`.
+    C6 = "C6",
+    /// `retryWaitMax` comes with `retryBackoff`.
+    C7 = "C7",
+    /// `retryWaitMax` is a duration, and not below `retryWait`.
+    C8 = "C8",
     /// A job is of a type there is.
     J1 = "J1",
     /// A job gets the args its type needs.

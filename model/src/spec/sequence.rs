@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::Wait;
+use super::{Backoff, Wait};
 
 /// A sequence that passed every check.
 #[derive(Debug, Clone)]
@@ -17,6 +17,8 @@ pub struct Sequence {
     pub args: Vec<Arg>,
     /// Who may do what with it; empty when it has no ACL.
     pub acl: Vec<AclRule>,
+    /// How long a request of it may run; unheeded when another sequence calls it.
+    pub timeout: Option<Wait>,
     /// Its nodes, each after all it depends on, otherwise in the order of the file.
     pub nodes: Vec<Node>,
 }
@@ -80,6 +82,10 @@ pub struct Node {
     pub retry: u32,
     /// The wait between two tries.
     pub retry_wait: Option<Wait>,
+    /// How that wait grows; `None` if it does not.
+    pub backoff: Option<Backoff>,
+    /// How long a try of the job may run.
+    pub timeout: Option<Wait>,
 }
 
 /// What a node stands for.

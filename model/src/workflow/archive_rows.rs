@@ -8,9 +8,11 @@ use super::{
     archive_indexes::{ArgTerm, Indexed},
     chain::JobPlace,
     command::{RequestArg, TryEnd, TryReport},
+    control::Control,
     job::JobState,
     output::Output,
     request::{LiveRequest, RequestState},
+    terms::{JobData, Terms},
 };
 use crate::{
     ids::{JobId, RequestId, TryNo},
@@ -98,6 +100,54 @@ pub(super) fn write_try(
     sink.archive(&job_log_key(live.id(), spec.id).u32(try_no.0), &row);
 }
 
+/// The most bytes of job data that are kept of a finished request, so that another fits a command.
+const DATA_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What a finished request had beyond Spin Cycle; absent if it had nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FinishedTermsRow {
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) control: Control,
+}
+
+/// The job data of a finished request that is not complete; absent if there was none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum FinishedDataRow {
+    /// All of it.
+    Kept(JobData),
+    /// It was more than is kept.
+    TooLarge {
+        /// How much, in bytes of names and values.
+        bytes: u64,
+    },
+}
+
+/// Writes what is found of a new request by the one it goes on with.
+pub(super) fn write_created(live: &LiveRequest, sink: &mut RowSink) {
+    if let Some(retry_of) = &live.terms.retry_of {
+        sink.archive(&retries_key(retry_of.request).fixed(&live.id().0), &());
+    }
+}
+
+/// Writes what another request needs to go on with this one, and what this one had beyond Spin Cycle.
+fn write_rest(live: &LiveRequest, state: RequestState, sink: &mut RowSink) {
+    if live.terms.row().is_some() || live.control.row().is_some() {
+        let row = FinishedTermsRow { terms: live.terms.clone(), control: live.control.clone() };
+        sink.archive(&finished_key(Table::FinishedTerms, live.id()), &row);
+    }
+    if state == RequestState::Complete {
+        return;
+    }
+    let jobs = live.chain().places().zip(live.jobs()).map(|(place, (_, job))| (place, job.data.clone()));
+    let data = JobData::new(jobs);
+    let row = match data.bytes() {
+        0 => return,
+        bytes if bytes > DATA_BYTES_MAX => FinishedDataRow::TooLarge { bytes: bytes as u64 },
+        _ => FinishedDataRow::Kept(data),
+    };
+    sink.archive(&finished_key(Table::FinishedData, live.id()), &row);
+}
+
 /// Writes what is left of a request that ended, and its index rows.
 pub(super) fn write_finished(live: &LiveRequest, state: RequestState, at: Timestamp, sink: &mut RowSink) {
     let (created, progress) = (&live.created, &live.progress);
@@ -116,6 +166,7 @@ pub(super) fn write_finished(live: &LiveRequest, state: RequestState, at: Timest
     sink.archive(&finished_key(Table::FinishedRequest, created.id), &row);
     sink.archive(&finished_key(Table::FinishedChain, created.id), &**created);
     sink.archive(&finished_key(Table::FinishedJobs, created.id), &jobs);
+    write_rest(live, state, sink);
     let indexed = Indexed {
         id: created.id,
         args: ArgTerm::all_of(&created.args),
@@ -131,6 +182,16 @@ pub(super) fn write_finished(live: &LiveRequest, state: RequestState, at: Timest
 /// The key of a finished request in one of its three tables.
 pub(crate) fn finished_key(table: Table, request: RequestId) -> Key {
     Key::new(table).fixed(&request.0)
+}
+
+/// The start of the keys of what was decided about a request's approvals; job and try follow.
+pub(crate) fn decision_key(request: RequestId) -> Key {
+    Key::new(Table::Decision).fixed(&request.0)
+}
+
+/// The start of the keys of the requests that go on with a finished one; the request follows.
+pub(crate) fn retries_key(request: RequestId) -> Key {
+    Key::new(Table::ByRetryOf).fixed(&request.0)
 }
 
 /// The start of the keys of a job's logs; the try follows.

@@ -223,9 +223,30 @@ impl ValidChain {
         self.parallels.spec(place)
     }
 
+    /// The places of all expansions that do not all run at a time.
+    pub(super) fn parallel_places(&self) -> impl Iterator<Item = ParallelPlace> + use<> {
+        (0..self.parallels.len()).map(ParallelPlace)
+    }
+
     /// How many jobs a job directly depends on.
     pub fn parents(&self, place: JobPlace) -> u32 {
         self.parents[place.at()]
+    }
+
+    /// The places of all jobs, each after all it depends on.
+    pub fn in_order(&self) -> Vec<JobPlace> {
+        let mut left = self.parents.clone();
+        let mut order = Vec::with_capacity(self.jobs.len());
+        order.push(self.source);
+        for at in 0..self.jobs.len() {
+            for next in &self.job(order[at]).successors {
+                left[next.at()] -= 1;
+                if left[next.at()] == 0 {
+                    order.push(*next);
+                }
+            }
+        }
+        order
     }
 
     /// The one job that depends on none.

@@ -3,7 +3,7 @@
 use super::{
     LiveRequests,
     chain::{JobPlace, SequencePlace},
-    job::{Phase, takes_slot},
+    job::{Phase, is_approval, takes_slot},
     live, ownership,
     request::{LiveRequest, RequestState},
     sequence,
@@ -46,7 +46,8 @@ fn check_request(live: &LiveRequest, nodes: &Nodes) -> Result<(), String> {
         return Err(format!("sequence {} is to be reset, and nothing of it runs", sequence.0));
     }
     check_parallels(live)?;
-    if live.state() == RequestState::Running && live.tally().active == 0 {
+    check_terms(live)?;
+    if live.state() == RequestState::Running && live.is_over() {
         return Err("it has an owner and nothing to do".into());
     }
     let mut complete_parents = vec![0; live.chain().len()];
@@ -63,7 +64,8 @@ fn check_request(live: &LiveRequest, nodes: &Nodes) -> Result<(), String> {
         if job.parents_left + complete_parents[place.0 as usize] != live.chain().parents(place) {
             return Err(format!("job {} waits for {} parents", spec.id, job.parents_left));
         }
-        if matches!(job.phase, Phase::Ready | Phase::RetryWait { .. }) && live.is_failing(place) {
+        let is_next = matches!(job.phase, Phase::Ready | Phase::RetryWait { .. } | Phase::Awaiting { .. });
+        if is_next && live.is_failing(place) {
             return Err(format!("job {} is to start although its sequence is failing", spec.id));
         }
         check_phase(live, may_start, &spec.job_type, job.phase)
@@ -71,10 +73,29 @@ fn check_request(live: &LiveRequest, nodes: &Nodes) -> Result<(), String> {
         if job.parents_left > 0 && job.phase != Phase::Pending {
             return Err(format!("job {} is {:?} before its parents are complete", spec.id, job.phase));
         }
-        let may_rest = !may_start || live.progress.stopped_at.is_some() || !live.may_launch(place);
+        let is_held = live.progress.stopped_at.is_some() || live.control.paused.is_some();
+        let may_rest = !may_start || is_held || !live.may_launch(place);
         if job.parents_left == 0 && job.phase == Phase::Pending && !may_rest {
             return Err(format!("job {} could start and does not", spec.id));
         }
+    }
+    Ok(())
+}
+
+fn check_terms(live: &LiveRequest) -> Result<(), String> {
+    live.terms.check(live.chain()).map_err(|invalid| invalid.to_string())?;
+    let control = &live.control;
+    if control.timed_out_at.is_some() && live.progress.stopped_at.is_none() {
+        return Err("it is out of time and not being stopped".into());
+    }
+    if live.terms.timeout.is_none() && (control.timed_out_at.is_some() || !control.unowned.is_zero()) {
+        return Err("its time is counted, and it has no timeout".into());
+    }
+    let overdue = |place: &JobPlace| {
+        matches!(live.job_at(*place).phase, Phase::Overdue { .. }) && live.terms.try_timeout(*place).is_none()
+    };
+    if let Some(place) = live.chain().places().find(overdue) {
+        return Err(format!("job {} is out of time, and has no timeout", live.chain().job(place).id));
     }
     Ok(())
 }
@@ -106,12 +127,18 @@ fn check_phase(
 ) -> Result<(), &'static str> {
     let stopped = live.progress.stopped_at.is_some();
     let owned = live.progress.owner.is_some();
+    let paused = live.control.paused.is_some();
     match phase {
-        Phase::Running { .. } if !owned => Err("it runs nowhere"),
+        phase if phase.runs() && !owned => Err("it runs nowhere"),
+        phase if phase.runs() && is_approval(job_type) => Err("it runs, and is for somebody to decide"),
+        Phase::Awaiting { .. } if !is_approval(job_type) => Err("it is for nobody to decide"),
+        Phase::Awaiting { .. } if stopped => Err("it is to be decided although the request is stopped"),
         Phase::Ready | Phase::RetryWait { .. } if stopped => {
             Err("it is to start although the request is stopped")
         }
-        Phase::Ready if may_start && !takes_slot(job_type) => Err("it waits for a slot and takes none"),
+        Phase::Ready if may_start && !paused && !takes_slot(job_type) => {
+            Err("it waits for a slot and takes none")
+        }
         _ => Ok(()),
     }
 }

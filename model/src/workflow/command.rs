@@ -4,7 +4,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{chain::ValidChain, job::JobState, json::JsonMap, json::JsonText, output::Output};
+use super::{
+    chain::ValidChain,
+    job::JobState,
+    json::{JsonMap, JsonText},
+    output::Output,
+    terms::{JobData, Terms},
+};
 use crate::{
     ids::{Epoch, Incarnation, JobId, RequestId, TryNo},
     spec::ArgKind,
@@ -134,4 +140,59 @@ pub struct StartRetry {
 pub struct StopRequest {
     /// Which.
     pub request: RequestId,
+}
+
+/// Stores a new request that has something beyond Spin Cycle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateWithTerms {
+    /// The request and its chain.
+    pub create: Arc<CreateRequest>,
+    /// What it has beside them.
+    pub terms: Arc<Terms>,
+    /// What its jobs have from the request it goes on with.
+    pub data: Arc<JobData>,
+}
+
+/// Stops what is out of time. Proposed by the leader; its natural key is the try, or the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expire {
+    /// Which.
+    pub request: RequestId,
+    /// The job and its try that is; `None` is the whole request.
+    pub try_of: Option<(JobId, TryNo)>,
+}
+
+/// Ends an approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecideApproval {
+    /// The request.
+    pub request: RequestId,
+    /// The job that waits.
+    pub job: JobId,
+    /// The try that was looked at.
+    pub try_no: TryNo,
+    /// Whether the jobs after it may run.
+    pub approved: bool,
+    /// Who decides; empty without auth.
+    pub by: Arc<str>,
+    /// Why; at most [`super::approval::COMMENT_BYTES_MAX`].
+    pub comment: Arc<str>,
+}
+
+/// Lets nothing of a request start.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseRequest {
+    /// Which.
+    pub request: RequestId,
+    /// Who asks; empty without auth.
+    pub by: Arc<str>,
+}
+
+/// Lets a paused request go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResumeRequest {
+    /// Which.
+    pub request: RequestId,
+    /// Who asks; empty without auth.
+    pub by: Arc<str>,
 }

@@ -95,6 +95,7 @@ impl<'a> Draft<'a> {
                 self.note_successors(request, job);
                 self.admit_expansions(request, job);
             }
+            AfterTry::Failed if cause == Cause::Rejected => self.close_parallels(request, job),
             AfterTry::Failed => self.fail_sequence(request, job),
             AfterTry::RetryNow | AfterTry::Resumed | AfterTry::RunAgain => self.make_runnable(request, job),
             AfterTry::Stopped | AfterTry::RetryAt(_) => {}
@@ -128,23 +129,33 @@ impl<'a> Draft<'a> {
         let stopped = live.progress.stopped_at.is_some();
         let owner = live.progress.owner;
         if stopped || owner.is_some_and(|owner| ownership::may_start(self.nodes, owner)) {
-            if live.tally().active == 0 {
+            if live.is_over() {
                 self.end(request);
             }
         } else if owner.is_some() && live.tally().running == 0 {
             self.hand_over(request);
+        } else if owner.is_none() && live.is_over() {
+            self.end(request); // Its last approval was rejected, or nobody decided in time.
         }
     }
 
     /// Takes back what of a request waits to start: it will not.
     pub(super) fn withdraw_all(&mut self, request: RequestId) {
         let live = self.request(request);
+        let (places, why): (Vec<JobPlace>, _) = (live.chain().places().collect(), live.stop_reason());
+        self.end_approvals(request, &places, &why);
+        let live = self.request(request);
         let is_withdrawn = |job: &JobPlace| match live.job_at(*job).phase {
             Phase::Ready => true,
             Phase::RetryWait { .. } => !mutant!("stop-forgets-retries"),
             // Its sequence was about to be tried again, so this failure does not count.
             Phase::Failed => live.is_failing(*job),
-            Phase::Pending | Phase::Running { .. } | Phase::Complete | Phase::Stopped => false,
+            Phase::Pending
+            | Phase::Running { .. }
+            | Phase::Overdue { .. }
+            | Phase::Awaiting { .. }
+            | Phase::Complete
+            | Phase::Stopped => false,
         };
         let withdrawn: Vec<JobPlace> = live.chain().places().filter(is_withdrawn).collect();
         for job in withdrawn {
@@ -168,8 +179,9 @@ impl<'a> Draft<'a> {
         let live = self.request(request);
         let owner = live.progress.owner.filter(|owner| ownership::may_start(self.nodes, *owner));
         let is_stopped = live.progress.stopped_at.is_some() && !mutant!("stop-checked-at-enqueue");
-        let Some(owner) = owner.filter(|_| !is_stopped && live.may_launch(job)) else {
-            return; // A stopped request starts nothing; one without an owner, not yet.
+        let is_paused = live.control.paused.is_some();
+        let Some(owner) = owner.filter(|_| !is_stopped && !is_paused && live.may_launch(job)) else {
+            return; // A stopped request starts nothing; one that is paused or has no owner, not yet.
         };
         let (spec, current) = self.job(request, job);
         let needs_slot = takes_slot(&spec.job_type);
@@ -183,7 +195,12 @@ impl<'a> Draft<'a> {
             }
             Phase::Ready if needs_slot => {} // It waits in line.
             Phase::Pending | Phase::Ready | Phase::RetryWait { .. } => self.start(request, job),
-            Phase::Running { .. } | Phase::Complete | Phase::Failed | Phase::Stopped => {}
+            Phase::Running { .. }
+            | Phase::Overdue { .. }
+            | Phase::Awaiting { .. }
+            | Phase::Complete
+            | Phase::Failed
+            | Phase::Stopped => {}
         }
     }
 

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use super::{
+    approval::Decision,
     chain::{JobPlace, SequencePlace},
     command::{CreateRequest, TryReport},
     parallel::ParallelPlace,
     request::RequestState,
+    terms::{JobData, Terms},
 };
 use crate::{
     ids::{Incarnation, RequestId, TryNo},
@@ -21,6 +23,10 @@ pub enum WorkflowEvent {
     RequestCreated {
         /// What was stored.
         request: Arc<CreateRequest>,
+        /// What it has beyond Spin Cycle.
+        terms: Arc<Terms>,
+        /// What its jobs begin with.
+        data: Arc<JobData>,
         /// When.
         at: Timestamp,
     },
@@ -107,6 +113,47 @@ pub enum WorkflowEvent {
         /// When.
         at: Timestamp,
     },
+    /// A user lets nothing of the request start.
+    RequestPaused {
+        /// Which.
+        request: RequestId,
+        /// Who; empty without auth.
+        by: Arc<str>,
+        /// When.
+        at: Timestamp,
+    },
+    /// A user lets it go on.
+    RequestResumed {
+        /// Which.
+        request: RequestId,
+        /// Who; empty without auth.
+        by: Arc<str>,
+    },
+    /// The request is out of time, and stopped for that.
+    RequestTimedOut {
+        /// Which.
+        request: RequestId,
+        /// When.
+        at: Timestamp,
+    },
+    /// A try is out of time: its owner is to stop it.
+    TryOverdue {
+        /// Whose.
+        request: RequestId,
+        /// Which.
+        job: JobPlace,
+    },
+    /// Somebody decided about an approval; the end of its try follows.
+    ApprovalDecided {
+        /// Whose.
+        request: RequestId,
+        /// Which.
+        job: JobPlace,
+        /// Its try.
+        try_no: TryNo,
+        /// What.
+        decision: Arc<Decision>,
+    },
     /// The request ended, and left State for the archive.
     RequestEnded {
         /// Which.
@@ -167,6 +214,11 @@ impl WorkflowEvent {
             | Self::SequenceReset { request, .. }
             | Self::JobWithdrawn { request, .. }
             | Self::RequestStopped { request, .. }
+            | Self::RequestPaused { request, .. }
+            | Self::RequestResumed { request, .. }
+            | Self::RequestTimedOut { request, .. }
+            | Self::TryOverdue { request, .. }
+            | Self::ApprovalDecided { request, .. }
             | Self::RequestEnded { request, .. } => *request,
             Self::TryEnded(ended) => ended.request,
         }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{
     chain::JobPlace,
-    command::{CreateRequest, FinishTry, StartRetry, StopRequest, TryEnd, TryId, TryReport},
+    command::{CreateRequest, CreateWithTerms, FinishTry, StartRetry, StopRequest, TryEnd, TryId, TryReport},
+    control::CALLER_BYTES_MAX,
     draft::{Draft, EndOfTry},
     event::WorkflowEvent,
     job::{ERROR_BYTES_MAX, Phase},
@@ -12,25 +13,52 @@ use super::{
     ownership,
     request::{LiveRequest, RequestState},
     retry::Cause,
+    terms::{InvalidTerms, JobData, RetryOf, Terms},
 };
 use crate::{
     ids::{NodeId, RequestId},
-    rejection::Rejection,
+    rejection::{self, Rejection},
     reply::Answer,
     state::State,
     time::Timestamp,
 };
 
 /// What a handler decided.
-type Decision = Result<(Answer, Vec<WorkflowEvent>), Rejection>;
+pub(super) type Decision = Result<(Answer, Vec<WorkflowEvent>), Rejection>;
 
 /// Stores a request; it starts at once if a node can own it.
 pub(crate) fn create_request(state: &State, at: Timestamp, create: &Arc<CreateRequest>) -> Decision {
+    create_with(state, at, create, &Arc::default(), &Arc::default())
+}
+
+/// Stores a request that has something beyond Spin Cycle.
+pub(crate) fn create_with_terms(state: &State, at: Timestamp, create: &CreateWithTerms) -> Decision {
+    let CreateWithTerms { create, terms, data } = create;
+    let invalid = |invalid: InvalidTerms| Rejection::InvalidTerms { reason: invalid.to_string() };
+    terms.check(&create.chain).map_err(invalid)?;
+    data.check(&create.chain).map_err(invalid)?;
+    if let Some(RetryOf { request, .. }) = terms.retry_of
+        && state.requests.get(&request).is_some()
+    {
+        return Err(Rejection::NotFinished { request });
+    }
+    create_with(state, at, create, terms, data)
+}
+
+fn create_with(
+    state: &State,
+    at: Timestamp,
+    create: &Arc<CreateRequest>,
+    terms: &Arc<Terms>,
+    data: &Arc<JobData>,
+) -> Decision {
     if state.requests.get(&create.id).is_some() {
         return Err(Rejection::RequestExists { request: create.id });
     }
     let mut draft = Draft::new(state, at);
-    draft.record(WorkflowEvent::RequestCreated { request: create.clone(), at });
+    let (request, terms, data) = (create.clone(), terms.clone(), data.clone());
+    draft.record(WorkflowEvent::RequestCreated { request, terms, data, at });
+    draft.admit_renewed(create.id);
     let owner = ownership::choose(draft.nodes, &draft.live, &create.chain);
     sometimes!("a request finds nobody to run it", owner.is_none());
     if let Some(owner) = owner {
@@ -44,7 +72,8 @@ pub(crate) fn create_request(state: &State, at: Timestamp, create: &Arc<CreateRe
 pub(crate) fn finish_try(state: &State, at: Timestamp, finish: &FinishTry) -> Decision {
     let FinishTry { id, report } = finish;
     let (live, place) = find_try(state, id)?;
-    if !matches!(live.job_at(place).phase, Phase::Running { .. }) {
+    let phase = live.job_at(place).phase;
+    if !phase.runs() {
         sometimes!("a result comes twice");
         return Err(Rejection::TryOver { job: id.job, try_no: id.try_no });
     }
@@ -52,6 +81,7 @@ pub(crate) fn finish_try(state: &State, at: Timestamp, finish: &FinishTry) -> De
     let mut draft = Draft::new(state, at);
     let stopped = live.progress.stopped_at.is_some();
     let cause = match report.end {
+        _ if matches!(phase, Phase::Overdue { .. }) => Cause::Overdue,
         TryEnd::CutOff => Cause::Lost,
         // A job that ends while its node is drained was stopped for that, or might as well have been.
         _ if !ownership::may_start(&state.nodes, id.incarnation) => {
@@ -72,6 +102,7 @@ pub(crate) fn start_retry(state: &State, at: Timestamp, start: &StartRetry) -> D
     let (live, place) = find_try(state, &start.id)?;
     // An owner that is drained starts nothing; the next one will be woken.
     let may_start = ownership::may_start(&state.nodes, start.id.incarnation);
+    let may_start = may_start && live.control.paused.is_none();
     match live.job_at(place).phase {
         Phase::RetryWait { until } if until <= at && may_start => {
             let mut draft = Draft::new(state, at);
@@ -136,7 +167,12 @@ pub(crate) fn end_suspended(state: &State, at: Timestamp, request: RequestId) ->
     Ok((Answer::Done, draft.into_events()))
 }
 
-fn find(state: &State, request: RequestId) -> Result<&LiveRequest, Rejection> {
+/// Refuses a name of a caller that is longer than it may be.
+pub(super) fn check_caller(by: &str) -> Result<(), Rejection> {
+    rejection::check_size("the name of a caller", by, CALLER_BYTES_MAX)
+}
+
+pub(super) fn find(state: &State, request: RequestId) -> Result<&LiveRequest, Rejection> {
     state.requests.get(&request).ok_or(Rejection::NotLive { request })
 }
 

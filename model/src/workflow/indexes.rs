@@ -2,15 +2,15 @@
 //!
 //! Everything here can be rebuilt from requests and jobs; no row holds it.
 
-use std::{cmp::Reverse, ops::Bound, sync::Arc};
+use std::{cmp::Reverse, ops::Bound, sync::Arc, time::Duration};
 
 use imbl::{OrdMap, OrdSet};
 
 use super::{
-    chain::JobTypes,
-    command::CreateRequest,
+    chain::{JobPlace, JobSpec, JobTypes},
     job::{Job, Phase, takes_slot},
-    request::{LiveRequest, Progress, RequestState},
+    request::{LiveRequest, RequestState},
+    terms::try_deadline,
 };
 use crate::{
     ids::{Incarnation, JobId, RequestId},
@@ -35,10 +35,12 @@ pub(super) struct Indexes {
     pub(super) unowned: OrdSet<(JobTypes, RequestId)>,
     /// Running tries.
     pub(super) running: OrdSet<OwnedJob>,
-    /// Runnable jobs that wait for a slot, in the order in which they get one.
+    /// Runnable jobs that wait for a slot, in the order in which they get one; not those of paused requests.
     pub(super) ready: OrdSet<OwnedJob>,
-    /// Jobs between two tries, by owner and the time at which their wait is over.
+    /// Jobs between two tries, by owner and the time at which their wait is over; not those of paused requests.
     pub(super) retries: OrdSet<(Incarnation, Timestamp, RequestId, JobId)>,
+    /// Requests, and tries of their jobs, by the time at which they are out of time; not what is being stopped.
+    pub(super) deadlines: OrdSet<(Timestamp, RequestId, Option<JobId>)>,
     /// How many requests an owner has; absent when none.
     pub(super) owned: OrdMap<Incarnation, u32>,
     /// How many slots an owner's running tries take; absent when none.
@@ -55,11 +57,16 @@ pub(super) struct JobKey<'a> {
     pub(super) request: RequestId,
     pub(super) job: JobId,
     pub(super) job_type: &'a str,
+    /// Whether the request is paused, so that the job is nobody's to start.
+    paused: bool,
+    /// How long a try of it may run.
+    countdown: Option<Duration>,
 }
 
 impl Indexes {
-    pub(super) fn add_request(&mut self, created: &CreateRequest, progress: &Progress) {
-        let id = created.id;
+    pub(super) fn add_request(&mut self, live: &LiveRequest) {
+        let (created, progress, id) = (&live.created, &live.progress, live.id());
+        self.deadlines.extend(live.deadline().map(|deadline| (deadline, id, None)));
         self.by_creation.insert((Reverse(progress.created_at), id));
         self.by_state.insert((progress.state(), id));
         if let Some(owner) = progress.owner {
@@ -70,8 +77,11 @@ impl Indexes {
         }
     }
 
-    pub(super) fn remove_request(&mut self, created: &CreateRequest, progress: &Progress) {
-        let id = created.id;
+    pub(super) fn remove_request(&mut self, live: &LiveRequest) {
+        let (created, progress, id) = (&live.created, &live.progress, live.id());
+        if let Some(deadline) = live.deadline() {
+            self.deadlines.remove(&(deadline, id, None));
+        }
         self.by_creation.remove(&(Reverse(progress.created_at), id));
         self.by_state.remove(&(progress.state(), id));
         if let Some(owner) = progress.owner {
@@ -106,40 +116,47 @@ impl Indexes {
     }
 
     pub(super) fn add_job(&mut self, key: JobKey<'_>, job: &Job) {
+        let deadline = try_deadline(job.phase, key.countdown);
+        self.deadlines.extend(deadline.map(|deadline| (deadline, key.request, Some(key.job))));
         let Some(owner) = key.owner else { return };
         match job.phase {
-            Phase::Running { .. } => {
+            Phase::Running { .. } | Phase::Overdue { .. } => {
                 self.running.insert((owner, key.request, key.job));
                 if takes_slot(key.job_type) {
                     *self.slots_taken.entry(owner).or_insert(0) += 1;
                 }
             }
+            Phase::Ready | Phase::RetryWait { .. } if key.paused => {}
             Phase::Ready => {
                 self.ready.insert((owner, key.request, key.job));
             }
             Phase::RetryWait { until } => {
                 self.retries.insert((owner, until, key.request, key.job));
             }
-            Phase::Pending | Phase::Complete | Phase::Failed | Phase::Stopped => {}
+            Phase::Pending | Phase::Awaiting { .. } | Phase::Complete | Phase::Failed | Phase::Stopped => {}
         }
     }
 
     pub(super) fn remove_job(&mut self, key: JobKey<'_>, job: &Job) {
+        if let Some(deadline) = try_deadline(job.phase, key.countdown) {
+            self.deadlines.remove(&(deadline, key.request, Some(key.job)));
+        }
         let Some(owner) = key.owner else { return };
         match job.phase {
-            Phase::Running { .. } => {
+            Phase::Running { .. } | Phase::Overdue { .. } => {
                 self.running.remove(&(owner, key.request, key.job));
                 if takes_slot(key.job_type) {
                     self.free_slot(owner);
                 }
             }
+            Phase::Ready | Phase::RetryWait { .. } if key.paused => {}
             Phase::Ready => {
                 self.ready.remove(&(owner, key.request, key.job));
             }
             Phase::RetryWait { until } => {
                 self.retries.remove(&(owner, until, key.request, key.job));
             }
-            Phase::Pending | Phase::Complete | Phase::Failed | Phase::Stopped => {}
+            Phase::Pending | Phase::Awaiting { .. } | Phase::Complete | Phase::Failed | Phase::Stopped => {}
         }
     }
 
@@ -153,15 +170,42 @@ impl Indexes {
 
     /// Adds a request with all its jobs.
     pub(super) fn add_all(&mut self, live: &LiveRequest) {
-        self.add_request(&live.created, &live.progress);
-        for (spec, job) in live.jobs() {
-            self.add_job(JobKey::new(live, spec.id, &spec.job_type), job);
+        self.add_request(live);
+        for (place, (spec, job)) in live.chain().places().zip(live.jobs()) {
+            self.add_job(JobKey::new(live, place, spec), job);
+        }
+    }
+
+    /// Takes note that what the jobs of a request are found by has changed with the request.
+    pub(super) fn move_jobs(&mut self, before: &LiveRequest, live: &LiveRequest) {
+        if before.found_by() == live.found_by() {
+            return;
+        }
+        for (place, (spec, job)) in live.chain().places().zip(live.jobs()) {
+            if job.phase.is_active() {
+                self.remove_job(JobKey::new(before, place, spec), job);
+                self.add_job(JobKey::new(live, place, spec), job);
+            }
         }
     }
 }
 
+impl LiveRequest {
+    /// What of a request its jobs are found by: its owner, and whether it is paused or being stopped.
+    fn found_by(&self) -> (Option<Incarnation>, bool, bool) {
+        (self.progress.owner, self.control.paused.is_some(), self.progress.stopped_at.is_some())
+    }
+}
+
 impl<'a> JobKey<'a> {
-    pub(super) fn new(live: &LiveRequest, job: JobId, job_type: &'a str) -> Self {
-        Self { owner: live.progress.owner, request: live.id(), job, job_type }
+    pub(super) fn new(live: &LiveRequest, place: JobPlace, spec: &'a JobSpec) -> Self {
+        Self {
+            owner: live.progress.owner,
+            request: live.id(),
+            job: spec.id,
+            job_type: &spec.job_type,
+            paused: live.control.paused.is_some(),
+            countdown: live.countdown(place),
+        }
     }
 }

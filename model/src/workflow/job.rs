@@ -78,31 +78,55 @@ pub enum Phase {
     Failed,
     /// Stopped, by a user or by itself.
     Stopped,
+    /// A try runs that is out of time: its owner is to stop it.
+    Overdue {
+        /// When the try was handed to the owner, in log time.
+        since: Timestamp,
+    },
+    /// A try waits for somebody to decide; it runs nowhere.
+    Awaiting {
+        /// Since when, in log time.
+        since: Timestamp,
+    },
 }
 
 impl Phase {
+    /// Whether a try runs on the request's owner.
+    pub fn runs(self) -> bool {
+        matches!(self, Self::Running { .. } | Self::Overdue { .. })
+    }
+
     /// Whether something is still to come of it without anything else happening first.
     pub fn is_active(self) -> bool {
-        matches!(self, Self::Ready | Self::Running { .. } | Self::RetryWait { .. })
+        self.runs() || matches!(self, Self::Ready | Self::RetryWait { .. } | Self::Awaiting { .. })
     }
 
     /// The one place that says which phase may follow which. A `noop` runs inside apply, so it alone goes
     /// from pending to an end.
     fn may_become(self, next: Self, noop: bool) -> bool {
-        use Phase::{Complete, Failed, Pending, Ready, RetryWait, Running, Stopped};
+        use Phase::{Awaiting, Complete, Failed, Overdue, Pending, Ready, RetryWait, Running, Stopped};
         match (self, next) {
-            (Pending, Ready | Running { .. }) => true,
+            (Pending, Ready | Running { .. } | Awaiting { .. }) => true,
             (Pending | RetryWait { .. }, Complete | Failed) => noop,
-            (Ready | RetryWait { .. }, Running { .. } | Pending | Stopped) => true,
+            (Ready | RetryWait { .. }, Running { .. } | Awaiting { .. } | Pending | Stopped) => true,
             (RetryWait { .. }, Ready) => true,
-            (Running { .. }, Complete | Failed | Stopped | RetryWait { .. } | Ready) => true,
+            (
+                Running { .. } | Overdue { .. } | Awaiting { .. },
+                Complete | Failed | Stopped | RetryWait { .. } | Ready,
+            ) => true,
+            (Running { .. }, Overdue { .. }) => true,
             // A stop came before the sequence that was to be tried again was reset.
             (Failed, Stopped) => true,
-            (Pending, Pending | RetryWait { .. } | Stopped)
-            | (Ready, Ready | RetryWait { .. } | Complete | Failed)
-            | (Running { .. }, Pending | Running { .. })
-            | (RetryWait { .. }, RetryWait { .. })
+            (Pending, Pending | RetryWait { .. } | Stopped | Overdue { .. })
+            | (Ready, Ready | RetryWait { .. } | Complete | Failed | Overdue { .. })
+            | (Running { .. }, Pending | Running { .. } | Awaiting { .. })
+            | (
+                Overdue { .. } | Awaiting { .. },
+                Pending | Running { .. } | Overdue { .. } | Awaiting { .. },
+            )
+            | (RetryWait { .. }, RetryWait { .. } | Overdue { .. })
             | (Failed, Pending | Ready | Running { .. } | RetryWait { .. } | Complete | Failed)
+            | (Failed, Overdue { .. } | Awaiting { .. })
             | (Complete | Stopped, _) => false,
         }
     }
@@ -147,7 +171,11 @@ impl Job {
             Phase::Pending => JobState::Pending,
             // Upstream knows no slots: a job that was tried before is running, also between its tries.
             Phase::Ready if self.tries_failed == 0 => JobState::Pending,
-            Phase::Ready | Phase::Running { .. } | Phase::RetryWait { .. } => JobState::Running,
+            Phase::Ready
+            | Phase::Running { .. }
+            | Phase::Overdue { .. }
+            | Phase::RetryWait { .. }
+            | Phase::Awaiting { .. } => JobState::Running,
             Phase::Complete => JobState::Complete,
             Phase::Failed => JobState::Failed,
             Phase::Stopped => JobState::Stopped,
@@ -173,7 +201,8 @@ impl Job {
 
     /// Makes it as if its sequence had not begun, but for the numbers of its tries, their output and its data.
     pub(super) fn reset(&mut self, parents_left: u32) {
-        assert!(!matches!(self.phase, Phase::Running { .. }), "a running job was reset");
+        let rests = !self.phase.runs() && !matches!(self.phase, Phase::Awaiting { .. });
+        assert!(rests, "a running job was reset");
         self.phase = Phase::Pending;
         if !mutant!("retries-not-renewed") {
             self.tries_failed = 0;
@@ -197,7 +226,12 @@ pub fn is_noop(job_type: &str) -> bool {
     job_type == "noop"
 }
 
+/// Whether a job of this type waits for somebody to decide, and runs nowhere.
+pub fn is_approval(job_type: &str) -> bool {
+    job_type == "approval"
+}
+
 /// Whether a running job of this type takes a slot of its owner.
 pub fn takes_slot(job_type: &str) -> bool {
-    !matches!(job_type, "noop" | "sleep") && !job_type.starts_with("lrp/")
+    !matches!(job_type, "noop" | "sleep" | "approval") && !job_type.starts_with("lrp/")
 }

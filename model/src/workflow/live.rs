@@ -7,11 +7,14 @@ use imbl::OrdMap;
 use super::{
     archive_rows,
     chain::JobPlace,
-    command::CreateRequest,
+    control::Pause,
     event::{AfterTry, EndedTry, WorkflowEvent},
     indexes::{FIRST_JOB, FIRST_REQUEST, Indexes, JobKey},
-    job::{Job, Phase},
-    live_rows::{chain_key, job_key, parallel_key, request_key, sequence_key, touched},
+    job::{Job, Phase, is_approval},
+    live_rows::{
+        chain_key, control_key, job_key, parallel_key, request_key, sequence_key, terms_key, touched,
+        write_new,
+    },
     request::{LiveRequest, Progress, RequestState},
     sequence,
 };
@@ -121,9 +124,17 @@ impl LiveRequests {
 
     fn evolve_into(&mut self, event: &WorkflowEvent, sink: Option<&mut RowSink>) {
         match event {
-            WorkflowEvent::RequestCreated { request, at } => self.insert(request.clone(), *at, sink),
+            WorkflowEvent::RequestCreated { request, terms, data, at } => {
+                let mut live = LiveRequest::new(request.clone(), Progress::new(*at));
+                live.terms = terms.clone();
+                live.renew(data);
+                self.insert(live, sink);
+            }
             WorkflowEvent::RequestOwned { request, owner, at } => {
-                self.change_progress(*request, sink, |progress| {
+                self.change_request(*request, sink, |LiveRequest { terms, progress, control, .. }| {
+                    if let Some(since) = progress.suspended_at.filter(|_| terms.timeout.is_some()) {
+                        control.unowned += at.since(since);
+                    }
                     progress.owner = Some(*owner);
                     let keeps_epoch = progress.started_at.is_some() && mutant!("epoch-kept");
                     progress.epoch = Epoch(progress.epoch.0 + u64::from(!keeps_epoch));
@@ -132,22 +143,48 @@ impl LiveRequests {
                 });
             }
             WorkflowEvent::RequestSuspended { request, at } => {
-                self.change_progress(*request, sink, |progress| {
+                self.change_request(*request, sink, |LiveRequest { progress, .. }| {
                     progress.owner = None;
                     progress.suspended_at = Some(*at);
                 });
             }
             WorkflowEvent::RequestStopped { request, at } => {
-                self.change_progress(*request, sink, |progress| {
-                    progress.stopped_at.get_or_insert(*at);
+                self.change_request(*request, sink, |live| {
+                    live.progress.stopped_at.get_or_insert(*at);
                 });
+            }
+            WorkflowEvent::RequestTimedOut { request, at } => {
+                self.change_request(*request, sink, |live| {
+                    live.progress.stopped_at.get_or_insert(*at);
+                    live.control.timed_out_at = Some(*at);
+                });
+            }
+            WorkflowEvent::RequestPaused { request, by, at } => {
+                self.change_request(*request, sink, |live| {
+                    live.control.paused = Some(Pause { by: by.clone(), since: *at });
+                });
+            }
+            WorkflowEvent::RequestResumed { request, .. } => {
+                self.change_request(*request, sink, |live| live.control.paused = None);
+            }
+            WorkflowEvent::TryOverdue { request, job } => {
+                self.change_job(*request, *job, sink, |job, kind| {
+                    let Phase::Running { since } = job.phase else { panic!("only what runs is out of time") };
+                    job.enter(Phase::Overdue { since }, kind);
+                });
+            }
+            WorkflowEvent::ApprovalDecided { request, job, try_no, decision } => {
+                self.note_decision(*request, *job, *try_no, decision, sink);
             }
             WorkflowEvent::JobReady { request, job } => {
                 self.change_job(*request, *job, sink, |job, kind| job.enter(Phase::Ready, kind));
             }
             WorkflowEvent::TryStarted { request, job, try_no, at } => {
                 self.change_job(*request, *job, sink, |job, kind| {
-                    job.enter(Phase::Running { since: *at }, kind);
+                    let since = *at;
+                    let phase =
+                        if is_approval(kind) { Phase::Awaiting { since } } else { Phase::Running { since } };
+                    job.enter(phase, kind);
                     job.try_no = *try_no;
                 });
             }
@@ -180,41 +217,36 @@ impl LiveRequests {
         Arc::make_mut(self.by_id.get_mut(&request).expect("events are about live requests"))
     }
 
-    fn insert(&mut self, created: Arc<CreateRequest>, at: Timestamp, sink: Option<&mut RowSink>) {
-        let mut live = LiveRequest::new(created, Progress::new(at));
+    fn insert(&mut self, mut live: LiveRequest, sink: Option<&mut RowSink>) {
         live.tally = tally(&live);
         if let Some(sink) = sink {
-            sink.replace(&request_key(live.id()), None, Some(&live.progress));
-            sink.replace(&chain_key(live.id()), None, Some(&*live.created));
+            write_new(&live, sink);
+            archive_rows::write_created(&live, sink);
         }
         self.indexes.add_all(&live);
         let known = self.by_id.insert(live.id(), Arc::new(live));
         assert!(known.is_none(), "a request is created once");
     }
 
-    fn change_progress(
+    /// Changes what a request has beside its jobs.
+    pub(super) fn change_request(
         &mut self,
         request: RequestId,
         sink: Option<&mut RowSink>,
-        change: impl FnOnce(&mut Progress),
+        change: impl FnOnce(&mut LiveRequest),
     ) {
         let live = Arc::make_mut(self.by_id.get_mut(&request).expect("events are about live requests"));
-        let before = live.progress.clone();
-        change(&mut live.progress);
-        let (from, to) = (before.state(), live.progress.state());
+        let before = live.clone();
+        change(live);
+        let (from, to) = (before.state(), live.state());
         assert!(from == to || from.may_become(to), "request {request} went from {from:?} to {to:?}");
         if let Some(sink) = sink {
-            sink.replace(&request_key(request), Some(&before), Some(&live.progress));
+            sink.replace(&request_key(request), Some(&before.progress), Some(&live.progress));
+            sink.replace(&control_key(request), before.control.row(), live.control.row());
         }
-        self.indexes.remove_request(&live.created, &before);
-        self.indexes.add_request(&live.created, &live.progress);
-        if before.owner != live.progress.owner {
-            for (spec, job) in live.jobs().filter(|(_, job)| job.phase.is_active()) {
-                let key = JobKey::new(live, spec.id, &spec.job_type);
-                self.indexes.remove_job(JobKey { owner: before.owner, ..key }, job);
-                self.indexes.add_job(key, job);
-            }
-        }
+        self.indexes.remove_request(&before);
+        self.indexes.add_request(live);
+        self.indexes.move_jobs(&before, live);
     }
 
     /// Changes one job; the closure is also told its type.
@@ -227,14 +259,13 @@ impl LiveRequests {
     ) {
         let live = Arc::make_mut(self.by_id.get_mut(&request).expect("events are about live requests"));
         let spec = live.created.chain.job(place);
-        let key = JobKey::new(live, spec.id, &spec.job_type);
+        let key = JobKey::new(live, place, spec);
         let job = live.jobs.get_mut(place.0 as usize).expect("a chain has a job at each of its places");
         let before = job.clone();
         change(job, &spec.job_type);
         live.tally.remove(&before);
         live.tally.add(job);
-        let runs = |job: &Job| matches!(job.phase, Phase::Running { .. });
-        if runs(&before) && !runs(job) {
+        if before.phase.runs() && !job.phase.runs() {
             sequence::note_end(&live.created.chain, &mut live.failing, place);
         }
         self.indexes.remove_job(key, &before);
@@ -301,10 +332,12 @@ impl LiveRequests {
             "request {request} ended from {from:?} as {state:?}"
         );
         assert_eq!(live.tally.active, 0, "request {request} ended with active jobs");
-        self.indexes.remove_request(&live.created, &live.progress);
+        self.indexes.remove_request(&live);
         let Some(sink) = sink else { return };
         sink.replace(&request_key(request), Some(&live.progress), None);
         sink.replace(&chain_key(request), Some(&*live.created), None);
+        sink.replace(&terms_key(request), live.terms.row(), None);
+        sink.replace(&control_key(request), live.control.row(), None);
         for (spec, job) in touched(&live).filter(|_| !mutant!("job-rows-left-behind")) {
             sink.replace(&job_key(request, spec.id), Some(job), None);
         }

@@ -11,6 +11,7 @@ use super::{
     parallel::ParallelPlace,
     request::LiveRequest,
     sequence,
+    terms::Terms,
 };
 use crate::{
     ids::{JobId, RequestId},
@@ -20,22 +21,10 @@ use crate::{
 impl LiveRequests {
     /// Writes every row as if it were new.
     pub(crate) fn dump(&self, sink: &mut RowSink) {
-        for live in self.iter() {
-            sink.replace(&request_key(live.id()), None, Some(&live.progress));
-            sink.replace(&chain_key(live.id()), None, Some(&*live.created));
-            for (spec, job) in touched(live) {
-                sink.replace(&job_key(live.id(), spec.id), None, Some(job));
-            }
-            for (sequence, progress) in &live.sequences {
-                sink.replace(&sequence_key(live.id(), *sequence), None, Some(progress));
-            }
-            for (parallel, progress) in &live.parallels {
-                sink.replace(&parallel_key(live.id(), *parallel), None, Some(progress));
-            }
-        }
+        self.iter().for_each(|live| write_new(live, sink));
     }
 
-    /// Takes one row of the tables Request, Chain, Job, Sequence, Parallel; they come in key order.
+    /// Takes one row of the tables Request, Chain, Job, Sequence, Parallel, Terms, Control; they come in key order.
     pub(crate) fn load_row(&mut self, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
         let mut parts = KeyReader::new(key);
         let request = RequestId(parts.fixed()?);
@@ -74,6 +63,17 @@ impl LiveRequests {
                 }
                 live.parallels.insert(place, rows::decode(key, value)?);
             }
+            Some(Table::Terms) => {
+                parts.end()?;
+                let terms: Terms = rows::decode(key, value)?;
+                let live = self.loaded(request)?;
+                terms.check(live.chain()).map_err(|invalid| contradiction(request, &invalid.to_string()))?;
+                live.terms = Arc::new(terms);
+            }
+            Some(Table::Control) => {
+                parts.end()?;
+                self.loaded(request)?.control = rows::decode(key, value)?;
+            }
             _ => return Err(LoadError::unknown_key(key)),
         }
         Ok(())
@@ -111,6 +111,23 @@ impl LiveRequests {
     }
 }
 
+/// Writes every row of a request as if it were new.
+pub(super) fn write_new(live: &LiveRequest, sink: &mut RowSink) {
+    sink.replace(&request_key(live.id()), None, Some(&live.progress));
+    sink.replace(&chain_key(live.id()), None, Some(&*live.created));
+    sink.replace(&terms_key(live.id()), None, live.terms.row());
+    sink.replace(&control_key(live.id()), None, live.control.row());
+    for (spec, job) in touched(live) {
+        sink.replace(&job_key(live.id(), spec.id), None, Some(job));
+    }
+    for (sequence, progress) in &live.sequences {
+        sink.replace(&sequence_key(live.id(), *sequence), None, Some(progress));
+    }
+    for (parallel, progress) in &live.parallels {
+        sink.replace(&parallel_key(live.id(), *parallel), None, Some(progress));
+    }
+}
+
 /// The jobs to which something has happened: those that have a row.
 pub(super) fn touched(live: &LiveRequest) -> impl Iterator<Item = (&JobSpec, &Job)> {
     let is_touched = |place: JobPlace| *live.job_at(place) != Job::new(live.chain().parents(place));
@@ -127,6 +144,14 @@ pub(super) fn request_key(request: RequestId) -> Key {
 
 pub(super) fn chain_key(request: RequestId) -> Key {
     Key::new(Table::Chain).fixed(&request.0)
+}
+
+pub(super) fn terms_key(request: RequestId) -> Key {
+    Key::new(Table::Terms).fixed(&request.0)
+}
+
+pub(super) fn control_key(request: RequestId) -> Key {
+    Key::new(Table::Control).fixed(&request.0)
 }
 
 pub(super) fn sequence_key(request: RequestId, sequence: SequencePlace) -> Key {

@@ -144,15 +144,17 @@ impl Draft<'_> {
             .chain()
             .places()
             .filter_map(|place| match live.job_at(place).phase {
-                Phase::Running { since } => Some((place, live.job_at(place).try_no, since)),
+                Phase::Running { since } => Some((place, live.job_at(place).try_no, since, Cause::Lost)),
+                Phase::Overdue { since } => Some((place, live.job_at(place).try_no, since, Cause::Overdue)),
                 _ => None,
             })
             .collect();
         sometimes!("a takeover ends tries that ran", !running.is_empty());
         sometimes!("a takeover finds no try that ran", running.is_empty());
-        for (place, try_no, since) in running.into_iter().filter(|_| !mutant!("lost-tries-not-ended")) {
+        for (place, try_no, since, cause) in running.into_iter().filter(|_| !mutant!("lost-tries-not-ended"))
+        {
             let report = lost_report(lost, since, self.at);
-            self.end_try(request, place, try_no, EndOfTry { report, cause: Cause::Lost });
+            self.end_try(request, place, try_no, EndOfTry { report, cause });
         }
         self.hand_over(request);
     }
@@ -161,8 +163,7 @@ impl Draft<'_> {
     pub(super) fn hand_over(&mut self, request: RequestId) {
         self.record(WorkflowEvent::RequestSuspended { request, at: self.at });
         let live = self.request(request);
-        let stopped = live.progress.stopped_at.is_some();
-        if live.tally().active == 0 && (stopped || live.frontier().next().is_none()) {
+        if live.is_over() {
             // Nothing is left to run: the request ends without needing an owner.
             self.end(request);
         } else {

@@ -85,6 +85,10 @@ impl Parallels {
         self.specs
     }
 
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.specs.len()).expect("expansions are fewer than jobs")
+    }
+
     /// Whether there is such a place.
     pub(super) fn holds(&self, place: ParallelPlace) -> bool {
         (place.0 as usize) < self.specs.len()

@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     chain::{JobPlace, JobSpec, SequencePlace, ValidChain},
     command::CreateRequest,
+    control::Control,
     job::{Job, Phase},
     parallel::{ParallelPlace, ParallelProgress},
     sequence::SequenceProgress,
+    terms::Terms,
 };
 use crate::{
     archive::Place,
@@ -99,7 +101,7 @@ pub struct Progress {
     pub owner: Option<Incarnation>,
     /// Counts its owners; zero before the first.
     pub epoch: Epoch,
-    /// When a user stopped it; from then on nothing of it starts.
+    /// When a user stopped it, or it ran out of time; from then on nothing of it starts.
     pub stopped_at: Option<Timestamp>,
     /// Since when it waits for a node that can go on.
     pub suspended_at: Option<Timestamp>,
@@ -133,7 +135,7 @@ pub struct Tally {
     pub complete: u32,
     /// Failed for good.
     pub failed: u32,
-    /// Ready, running, or between two tries.
+    /// Ready, running, waiting for a decision, or between two tries.
     pub active: u32,
     /// Running.
     pub running: u32,
@@ -146,7 +148,7 @@ impl Tally {
         self.complete += u32::from(job.phase == Phase::Complete);
         self.failed += u32::from(job.phase == Phase::Failed);
         self.active += u32::from(job.phase.is_active());
-        self.running += u32::from(matches!(job.phase, Phase::Running { .. }));
+        self.running += u32::from(job.phase.runs());
         self.output_bytes += job.output_bytes;
     }
 
@@ -154,7 +156,7 @@ impl Tally {
         self.complete -= u32::from(job.phase == Phase::Complete);
         self.failed -= u32::from(job.phase == Phase::Failed);
         self.active -= u32::from(job.phase.is_active());
-        self.running -= u32::from(matches!(job.phase, Phase::Running { .. }));
+        self.running -= u32::from(job.phase.runs());
         self.output_bytes -= job.output_bytes;
     }
 }
@@ -164,8 +166,12 @@ impl Tally {
 pub struct LiveRequest {
     /// What was created: type, user, args, chain.
     pub created: Arc<CreateRequest>,
+    /// What it has beyond Spin Cycle.
+    pub terms: Arc<Terms>,
     /// Its own mutable part.
     pub progress: Progress,
+    /// What users and time have done to it.
+    pub control: Control,
     /// Its jobs, by their places in the chain.
     pub(super) jobs: Vector<Job>,
     /// Sequences that have failed before, or are failing.
@@ -180,8 +186,17 @@ pub struct LiveRequest {
 impl LiveRequest {
     pub(super) fn new(created: Arc<CreateRequest>, progress: Progress) -> Self {
         let jobs = created.chain.places().map(|place| Job::new(created.chain.parents(place))).collect();
-        let (sequences, parallels, failing) = (OrdMap::new(), OrdMap::new(), OrdMap::new());
-        Self { created, progress, jobs, sequences, parallels, failing, tally: Tally::default() }
+        Self {
+            created,
+            terms: Arc::default(),
+            progress,
+            control: Control::default(),
+            jobs,
+            sequences: OrdMap::new(),
+            parallels: OrdMap::new(),
+            failing: OrdMap::new(),
+            tally: Tally::default(),
+        }
     }
 
     /// Its id.
@@ -242,9 +257,16 @@ impl LiveRequest {
         self.job_at(job).is_reached() && !is_withheld && self.is_admitted(job)
     }
 
+    /// Whether nothing is left to do of it: nothing is active, and nothing waits for a pause to end or for an owner.
+    pub(super) fn is_over(&self) -> bool {
+        let may_go_on = self.progress.stopped_at.is_none()
+            && (self.control.paused.is_some() || self.progress.owner.is_none());
+        self.tally.active == 0 && !(may_go_on && self.frontier().next().is_some())
+    }
+
     /// How it ends, once none of its jobs is active (`reference/spin-cycle.md` 4.5).
     pub(super) fn end_state(&self) -> RequestState {
-        let stopped = self.progress.stopped_at.is_some();
+        let stopped = self.progress.stopped_at.is_some() && self.control.timed_out_at.is_none();
         if self.tally.complete == self.total_jobs() {
             RequestState::Complete
         } else if stopped && (self.tally.failed == 0 || mutant!("stop-hides-failure")) {

@@ -1,16 +1,19 @@
 //! What becomes of a job when a try of it ends.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     chain::{JobPlace, JobSpec},
     command::{TryEnd, TryReport},
     event::AfterTry,
-    job::{JOB_DATA_BYTES_MAX, Job, is_noop},
+    job::{JOB_DATA_BYTES_MAX, Job, Phase, is_noop},
     json::{self, JsonMap},
     request::LiveRequest,
 };
-use crate::{spec::Wait, time::Timestamp};
+use crate::{
+    spec::{Backoff, Wait},
+    time::Timestamp,
+};
 
 /// How often a job may be run again because its node was lost, without spending its budget.
 const RUNS_AGAIN_MAX: u32 = 3;
@@ -24,6 +27,10 @@ pub(super) enum Cause {
     Drained,
     /// Its node was lost.
     Lost,
+    /// It was out of time.
+    Overdue,
+    /// Somebody rejected it.
+    Rejected,
 }
 
 /// Decides whether the job is done, tried again or has failed, and corrects the report where the request's
@@ -36,12 +43,24 @@ pub(super) fn after_try(
     at: Timestamp,
 ) -> AfterTry {
     let stopped = live.progress.stopped_at.is_some();
+    if cause == Cause::Rejected {
+        return AfterTry::Failed;
+    }
+    if cause == Cause::Overdue && !stopped {
+        // Whatever it says: it had its time, and was told to end.
+        report.end = TryEnd::Failed;
+        report.error = overdue(live, job);
+    }
     let drained = cause == Cause::Drained && !stopped;
     // A job that has to be killed for a user's stop has failed; a drain is none of its doing.
     if drained && report.end == TryEnd::KilledStopping
         || (drained || stopped) && matches!(report.end, TryEnd::Failed | TryEnd::Unknown | TryEnd::CutOff)
     {
         report.end = TryEnd::Stopped;
+    }
+    let stop_reason = live.stop_reason();
+    if report.end == TryEnd::Stopped && !stop_reason.is_empty() {
+        report.error = stop_reason;
     }
     report.end = match report.end {
         TryEnd::CutOff => TryEnd::Failed,
@@ -68,12 +87,33 @@ pub(super) fn after_try(
         TryEnd::Failed | TryEnd::Unknown | TryEnd::CutOff if report.started_at == Timestamp::ZERO => {
             AfterTry::Failed
         }
-        TryEnd::Failed | TryEnd::Unknown | TryEnd::CutOff => after_failure(spec, current, at),
+        TryEnd::Failed | TryEnd::Unknown | TryEnd::CutOff => {
+            after_failure(spec, current, live.terms.job_backoff(job), at)
+        }
     }
 }
 
-fn after_failure(spec: &JobSpec, current: &Job, at: Timestamp) -> AfterTry {
+/// What the log says of a try that was out of time.
+fn overdue(live: &LiveRequest, job: JobPlace) -> Arc<str> {
+    let after = live.terms.try_timeout(job).map_or("", |timeout| &**timeout.text());
+    let undecided = matches!(live.job_at(job).phase, Phase::Awaiting { .. });
+    let why = if undecided { ": nobody decided" } else { "" };
+    format!("timed out after {after}{why}").into()
+}
+
+impl LiveRequest {
+    /// What the log says of a try that was stopped with its request; empty if a user stopped it.
+    pub(super) fn stop_reason(&self) -> Arc<str> {
+        match (&self.terms.timeout, self.control.timed_out_at) {
+            (Some(timeout), Some(_)) => format!("the request timed out after {timeout}").into(),
+            _ => Arc::default(),
+        }
+    }
+}
+
+fn after_failure(spec: &JobSpec, current: &Job, backoff: Option<&Backoff>, at: Timestamp) -> AfterTry {
     let wait = spec.retry_wait.as_ref().map_or(Duration::ZERO, Wait::duration);
+    let wait = backoff.map_or(wait, |backoff| backoff.wait_after(wait, current.tries_failed));
     let retries = spec.retry + u32::from(mutant!("retry-off-by-one"));
     if current.tries_failed >= retries || is_noop(&spec.job_type) {
         AfterTry::Failed

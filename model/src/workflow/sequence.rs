@@ -55,12 +55,17 @@ impl LiveRequest {
 
     /// The innermost sequence around a job that may be tried again.
     fn sequence_to_retry(&self, job: JobPlace) -> Option<SequencePlace> {
+        let is_rejected = |sequence: SequencePlace| {
+            let inside =
+                |rejected: &JobPlace| self.chain().encloses(sequence, self.chain().job(*rejected).sequence);
+            self.control.rejected.iter().any(inside)
+        };
         let has_budget = |sequence: &SequencePlace| {
             let retries =
                 self.chain().sequence(*sequence).retry + u32::from(mutant!("sequence-retry-off-by-one"));
             self.sequence_progress(*sequence).tries_failed < retries
         };
-        self.chain().enclosing(job).find(has_budget)
+        self.chain().enclosing(job).filter(|sequence| !is_rejected(*sequence)).find(has_budget)
     }
 }
 
@@ -74,7 +79,11 @@ impl Draft<'_> {
         // A `noop` fails only for its data, which a reset keeps: it would fail again in the same entry.
         let is_noop = is_noop(&live.chain().job(job).job_type);
         match live.sequence_to_retry(job).filter(|_| !is_noop) {
-            Some(sequence) => self.record(WorkflowEvent::SequenceFailed { request, sequence }),
+            Some(sequence) => {
+                let members = live.chain().members(sequence).to_vec();
+                self.record(WorkflowEvent::SequenceFailed { request, sequence });
+                self.end_approvals(request, &members, "its sequence is tried again");
+            }
             None => self.close_parallels(request, job),
         }
     }
@@ -88,6 +97,9 @@ impl Draft<'_> {
         }
         let spec = live.chain().sequence(sequence);
         let (begin, wait) = (spec.begin, spec.retry_wait.as_ref().map(Wait::duration));
+        let backoff = live.terms.sequences.get(&sequence);
+        let waits = live.sequence_progress(sequence).tries_failed;
+        let wait = wait.map(|wait| backoff.map_or(wait, |backoff| backoff.wait_after(wait, waits)));
         let retry_at = wait.filter(|wait| !wait.is_zero()).map(|wait| self.at.after(wait));
         self.record(WorkflowEvent::SequenceReset { request, sequence, retry_at });
         if retry_at.is_none() {
@@ -206,7 +218,7 @@ pub(super) fn failing(live: &LiveRequest) -> OrdMap<SequencePlace, u32> {
 }
 
 fn running_in(live: &LiveRequest, sequence: SequencePlace) -> u32 {
-    let runs = |place: &&JobPlace| matches!(live.job_at(**place).phase, Phase::Running { .. });
+    let runs = |place: &&JobPlace| live.job_at(**place).phase.runs();
     let running = live.chain().members(sequence).iter().filter(runs).count();
     u32::try_from(running).expect("a chain is bounded")
 }

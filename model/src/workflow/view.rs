@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     archive::Place,
-    ids::{Incarnation, JobId, RequestId},
+    ids::{Incarnation, JobId, RequestId, TryNo},
     state::State,
     time::Timestamp,
 };
@@ -64,7 +64,7 @@ pub struct RunningTry<'a> {
     pub spec: &'a JobSpec,
     /// The job's row: its data, and since when it runs.
     pub job: &'a Job,
-    /// Whether it is to be stopped: for its request, or because its owner hands over what it has.
+    /// Whether it is to be stopped: for its request, because its owner hands over what it has, or because it is out of time.
     pub stop_requested: bool,
     /// How many bytes of each of its streams may be kept.
     pub stream_bytes_max: usize,
@@ -123,6 +123,29 @@ impl LiveRequest {
     }
 }
 
+/// A job that waits for somebody to decide.
+#[derive(Debug, Clone, Copy)]
+pub struct Awaiting<'a> {
+    /// What is to be decided about.
+    pub spec: &'a JobSpec,
+    /// Its try.
+    pub try_no: TryNo,
+    /// Since when it waits, in log time.
+    pub since: Timestamp,
+    /// When it fails if nobody decides; `None` is never.
+    pub deadline: Option<Timestamp>,
+}
+
+impl LiveRequest {
+    /// The jobs that wait for somebody to decide, in the order of their ids.
+    pub fn awaiting(&self) -> impl Iterator<Item = Awaiting<'_>> {
+        self.chain().places().zip(self.jobs()).filter_map(|(place, (spec, job))| {
+            let Phase::Awaiting { since } = job.phase else { return None };
+            Some(Awaiting { spec, try_no: job.try_no, since, deadline: self.try_deadline(place) })
+        })
+    }
+}
+
 impl State {
     /// The tries a life is to run, in the order of request and job.
     pub fn running_under(&self, owner: Incarnation) -> impl Iterator<Item = RunningTry<'_>> {
@@ -145,7 +168,9 @@ impl State {
                 id: live.try_id(owner, *job),
                 spec,
                 job: row,
-                stop_requested: rests || live.progress.stopped_at.is_some(),
+                stop_requested: rests
+                    || live.progress.stopped_at.is_some()
+                    || matches!(row.phase, Phase::Overdue { .. }),
                 stream_bytes_max: output::stream_bytes_max(live.tally().output_bytes),
             }
         })

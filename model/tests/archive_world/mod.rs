@@ -13,10 +13,11 @@ use capstan_model::{
     spec::{ArgKind, Specs},
     time::Timestamp,
     workflow::{
-        chain::ValidChain,
-        command::{CreateRequest, FinishTry, RequestArg, StopRequest, TryEnd, TryId},
+        chain::{JobPlace, ValidChain},
+        command::{CreateRequest, DecideApproval, FinishTry, RequestArg, StopRequest, TryEnd, TryId},
         json::{JsonMap, JsonText},
         request::{LiveRequest, RequestState},
+        terms::{JobData, RetryOf},
         view::RequestSummary,
     },
 };
@@ -39,6 +40,7 @@ sequences:
     args: {required: [{name: l}]}
     nodes: {p: {category: sequence, type: unit, each: ['l:x']}}
   unit: {nodes: {a: {category: job, type: noop}}}
+  asks: {request: true, timeout: 1h, nodes: {a: {category: job, type: approval}}}
 ";
 
 /// A request to be.
@@ -221,6 +223,23 @@ impl World {
         self.apply(Command::CreateRequest(Arc::new(create))).0.unwrap();
     }
 
+    /// Runs a request that goes on with another, asks, and is rejected: of it there is everything that there can be beyond Spin Cycle.
+    pub(crate) fn reject(&mut self, number: u32, retry_of: u32) {
+        let request = numbered(number);
+        let built = build(&self.specs, "asks", &JsonMap::new(), |calls| calls.drain(..).collect()).unwrap();
+        let job = built.chain.jobs()[0].id;
+        let mut command = built.into_command(request, "".into());
+        let Command::CreateWithTerms(create) = &mut command else { unreachable!("it has a timeout") };
+        let kept = BTreeSet::new();
+        Arc::make_mut(&mut create.terms).retry_of = Some(RetryOf { request: numbered(retry_of), kept });
+        let data = Arc::new(JsonMap::from([("k".into(), JsonText::string("v"))]));
+        create.data = Arc::new(JobData::new([(JobPlace(0), data)]));
+        self.apply(command).0.unwrap();
+        let (try_no, approved, by, comment) = (TryNo(1), false, "".into(), "no".into());
+        let decide = DecideApproval { request, job, try_no, approved, by, comment };
+        self.apply(Command::DecideApproval(decide)).0.unwrap();
+    }
+
     /// How many may be kept.
     pub(crate) fn allow(&mut self, count: u64) {
         self.apply(Command::SetSetting(Setting::ArchiveRequestsMax(count))).0.unwrap();
@@ -269,9 +288,13 @@ impl World {
         let archived = self.replica.rows.iter().filter_map(|(key, value)| match Table::of(key)? {
             Table::Event => None,
             Table::ByEnd => Some(value[value.len() - 12..].try_into().unwrap()),
-            Table::FinishedRequest | Table::FinishedChain | Table::FinishedJobs | Table::JobLog => {
-                Some(key[1..13].try_into().unwrap())
-            }
+            Table::FinishedRequest
+            | Table::FinishedChain
+            | Table::FinishedJobs
+            | Table::FinishedTerms
+            | Table::FinishedData
+            | Table::Decision
+            | Table::JobLog => Some(key[1..13].try_into().unwrap()),
             table if table.is_live() => None,
             _ => Some(key[key.len() - 12..].try_into().unwrap()),
         });

@@ -42,6 +42,8 @@ struct Known {
     actual: BTreeMap<(ActualKey, Presence), ModificationTag>,
     tasks: BTreeMap<Guid, TaskState>,
     requests: BTreeMap<RequestId, RequestState>,
+    /// With who paused each.
+    paused: BTreeMap<RequestId, Arc<str>>,
     running: BTreeSet<(RequestId, JobId, TryNo)>,
     nodes: BTreeMap<NodeId, KnownNode>,
     variables: BTreeMap<VariableName, u64>,
@@ -88,6 +90,9 @@ impl Known {
             }
             PublicEvent::Job(JobNews::Ended { job, .. }) => {
                 self.running.remove(&(job.request, job.job, job.try_no));
+            }
+            PublicEvent::Job(JobNews::Decided { job, .. }) => {
+                assert!(self.running.contains(&(job.request, job.job, job.try_no)), "{job:?}");
             }
             PublicEvent::Node(news) => self.learn_of_node(news),
             PublicEvent::Variable(VariableNews::Set { name, revision }) => {
@@ -149,7 +154,15 @@ impl Known {
             RequestNews::Ended { request, state } => {
                 assert!(state.is_end(), "{state:?}");
                 assert!(self.requests.remove(&request).is_some());
+                self.paused.remove(&request);
             }
+            RequestNews::Paused { request, by } => {
+                assert_eq!(self.paused.insert(request, by), None);
+            }
+            RequestNews::Resumed { request, .. } => {
+                assert!(self.paused.remove(&request).is_some());
+            }
+            RequestNews::TimedOut { request } => assert!(self.requests.contains_key(&request)),
         }
     }
 
@@ -191,8 +204,13 @@ impl Known {
             (task.guid.clone(), known)
         });
         let running = state.requests.iter().flat_map(|request| {
-            let running = request.jobs().filter(|(_, job)| matches!(job.phase, job::Phase::Running { .. }));
+            let is_begun =
+                |job: &job::Job| job.phase.runs() || matches!(job.phase, job::Phase::Awaiting { .. });
+            let running = request.jobs().filter(move |(_, job)| is_begun(job));
             running.map(|(spec, job)| (request.id(), spec.id, job.try_no))
+        });
+        let paused = state.requests.iter().filter_map(|request| {
+            request.control.paused.as_ref().map(|pause| (request.id(), pause.by.clone()))
         });
         let nodes = state.nodes.iter().map(|(id, record)| {
             let (life, is_over) = (record.incarnation, record.lost);
@@ -208,6 +226,7 @@ impl Known {
             actual: records.flatten().collect(),
             tasks: tasks.collect(),
             requests: state.requests.iter().map(|request| (request.id(), request.state())).collect(),
+            paused: paused.collect(),
             running: running.collect(),
             nodes: nodes.collect(),
             variables: state.variables.iter().map(|(name, it)| (name.clone(), it.revision)).collect(),

@@ -73,6 +73,7 @@ fn jobs() -> JobTypes {
         ("shell-command", described(&["cmd"], &[])),
         ("http-request", described(&["url"], &[])),
         ("noop", described(&[], &[])),
+        ("approval", described(&[], &[])),
         ("lrp/desire", described(&["lrp"], &[])),
         ("lrp/update", described(&["processGuid"], &[])),
         ("lrp/wait-running", described(&["processGuid"], &[])),
@@ -178,6 +179,9 @@ fn mutants(text: &str) -> Vec<Mutant> {
                 let empty = "  nothing: ~".to_owned();
                 change("an empty sequence", Parse, at, &[(at, &[empty, lines[at].text.clone()])]);
             }
+            Place::SequenceField if lines[at].key == "timeout" => {
+                change("no time for a request", C1, at, &[(at, &[lines[at].with("0s")])]);
+            }
             Place::SequenceField | Place::Elsewhere => {}
         }
         let line = &lines[at];
@@ -250,6 +254,9 @@ fn node_field(lines: &[Line], at: usize, change: &mut Change<'_>) {
             }
         }
         "retryWait" => change("a wait without a unit", N13, at, &[(at, &[line.with("3")])]),
+        "retryBackoff" => change("a wait that shrinks", C5, at, &[(at, &[line.with("0.5")])]),
+        "retryWaitMax" => change("a bound below the wait", C8, at, &[(at, &[line.with("1ns")])]),
+        "timeout" => change("no time at all", C1, at, &[(at, &[line.with("0s")])]),
         "parallel" => change("none at a time", N9, at, &[(at, &[line.with("0")])]),
         "if" => {
             change("no if", N10, node, &[(at, &[])]);

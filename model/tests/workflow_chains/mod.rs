@@ -26,7 +26,8 @@ struct AnyJob {
 
 fn any_job() -> impl Strategy<Value = AnyJob> {
     let job_type = prop_oneof![
-        2 => Just("noop"), 2 => Just("shell-command"), 1 => Just("sleep"), 1 => Just("idempotent/x")
+        2 => Just("noop"), 2 => Just("shell-command"), 1 => Just("sleep"), 1 => Just("idempotent/x"),
+        1 => Just("approval")
     ];
     (job_type, 0..3_u32, any::<bool>(), vec(any::<Index>(), 0..4))
         .prop_map(|(job_type, retry, waits, deps)| AnyJob { job_type, retry, waits, deps })
@@ -110,7 +111,8 @@ fn any_placed(node: impl Strategy<Value = AnyNode>) -> impl Strategy<Value = Any
 
 fn any_node() -> impl Strategy<Value = AnyNode> {
     let job_type = prop_oneof![
-        3 => Just("shell-command"), 1 => Just("sleep"), 1 => Just("noop"), 1 => Just("idempotent/x")
+        3 => Just("shell-command"), 1 => Just("sleep"), 1 => Just("noop"), 1 => Just("idempotent/x"),
+        1 => Just("approval")
     ];
     let job = (job_type, 0..2_u32, any::<bool>()).prop_map(|(job_type, retry, waits)| AnyNode::Job {
         job_type,

@@ -1,5 +1,5 @@
-//! The leader's liveness actor: admits the nodes that report, each life once; declares those silent and then lost that do not; and has
-//! what nobody may run any more given to others.
+//! The leader's liveness actor: admits the nodes that report, each life once; declares those silent and then lost that do not; has
+//! what nobody may run any more given to others; and has stopped what is out of time.
 //!
 //! * [`mod@plan`]: what follows from what was heard and what is committed.
 
@@ -12,8 +12,9 @@ use capstan_model::{
     buggify,
     command::{Command, NodeJoined},
     failpoint,
-    ids::{Incarnation, RequestId},
+    ids::{Incarnation, JobId, RequestId, TryNo},
     lrp::command::LrpCommand,
+    workflow::command::Expire,
 };
 use capstan_raft_store::{handle::ProposeOptions, timing::Timing};
 
@@ -68,6 +69,8 @@ enum Step {
     TakeOver,
     /// This request has waited for an owner for too long.
     End(RequestId),
+    /// This try or request is out of time.
+    Expire(Expire),
     /// The cell of this life has been silent for too long.
     Silence(Incarnation),
     /// The cell of this life is heard again.
@@ -85,6 +88,8 @@ pub enum StepKey {
     TakeOver,
     /// A request is to be ended.
     End(RequestId),
+    /// A try of a job of a request is to be stopped, or the request.
+    Expire(RequestId, Option<(JobId, TryNo)>),
     /// A cell is to be declared silent.
     Silence(Incarnation),
     /// A cell is to be declared heard.
@@ -98,6 +103,7 @@ impl Step {
             Self::Lose(incarnation) => StepKey::Lose(*incarnation),
             Self::TakeOver => StepKey::TakeOver,
             Self::End(request) => StepKey::End(*request),
+            Self::Expire(expire) => StepKey::Expire(expire.request, expire.try_of),
             Self::Silence(life) => StepKey::Silence(*life),
             Self::Hear(life) => StepKey::Hear(*life),
         }
@@ -109,6 +115,7 @@ impl Step {
             Self::Lose(incarnation) => Command::NodeLost { incarnation, term },
             Self::TakeOver => Command::TakeOver,
             Self::End(request) => Command::EndSuspended { request },
+            Self::Expire(expire) => Command::Expire(expire),
             Self::Silence(incarnation) => Command::Lrp(LrpCommand::CellSilent { incarnation, term }),
             Self::Hear(incarnation) => Command::Lrp(LrpCommand::CellHeard { incarnation }),
         }
@@ -171,7 +178,10 @@ impl Liveness {
                         match key {
                             StepKey::Lose(_) | StepKey::TakeOver => failpoint!("takeover: committed"),
                             StepKey::Admit(_) => failpoint!("admission: committed"),
-                            StepKey::End(_) | StepKey::Silence(_) | StepKey::Hear(_) => {}
+                            StepKey::End(_)
+                            | StepKey::Expire(..)
+                            | StepKey::Silence(_)
+                            | StepKey::Hear(_) => {}
                         }
                     }
                     Err(rejection) => tracing::warn!(?key, %rejection, "refused"),

@@ -4,6 +4,7 @@
 //! ([`JobType::run`]); it runs nothing itself. Processes go to the [`crate::executor`], timers to the actor that
 //! holds the try, so that both can be stopped, logged and simulated in one place.
 
+pub mod approval;
 mod create;
 mod ending;
 pub mod http_request;
@@ -93,6 +94,7 @@ impl JobTypes {
     /// The types that need nothing but this program.
     pub fn built_in() -> Self {
         let mut types = Self::default();
+        types.add(Arc::new(approval::Approval));
         types.add(Arc::new(noop::Noop));
         types.add(Arc::new(sleep::Sleep));
         types.add(Arc::new(shell_command::ShellCommand));
@@ -178,7 +180,7 @@ mod tests {
     fn types_are_found_by_name_and_listed_in_order() {
         let types = JobTypes::built_in();
         let names: Vec<_> = types.names().filter(|name| !name.starts_with("lrp/")).collect();
-        assert_eq!(names, ["http-request", "noop", "shell-command", "sleep"]);
+        assert_eq!(names, ["approval", "http-request", "noop", "shell-command", "sleep"]);
         assert!(types.get("sleep").is_some_and(|found| found.describe().idempotent));
         assert!(types.get("Sleep").is_none());
     }

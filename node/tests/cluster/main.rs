@@ -14,6 +14,7 @@
 
 mod harness;
 
+mod beyond;
 mod blue_green;
 mod callers;
 mod directories;

@@ -89,6 +89,11 @@ impl Claims {
             | WorkflowEvent::SequenceReset { .. }
             | WorkflowEvent::JobWithdrawn { .. }
             | WorkflowEvent::RequestStopped { .. }
+            | WorkflowEvent::RequestPaused { .. }
+            | WorkflowEvent::RequestResumed { .. }
+            | WorkflowEvent::RequestTimedOut { .. }
+            | WorkflowEvent::TryOverdue { .. }
+            | WorkflowEvent::ApprovalDecided { .. }
             | WorkflowEvent::RequestEnded { .. } => {}
         }
         Ok(())

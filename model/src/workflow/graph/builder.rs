@@ -13,12 +13,13 @@ use super::{
 };
 use crate::{
     ids::JobId,
-    spec::{Node, Sequence, Specs, Wait, Work},
+    spec::{Backoff, Node, Sequence, Specs, Wait, Work},
     workflow::{
         chain::{SequencePlace, SequenceSpec},
         command::RequestArg,
         job::is_noop,
         json::{self, JsonMap},
+        terms::{JobTerms, Terms},
     },
 };
 
@@ -28,6 +29,8 @@ const JOBS_PER_CALL: usize = 4;
 /// Builds one request.
 pub struct Builder<D> {
     args: Vec<RequestArg>,
+    /// How long the request may run.
+    timeout: Option<Wait>,
     /// `None` once the chain is made of it.
     plan: Option<Plan<D>>,
     calls: Calls,
@@ -49,6 +52,7 @@ struct CallAs<'a> {
     graph_name: &'a str,
     retry: u32,
     wait: Option<Wait>,
+    backoff: Option<Backoff>,
     caller: Option<ExpansionAt>,
 }
 
@@ -58,6 +62,7 @@ impl<D: FnMut() -> JobId> Builder<D> {
     pub fn new(specs: Arc<Specs>, request_type: &str, args: &JsonMap, draw_id: D) -> Self {
         let mut builder = Self {
             args: Vec::new(),
+            timeout: None,
             plan: Some(Plan::new(draw_id)),
             calls: Calls { specs, list: Vec::new() },
             ready: VecDeque::new(),
@@ -91,9 +96,10 @@ impl<D: FnMut() -> JobId> Builder<D> {
             return Err(BuildError::NotARequest(request_type.to_owned()));
         }
         self.args = record_args(sequence, given)?;
+        self.timeout = sequence.timeout.clone();
         // A request's own sequence is never tried again.
         let graph_name = &format!("request_{request_type}");
-        let call = CallAs { graph_name, retry: 0, wait: Some(Wait::zero()), caller: None };
+        let call = CallAs { graph_name, retry: 0, wait: Some(Wait::zero()), backoff: None, caller: None };
         self.begin_call(&sequence.name, given.clone(), call)
     }
 
@@ -139,7 +145,7 @@ impl<D: FnMut() -> JobId> Builder<D> {
         &mut self,
         name: &Arc<str>,
         mut args: JsonMap,
-        CallAs { graph_name, retry, wait, caller }: CallAs<'_>,
+        CallAs { graph_name, retry, wait, backoff, caller }: CallAs<'_>,
     ) -> Result<(), BuildError> {
         let specs = self.calls.specs.clone();
         let spec = specs.callee(name).expect("loaded specs call only sequences that exist");
@@ -151,7 +157,7 @@ impl<D: FnMut() -> JobId> Builder<D> {
         self.plan().link(inner.last, outer.last);
         let parent = caller.map(|at| self.calls.list[at.node.call].sequence);
         let begin = unordered(outer.first);
-        self.plan().add_sequence(SequenceSpec { begin, parent, retry, retry_wait: wait });
+        self.plan().add_sequence(SequenceSpec { begin, parent, retry, retry_wait: wait }, backoff);
         let call = self.calls.list.len();
         let nodes: Vec<NodeProgress> = spec
             .nodes
@@ -249,8 +255,8 @@ impl<D: FnMut() -> JobId> Builder<D> {
         node: &Node,
         at: ExpansionAt,
     ) -> Result<(), BuildError> {
-        let (retry, wait) = (node.retry, node.retry_wait.clone());
-        self.begin_call(called, args, CallAs { graph_name, retry, wait, caller: Some(at) })
+        let (retry, wait, backoff) = (node.retry, node.retry_wait.clone(), node.backoff.clone());
+        self.begin_call(called, args, CallAs { graph_name, retry, wait, backoff, caller: Some(at) })
     }
 
     fn build_job(
@@ -266,6 +272,8 @@ impl<D: FnMut() -> JobId> Builder<D> {
         spec.retry = node.retry;
         spec.retry_wait = node.retry_wait.clone();
         let id = spec.id;
+        *self.plan().terms_mut(job) =
+            JobTerms { timeout: node.timeout.clone(), backoff: node.backoff.clone() };
         if is_noop(job_type) {
             self.end_expansion(at, Span { first: job, last: job }, args)?;
             return Ok(None);
@@ -378,6 +386,8 @@ impl<D: FnMut() -> JobId> Builder<D> {
     fn finish(&mut self) -> Built {
         let plan = self.plan.take().expect("a builder finishes once");
         let request_type = self.calls.list[0].name.clone();
-        Built { request_type, args: std::mem::take(&mut self.args), chain: plan.into_chain() }
+        let (chain, terms) = plan.into_chain();
+        let terms = Terms { timeout: self.timeout.take(), ..terms };
+        Built { request_type, args: std::mem::take(&mut self.args), chain, terms }
     }
 }

@@ -18,10 +18,14 @@ use bytes::Bytes;
 
 use super::{
     chain::ValidChain,
-    command::{CreateRequest, RequestArg},
+    command::{CreateRequest, CreateWithTerms, RequestArg},
     json::JsonMap,
+    terms::Terms,
 };
-use crate::ids::{JobId, RequestId};
+use crate::{
+    command::Command,
+    ids::{JobId, RequestId},
+};
 
 mod args;
 mod builder;
@@ -102,10 +106,22 @@ pub struct Built {
     pub args: Vec<RequestArg>,
     /// Its jobs and their order.
     pub chain: ValidChain,
+    /// What it has beyond Spin Cycle.
+    pub terms: Terms,
 }
 
 impl Built {
     /// The command that stores it.
+    pub fn into_command(self, id: RequestId, user: Arc<str>) -> Command {
+        let terms = self.terms.clone();
+        let create = Arc::new(self.into_request(id, user));
+        if terms.is_empty() {
+            return Command::CreateRequest(create);
+        }
+        Command::CreateWithTerms(CreateWithTerms { create, terms: Arc::new(terms), data: Arc::default() })
+    }
+
+    /// What is stored of it beside its terms.
     pub fn into_request(self, id: RequestId, user: Arc<str>) -> CreateRequest {
         CreateRequest { id, request_type: self.request_type, user, args: self.args, chain: self.chain }
     }

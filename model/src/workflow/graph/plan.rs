@@ -1,6 +1,9 @@
 //! The jobs of a request in the making, before their ids put them in order.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
@@ -8,10 +11,12 @@ use super::{BuildError, error::DRAWS_MAX};
 use crate::{
     command::COMMAND_BYTES_MAX,
     ids::JobId,
+    spec::Backoff,
     workflow::{
         chain::{ChainParts, JOBS_MAX, JobPlace, JobSpec, SequencePlace, SequenceSpec, ValidChain},
         json::{self, JsonMap},
         parallel::{Expansion, ParallelSpec},
+        terms::{JobTerms, Terms},
     },
 };
 
@@ -24,6 +29,7 @@ pub(super) struct Plan<D> {
     jobs: Vec<NewJob>,
     ids: BTreeSet<JobId>,
     sequences: Vec<SequenceSpec>,
+    backoffs: BTreeMap<SequencePlace, Backoff>,
     parallels: Vec<ParallelSpec>,
     /// What the jobs hold, in bytes.
     bytes: usize,
@@ -32,6 +38,7 @@ pub(super) struct Plan<D> {
 /// A job in the making.
 struct NewJob {
     spec: JobSpec,
+    terms: JobTerms,
     successors: BTreeSet<usize>,
 }
 
@@ -50,6 +57,7 @@ impl<D: FnMut() -> JobId> Plan<D> {
             jobs: Vec::new(),
             ids: BTreeSet::new(),
             sequences: Vec::new(),
+            backoffs: BTreeMap::new(),
             parallels: Vec::new(),
             bytes: 0,
         }
@@ -87,7 +95,7 @@ impl<D: FnMut() -> JobId> Plan<D> {
             sequence,
             successors: Vec::new(),
         };
-        self.jobs.push(NewJob { spec, successors: BTreeSet::new() });
+        self.jobs.push(NewJob { spec, terms: JobTerms::default(), successors: BTreeSet::new() });
         Ok(self.jobs.len() - 1)
     }
 
@@ -125,7 +133,13 @@ impl<D: FnMut() -> JobId> Plan<D> {
         SequencePlace(u32::try_from(self.sequences.len()).expect("sequences are fewer than jobs"))
     }
 
-    pub(super) fn add_sequence(&mut self, sequence: SequenceSpec) {
+    pub(super) fn terms_mut(&mut self, job: usize) -> &mut JobTerms {
+        &mut self.jobs[job].terms
+    }
+
+    pub(super) fn add_sequence(&mut self, sequence: SequenceSpec, backoff: Option<Backoff>) {
+        let place = self.next_sequence();
+        self.backoffs.extend(backoff.map(|backoff| (place, backoff)));
         self.sequences.push(sequence);
     }
 
@@ -138,9 +152,9 @@ impl<D: FnMut() -> JobId> Plan<D> {
         self.parallels.push(ParallelSpec { begin: unordered(begin), running_max, expansions });
     }
 
-    /// Puts the jobs in the order of their ids.
-    pub(super) fn into_chain(self) -> ValidChain {
-        let Self { jobs, mut sequences, mut parallels, .. } = self;
+    /// Puts the jobs in the order of their ids; the terms of the request itself are not known here.
+    pub(super) fn into_chain(self) -> (ValidChain, Terms) {
+        let Self { jobs, mut sequences, backoffs, mut parallels, .. } = self;
         let mut order: Vec<usize> = (0..jobs.len()).collect();
         order.sort_by_key(|at| jobs[*at].spec.id);
         let mut places = vec![JobPlace(0); jobs.len()];
@@ -157,17 +171,21 @@ impl<D: FnMut() -> JobId> Plan<D> {
                 *expansion = Expansion { first: ordered(expansion.first), last: ordered(expansion.last) };
             }
         }
+        let with_terms = jobs.iter().enumerate().filter(|(_, job)| job.terms != JobTerms::default());
+        let job_terms = with_terms.map(|(at, job)| (places[at], job.terms.clone())).collect();
+        let terms = Terms { jobs: job_terms, sequences: backoffs, ..Terms::default() };
         let mut specs: Vec<JobSpec> = jobs
             .into_iter()
-            .map(|NewJob { spec, successors }| {
+            .map(|NewJob { spec, terms: _, successors }| {
                 let mut successors: Vec<JobPlace> = successors.into_iter().map(|at| places[at]).collect();
                 successors.sort_unstable();
                 JobSpec { successors, ..spec }
             })
             .collect();
         specs.sort_by_key(|spec| spec.id);
-        ValidChain::try_from(ChainParts { jobs: specs, sequences, parallels })
-            .expect("a builder builds valid chains")
+        let chain = ValidChain::try_from(ChainParts { jobs: specs, sequences, parallels })
+            .expect("a builder builds valid chains");
+        (chain, terms)
     }
 }
 

@@ -14,7 +14,7 @@ use super::Step;
 
 /// How long reports must have been heard without a break before anybody's silence means something: those that live have reported by then.
 pub(super) const HEARING_MIN: Duration = Duration::from_secs(1);
-/// How many requests are ended in one look at most.
+/// How many requests are ended in one look at most, and how many tries and requests are stopped because they are out of time.
 const ENDED_MAX: usize = 256;
 
 /// Who was heard, and since when.
@@ -78,7 +78,9 @@ pub(super) fn plan(silence: &Silence<'_>, state: &State, at: Timestamp) -> Vec<S
         .map(|(_, record)| Step::Lose(record.incarnation));
     let is_work = state.requests.to_take_over(&state.nodes).next().is_some();
     let overdue = state.requests.overdue(state.settings.suspended_max(), at).take(ENDED_MAX);
-    let owners = admitted.chain(lost).chain(is_work.then_some(Step::TakeOver)).chain(overdue.map(Step::End));
+    let expired = state.requests.expired(at).take(ENDED_MAX);
+    let ends = overdue.map(Step::End).chain(expired.map(Step::Expire));
+    let owners = admitted.chain(lost).chain(is_work.then_some(Step::TakeOver)).chain(ends);
     let cells = state.lrps.cells().filter_map(|(_, cell)| {
         let life = cell.incarnation;
         match cell.silent {
@@ -92,13 +94,19 @@ pub(super) fn plan(silence: &Silence<'_>, state: &State, at: Timestamp) -> Vec<S
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{sync::Arc, time::Duration};
 
     use capstan_model::{
         apply::apply,
         command::{Command, Entry, Sealed},
-        ids::{CommandId, DiskId},
+        ids::{CommandId, DiskId, JobId, RequestId, TryNo},
         lrp::{cell::Announcement, command::LrpCommand},
+        spec::Specs,
+        workflow::{
+            command::Expire,
+            graph::{Builder, Created, Step as BuildStep},
+            json::JsonMap,
+        },
     };
     use capstan_raft_store::peer::NodeFacts;
 
@@ -152,6 +160,15 @@ mod tests {
         let commands =
             vec![Sealed::new(CommandId { incarnation, seq: index }, None, command).expect("small")];
         apply(state, index, &Entry::V1 { time: Timestamp(index), settled: vec![], commands });
+    }
+
+    /// Commits what node 1 proposes, at a moment of log time.
+    fn commit_by_1(state: &mut State, index: u64, time: Timestamp, command: Command) {
+        let incarnation = state.nodes[&NodeId(1)].incarnation;
+        let commands =
+            vec![Sealed::new(CommandId { incarnation, seq: index }, None, command).expect("small")];
+        let applied = apply(state, index, &Entry::V1 { time, settled: vec![], commands });
+        applied.replies[0].1.as_ref().expect("it is not refused");
     }
 
     /// Nodes 1 to 3 have joined.
@@ -217,6 +234,58 @@ mod tests {
         );
         assert_eq!(plan(&just_begun(&[seen(1, 4)]), &state, Timestamp::ZERO).len(), 1, "a newer one is");
     }
+
+    /// A request with a timeout of an hour, and a job in it with one of a minute.
+    fn timed(id: RequestId) -> Command {
+        let text = "sequences: {R: {request: true, timeout: 1h, nodes: {a: {category: job, type: sleep, timeout: 1m}}}}";
+        let specs = Arc::new(Specs::load([("specs.yaml", text)]).unwrap());
+        let mut next = 0_u8;
+        let draw = move || {
+            next += 1;
+            JobId([b'a', b'a', b'a', b'a' + next])
+        };
+        let mut builder = Builder::new(specs, "R", &JsonMap::new(), draw);
+        let mut created = Vec::new();
+        loop {
+            match builder.step(std::mem::take(&mut created)) {
+                BuildStep::Need(calls) => {
+                    let made = calls
+                        .into_iter()
+                        .map(|call| Created { job: call.job, result: Ok(Default::default()) });
+                    created.extend(made);
+                }
+                BuildStep::Done(built) => return built.into_command(id, "".into()),
+                BuildStep::Refused(refused) => panic!("{refused}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_out_of_time_is_proposed_until_it_is_committed() {
+        let mut state = joined();
+        let heard = [seen(1, 1), seen(2, 1), seen(3, 1)].map(|node| SeenNode {
+            facts: NodeFacts { job_types: vec!["sleep".into()], slots: 1, ..node.facts },
+            incarnation: Incarnation { boot: 2, ..node.incarnation },
+            ..node
+        });
+        for (index, step) in (10..).zip(plan(&listening(&heard), &state, Timestamp::ZERO)) {
+            commit(&mut state, index, step.into_command(0));
+        }
+        let id = RequestId([1; 12]);
+        commit_by_1(&mut state, 20, Timestamp(20), timed(id));
+        let begun = state.log_time();
+        let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3_600));
+        let at = |state: &State, after| plan(&listening(&heard), state, begun.after(after));
+        assert_eq!(at(&state, minute - Duration::from_nanos(1)), []);
+        let [Step::Expire(expire)] = at(&state, minute)[..] else { panic!("{:?}", at(&state, minute)) };
+        assert_eq!((expire.request, expire.try_of.map(|(_, try_no)| try_no)), (id, Some(TryNo(1))));
+        let both = at(&state, hour);
+        assert_eq!(both, [Step::Expire(expire), Step::Expire(Expire { request: id, try_of: None })]);
+        let late = begun.after(minute);
+        commit_by_1(&mut state, 21, late, Step::Expire(expire).into_command(0));
+        assert_eq!(at(&state, minute), [], "it is being stopped");
+    }
+
     #[test]
     fn a_cell_is_silent_before_its_node_is_lost_and_heard_again_once_it_reports() {
         let mut state = joined();

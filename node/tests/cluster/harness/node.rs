@@ -95,8 +95,9 @@ fn gather_specs(specs: &Path) {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cluster");
     let examples_of = ["test.yaml", "pack-logs.yaml", "deploy-blue-green.yaml"];
     let of_examples = examples_of.map(|name| examples().join("specs").join(name));
-    for file in
-        of_examples.into_iter().chain(["hold.yaml", "beat.yaml", "scale.yaml"].map(|name| own.join(name)))
+    for file in of_examples
+        .into_iter()
+        .chain(["hold.yaml", "beat.yaml", "scale.yaml", "beyond.yaml"].map(|name| own.join(name)))
     {
         fs::copy(&file, specs.join(file.file_name().expect("a file has a name"))).unwrap();
     }
