@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
-use capstan_model::workflow::{
-    graph::{CreateError, CreateOutput},
-    json::JsonMap,
+use capstan_model::{
+    spec::JobSignature,
+    workflow::{
+        graph::{CreateError, CreateOutput},
+        json::JsonMap,
+    },
 };
 use futures::future::{BoxFuture, FutureExt, ready};
 
@@ -21,6 +24,10 @@ pub struct Approval;
 impl JobType for Approval {
     fn describe(&self) -> Description {
         Description { name: Cow::Borrowed("approval"), idempotent: true }
+    }
+
+    fn signature(&self) -> BoxFuture<'static, JobSignature> {
+        ready(JobSignature::needing(&[])).boxed()
     }
 
     fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {
