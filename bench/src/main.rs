@@ -2,7 +2,7 @@
 //!
 //! * [`load`]: closed loops of clients. [`workload`]: what they write and read. [`report`]: what comes out.
 //! * [`throughput`], [`failover`], [`requests`], [`lrps`]: benchmarks of Capstan. [`calls`], [`cluster`]: its API, its processes.
-//! * [`raft`], [`instances`], [`planner`]: of parts of it, in this process. [`stores`], [`surface`]: the parts.
+//! * [`raft`], [`instances`], [`planner`], [`lint`]: of parts of it, in this process. [`stores`], [`surface`]: the parts.
 //! * [`against_etcd`]: the same load on etcd, in turn; [`etcd`]: its API and processes.
 
 mod against_etcd;
@@ -14,6 +14,7 @@ mod etcd;
 mod failover;
 mod http_client;
 mod instances;
+mod lint;
 mod load;
 mod lrps;
 mod planner;
@@ -58,6 +59,8 @@ enum Bench {
     Instances(instances::InstancesArgs),
     /// How many instances the auction places per second
     Planner(planner::PlannerArgs),
+    /// How long request specs take to be checked
+    Lint(lint::LintArgs),
     /// Writes and reads of Capstan and of etcd, which must be installed, as a ratio
     AgainstEtcd(against_etcd::AgainstEtcdArgs),
 }
@@ -101,6 +104,7 @@ async fn measure(bench: &Bench) -> anyhow::Result<()> {
         Bench::Lrps(args) => lrps::run(args).await,
         Bench::Instances(args) => instances::run(args).await,
         Bench::Planner(args) => planner::run(args),
+        Bench::Lint(args) => lint::run(args),
         Bench::AgainstEtcd(args) => against_etcd::run(args).await,
     }
 }

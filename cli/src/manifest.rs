@@ -2,13 +2,13 @@
 
 use std::{fs, io::Read, path::Path};
 
+use capstan_model::spec::did_you_mean;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::{
     console::Console,
     failure::{Exit, Failure},
-    text::nearest::did_you_mean,
 };
 
 /// The members of a desired LRP.

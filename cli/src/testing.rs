@@ -1,6 +1,7 @@
 //! A console that remembers what was written, and a node that answers from a table, for this crate's tests.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Write},
     path::Path,
@@ -9,7 +10,7 @@ use std::{
 
 use capstan_client::spin_cycle::UtcTime;
 use capstan_model::{
-    spec::Specs,
+    spec::JobSignature,
     workflow::graph::{CreateCall, CreateError, CreateOutput, Created},
 };
 use clap::Parser;
@@ -23,7 +24,7 @@ use crate::{
     Command,
     console::{Console, Terminal},
     failure::{self, Exit},
-    ports::{JobFactory, LoadError, SpecTools},
+    ports::{JobFactory, SpecFile, SpecTools},
 };
 
 #[derive(Debug, Parser)]
@@ -77,15 +78,14 @@ pub(crate) async fn run_with_input(
 struct Files;
 
 impl SpecTools for Files {
-    fn load(&self, directory: &Path) -> Result<Specs, LoadError> {
-        let unreadable = |error: io::Error| LoadError::Unreadable(error.to_string());
+    fn read(&self, directory: &Path) -> Result<Vec<SpecFile>, String> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(directory).map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.path();
+        for entry in fs::read_dir(directory).map_err(|error| error.to_string())? {
+            let path = entry.map_err(|error| error.to_string())?.path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            files.push((name, fs::read_to_string(&path).map_err(unreadable)?));
+            files.push((name, fs::read_to_string(&path).map_err(|error| error.to_string())));
         }
-        Specs::load(files).map_err(LoadError::Wrong)
+        Ok(files)
     }
 
     fn job_types(&self, _: Option<&Path>) -> BoxFuture<'static, Result<Box<dyn JobFactory>, String>> {
@@ -101,6 +101,16 @@ impl JobFactory for Files {
             Created { job: call.job, result }
         };
         Box::pin(ready(calls.into_iter().map(created).collect()))
+    }
+
+    fn signatures(&self) -> BoxFuture<'static, BTreeMap<Arc<str>, JobSignature>> {
+        let needs = |name: &str, args: &[&str]| (name.into(), JobSignature::needing(args));
+        Box::pin(ready(BTreeMap::from([
+            needs("noop", &[]),
+            needs("sleep", &["duration"]),
+            needs("shell-command", &["cmd"]),
+            needs("http-request", &["url"]),
+        ])))
     }
 }
 

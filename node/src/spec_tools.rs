@@ -1,6 +1,7 @@
 //! What `capstan spec` needs of a node, without a node: its way of reading specs and of creating jobs.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     process,
@@ -8,10 +9,10 @@ use std::{
 };
 
 use capstan_api::ports::JobTypes as _;
-use capstan_cli::ports::{JobFactory, LoadError, SpecTools};
+use capstan_cli::ports::{JobFactory, SpecFile, SpecTools};
 use capstan_model::{
     ids::{Incarnation, NodeId},
-    spec::Specs,
+    spec::JobSignature,
     workflow::graph::{CreateCall, Created},
 };
 use futures::future::{BoxFuture, FutureExt};
@@ -20,7 +21,7 @@ use crate::{
     executor::{Executor, host::HostExecutor},
     guardian::Guardian,
     jobs::{JobTypes, plugin},
-    specs_dir::{self, SpecsDirError},
+    specs_dir,
 };
 
 /// The life under which plugins are asked on behalf of a command; no node ever has this one.
@@ -31,12 +32,8 @@ const NO_LIFE: Incarnation = Incarnation { node: NodeId(0), boot: 0, nonce: 0 };
 pub struct NodeTools;
 
 impl SpecTools for NodeTools {
-    fn load(&self, directory: &Path) -> Result<Specs, LoadError> {
-        match specs_dir::load(directory) {
-            Ok(found) => Ok(found.specs),
-            Err(SpecsDirError::Wrong(findings)) => Err(LoadError::Wrong(findings)),
-            Err(error @ SpecsDirError::Read { .. }) => Err(LoadError::Unreadable(error.to_string())),
-        }
+    fn read(&self, directory: &Path) -> Result<Vec<SpecFile>, String> {
+        specs_dir::read(directory).map_err(|error| error.to_string())
     }
 
     fn job_types(&self, directory: Option<&Path>) -> BoxFuture<'static, Result<Box<dyn JobFactory>, String>> {
@@ -66,6 +63,10 @@ struct Factory {
 impl JobFactory for Factory {
     fn create(&self, calls: Vec<CreateCall>) -> BoxFuture<'static, Vec<Created>> {
         self.types.create(calls)
+    }
+
+    fn signatures(&self) -> BoxFuture<'static, BTreeMap<Arc<str>, JobSignature>> {
+        self.types.signatures()
     }
 }
 

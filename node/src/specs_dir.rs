@@ -5,26 +5,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use capstan_model::spec::{SpecError, Specs};
+use capstan_cli::ports::SpecFile;
+use capstan_model::spec::{self, Finding, JobTypes, Specs};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Why a directory gives no specs.
 #[derive(Debug, thiserror::Error)]
 pub enum SpecsDirError {
-    /// A file or folder cannot be read, or is no text.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// The specs are wrong; one finding a line, warnings among them.
+    /// The directory or a folder in it cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableFolder),
+    /// The specs are wrong, or a file cannot be read; one finding a line, warnings among them.
     #[error("the request specs have errors:{}", listed(.0))]
-    Wrong(Vec<SpecError>),
+    Wrong(Vec<Finding>),
 }
 
-fn listed(findings: &[SpecError]) -> String {
+/// A folder that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}: {source}", path.display())]
+pub struct UnreadableFolder {
+    /// Which.
+    pub path: PathBuf,
+    /// What the system says.
+    pub source: io::Error,
+}
+
+fn listed(findings: &[Finding]) -> String {
     findings.iter().map(|finding| format!("\n  {finding}")).collect()
 }
 
@@ -37,38 +43,49 @@ pub struct SpecsDir {
     pub hash: u128,
 }
 
-/// Loads every file below `directory` whose name ends in `.yaml`, in any case. Links to files are followed, links to
-/// folders are not, as in Spin Cycle. Files are named by their path within the directory.
+/// Loads the specs of a directory.
 ///
 /// # Errors
 /// Something cannot be read, or a spec is wrong: then none is loaded.
 pub fn load(directory: &Path) -> Result<SpecsDir, SpecsDirError> {
-    let mut files = Vec::new();
-    collect(directory, directory, &mut files)?;
-    files.sort();
+    let files = read(directory)?;
     let hash = hash(&files);
-    let specs = Specs::load(files).map_err(SpecsDirError::Wrong)?;
+    let specs = spec::lint(files, &JobTypes::default()).into_specs().map_err(SpecsDirError::Wrong)?;
     Ok(SpecsDir { specs, hash })
 }
 
-fn hash(files: &[(String, String)]) -> u128 {
+/// Reads every file below `directory` whose name ends in `.yaml`, in any case, hidden ones too. Links to files are followed, links to
+/// folders are not, as in Spin Cycle. Files are named by their path within the directory, and sorted by it.
+///
+/// # Errors
+/// A folder cannot be read. A file that cannot be, or is no text, has the reason in the place of its text.
+pub fn read(directory: &Path) -> Result<Vec<SpecFile>, UnreadableFolder> {
+    let mut files = Vec::new();
+    collect(directory, directory, &mut files)?;
+    files.sort();
+    Ok(files)
+}
+
+fn hash(files: &[SpecFile]) -> u128 {
     let mut hasher = Xxh3::new();
-    for text in files.iter().flat_map(|(name, text)| [name, text]) {
-        hasher.update(&(text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
+    for (name, text) in files {
+        for part in [name.as_str(), text.as_deref().unwrap_or_default()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
     }
     hasher.digest128()
 }
 
-fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) -> Result<(), SpecsDirError> {
-    let failed = |path: &Path, source| SpecsDirError::Read { path: path.to_owned(), source };
+fn collect(root: &Path, folder: &Path, files: &mut Vec<SpecFile>) -> Result<(), UnreadableFolder> {
+    let failed = |path: &Path, source| UnreadableFolder { path: path.to_owned(), source };
     for entry in fs::read_dir(folder).map_err(|source| failed(folder, source))? {
         let entry = entry.map_err(|source| failed(folder, source))?;
         let path = entry.path();
         if entry.file_type().map_err(|source| failed(&path, source))?.is_dir() {
             collect(root, &path, files)?;
         } else if is_spec(&path) {
-            let text = fs::read_to_string(&path).map_err(|source| failed(&path, source))?;
+            let text = fs::read_to_string(&path).map_err(|error| format!("cannot be read: {error}"));
             let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
             files.push((name, text));
         }
@@ -76,8 +93,10 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) -> Res
     Ok(())
 }
 
+/// Whether it is a spec by its name, and no link to a folder.
 fn is_spec(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("yaml")) && !path.is_dir()
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.to_ascii_lowercase().ends_with(b".yaml") && !path.is_dir()
 }
 
 #[cfg(test)]
@@ -95,9 +114,23 @@ mod tests {
         fs::write(directory.path().join("c.yml"), SPEC.replace("NAME", "third")).unwrap();
         std::os::unix::fs::symlink(directory.path(), directory.path().join("circle")).unwrap();
         fs::write(directory.path().join("README.md"), "no spec").unwrap();
+        fs::write(directory.path().join("more/.yaml"), SPEC.replace("NAME", "hidden")).unwrap();
+        fs::write(directory.path().join("text"), SPEC.replace("NAME", "linked")).unwrap();
+        std::os::unix::fs::symlink("text", directory.path().join("link.yaml")).unwrap();
+        std::os::unix::fs::symlink("more", directory.path().join("folder.yaml")).unwrap();
         let specs = load(directory.path()).unwrap().specs;
-        assert!(specs.sequence("first").is_some() && specs.sequence("second").is_some());
-        assert_eq!(specs.sequences().count(), 2);
+        let names: Vec<_> = specs.sequences().map(|sequence| &*sequence.name).collect();
+        assert_eq!(names, ["first", "hidden", "linked", "second"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_a_finding() {
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("nowhere", directory.path().join("broken.yaml")).unwrap();
+        fs::write(directory.path().join("bytes.yaml"), b"\xff\xfe").unwrap();
+        let Err(SpecsDirError::Wrong(findings)) = load(directory.path()) else { panic!("it was loaded") };
+        let files: Vec<_> = findings.iter().map(|finding| &*finding.file).collect();
+        assert_eq!(files, ["broken.yaml", "bytes.yaml"]);
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 
 use capstan_client::spin_cycle::{ArgKind, RequestArg, RequestListEntry};
+use capstan_model::spec::did_you_mean;
 use serde_json::{Map, Value};
 
 use crate::{
     failure::{Exit, Failure},
-    text::{escape, nearest::did_you_mean},
+    text::escape,
 };
 
 /// Checks what is to be started against what the cluster offers.

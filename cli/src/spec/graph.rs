@@ -12,7 +12,7 @@ use capstan_model::{
 };
 use serde_json::{Value, json};
 
-use super::load;
+use super::{load, no_plugins};
 use crate::{
     console::Console,
     failure::{Exit, Failure},
@@ -57,9 +57,7 @@ pub(super) async fn run(
     console: &mut Console,
 ) -> Result<(), Failure> {
     let specs = load(&graph.specs, tools)?;
-    let jobs = tools.job_types(graph.jobs.as_deref()).await.map_err(|reason| {
-        Failure::new(Exit::NotFound, reason, "name a directory with job plugins, or leave --jobs out")
-    })?;
+    let jobs = tools.job_types(graph.jobs.as_deref()).await.map_err(no_plugins)?;
     let args: JsonMap =
         graph.args.iter().map(|(name, value)| (name.as_str().into(), JsonText::from(value))).collect();
     let builder = Builder::new(Arc::new(specs), &graph.name, &args, ids());

@@ -7,19 +7,19 @@ mod tests;
 
 use std::path::Path;
 
-use capstan_model::spec::{Level, Specs};
+use capstan_model::spec::{Finding, JobTypes, Specs, lint};
 
 use crate::{
     console::Console,
     failure::{Exit, Failure},
     options::Output,
-    ports::{LoadError, SpecTools},
+    ports::SpecTools,
 };
 
 /// What to do with specs.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum SpecCommand {
-    /// Check every spec below a directory; exit 0 only if a node would load them
+    /// Check every spec below a directory, and say everything that is wrong; exit 0 only if a node would take them
     Lint(lint::Lint),
     /// Show the jobs a request would be made of, without starting it
     ///
@@ -40,27 +40,30 @@ pub struct SpecArgs {
 
 pub(crate) async fn run(args: SpecArgs, tools: &dyn SpecTools, console: &mut Console) -> Result<(), Failure> {
     match args.command {
-        SpecCommand::Lint(lint) => lint::run(&lint, args.output, tools, console),
+        SpecCommand::Lint(lint) => lint::run(&lint, args.output, tools, console).await,
         SpecCommand::Graph(graph) => graph::run(graph, args.output, tools, console).await,
     }
 }
 
 /// Loads specs to work with; what is wrong with them is told in full by `capstan spec lint`.
 fn load(directory: &Path, tools: &dyn SpecTools) -> Result<Specs, Failure> {
-    tools.load(directory).map_err(|error| match error {
-        LoadError::Unreadable(reason) => unreadable(reason),
-        LoadError::Wrong(findings) => {
-            let first = findings.iter().find(|finding| finding.level == Level::Error);
-            let first = first.map_or_else(String::new, |finding| format!(": {finding}"));
-            Failure::new(
-                Exit::Refused,
-                format!("the specs have errors{first}"),
-                format!("capstan spec lint {}", directory.display()),
-            )
-        }
+    let files = tools.read(directory).map_err(unreadable)?;
+    lint(files, &JobTypes::default()).into_specs().map_err(|findings| {
+        let first = findings.iter().find(|finding| finding.is_error());
+        let first = first.map_or_else(String::new, |finding: &Finding| format!(": {finding}"));
+        Failure::new(
+            Exit::Refused,
+            format!("the specs have errors{first}"),
+            format!("capstan spec lint {}", directory.display()),
+        )
     })
 }
 
+/// The exit is 1 as for specs that are wrong: so Spin Cycle's linter ends.
 fn unreadable(reason: String) -> Failure {
-    Failure::new(Exit::NotFound, reason, "name a directory with request specs")
+    Failure::new(Exit::Refused, reason, "name a directory with request specs")
+}
+
+fn no_plugins(reason: String) -> Failure {
+    Failure::new(Exit::NotFound, reason, "name a directory with job plugins, or leave --jobs out")
 }

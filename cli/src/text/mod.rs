@@ -4,7 +4,6 @@ pub(crate) mod arg;
 pub(crate) mod bar;
 pub(crate) mod escape;
 pub(crate) mod facts;
-pub(crate) mod nearest;
 pub(crate) mod table;
 pub(crate) mod time;
 pub(crate) mod when;

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Position, SequenceFindings,
-    checks::{duplicated, invalid, null},
+    Position, Rule,
+    decode::items,
+    finding::SequenceFindings,
     grammar::Node,
     node_checks::expected,
-    yaml::items,
+    words::{duplicated, invalid, null},
 };
 
 /// One entry of `each`: `list:element`.
@@ -37,9 +38,10 @@ pub(super) fn check(node: &Node, findings: &mut SequenceFindings<'_>) {
     check_parallel(node, findings);
     for entry in node.each.iter().flat_map(|each| &each.value) {
         match &entry.value {
-            None => findings.error(entry.at, null("each", "'list:element'")),
+            None => findings.error(Rule::N4, entry.at, null("each", "'list:element'")),
             Some(text) if split(text, entry.at).is_none() => {
-                findings.error(entry.at, invalid("each", text, "'list:element', with one colon"));
+                let message = invalid("each", text, "'list:element', with one colon");
+                findings.error(Rule::N4, entry.at, message);
             }
             Some(_) => {}
         }
@@ -53,27 +55,31 @@ pub(super) fn check(node: &Node, findings: &mut SequenceFindings<'_>) {
     let mut lists = BTreeMap::<&str, &str>::new();
     for EachEntry { list, element, at } in entries(node) {
         if !elements.insert(element) {
-            findings.error(at, duplicated("each", element, "an element has one list"));
+            findings.error(Rule::N15, at, duplicated("each", element, "an element has one list"));
         }
         if listed.contains(element) {
-            findings.error(at, duplicated("each", element, "'args' gives the node an arg of this name"));
+            let message = duplicated("each", element, "'args' gives the node an arg of this name");
+            findings.error(Rule::N17, at, message);
         }
         let first = *lists.entry(list).or_insert(element);
         if first != element {
-            findings.warning(at, format!("list '{list}' is expanded both as '{first}' and as '{element}'"));
+            let message = format!("list '{list}' is expanded both as '{first}' and as '{element}'");
+            findings.warning(Rule::N24, at, message);
         }
         if given.contains(list) {
-            findings.warning(at, format!("list '{list}' is expanded, and also passed as a whole"));
+            let message = format!("list '{list}' is expanded, and also passed as a whole");
+            findings.warning(Rule::N26, at, message);
         }
     }
 }
 
 fn check_parallel(node: &Node, findings: &mut SequenceFindings<'_>) {
     let Some(parallel) = &node.parallel else { return };
-    if parallel.value.0 == 0 {
-        findings.error(parallel.at, invalid("parallel", "0", "a number above 0"));
+    if parallel.value == 0 {
+        findings.error(Rule::N9, parallel.at, invalid("parallel", "0", "a number above 0"));
     }
     if node.each.is_none() {
-        findings.error(parallel.at, "field 'parallel' without 'each': there is nothing to limit");
+        let message = "field 'parallel' without 'each': there is nothing to limit";
+        findings.error(Rule::N18, parallel.at, message);
     }
 }

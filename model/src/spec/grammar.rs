@@ -2,24 +2,20 @@
 //!
 //! Reference: Spin Cycle's request specs, `reference/spin-cycle.md` 2.2.
 
-use super::yaml::{Count, Entries, List, Marked, Text, mapping};
-
-mapping! {
-    /// One file.
-    struct File {
-        sequences: Entries<Option<Sequence>> = "sequences",
-    }
-}
+use super::{
+    decode::{Decode, Entries, Ignored, List, Nodes, Reader, mapping},
+    yaml::{Marked, Text, Tree, Value},
+};
 
 mapping! {
     /// A sequence: declared args, and nodes in the order of the file.
     struct Sequence {
-        request: Marked<bool> = "request",
+        request: bool = "request",
         args: Args = "args",
         acl: List<AclEntry> = "acl",
-        nodes: Entries<Option<Node>> = "nodes",
+        nodes: Nodes<Node> = "nodes",
         /// Let through unread: a place for anchors.
-        anchors: serde::de::IgnoredAny = "_",
+        anchors: Ignored = "_",
     }
 }
 
@@ -45,7 +41,7 @@ mapping! {
     /// What a role may do with a request.
     struct AclEntry {
         role: Text = "role",
-        admin: Marked<bool> = "admin",
+        admin: bool = "admin",
         ops: Ops = "ops",
     }
 }
@@ -58,12 +54,12 @@ mapping! {
         args: List<NodeArg> = "args",
         sets: List<NodeSet> = "sets",
         each: Marked<List<String>> = "each",
-        parallel: Marked<Count> = "parallel",
+        parallel: Marked<u32> = "parallel",
         deps: List<String> = "deps",
-        retry: Marked<Count> = "retry",
+        retry: Marked<u32> = "retry",
         retry_wait: Text = "retryWait",
         condition: Text = "if",
-        branches: Marked<Entries<Option<Text>>> = "eq",
+        branches: Marked<Entries<Text>> = "eq",
     }
 }
 
@@ -92,34 +88,48 @@ pub(super) enum Ops {
     Listed(Vec<Text>),
 }
 
-impl<'de> serde::Deserialize<'de> for Ops {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OpsVisitor;
-
-        impl<'de> serde::de::Visitor<'de> for OpsVisitor {
-            type Value = Ops;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a list of operations, or 'admin'")
+impl Decode for Ops {
+    fn decode(tree: &Tree, field: &str, reader: &mut Reader<'_>) -> Option<Self> {
+        match &tree.value {
+            Value::Text(word) if word == "admin" => Some(Self::Admin),
+            Value::List(listed) => {
+                let ops = listed.iter().filter_map(|op| reader.optional(op, field));
+                Some(Self::Listed(ops.collect()))
             }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Ops, E> {
-                if text == "admin" {
-                    Ok(Ops::Admin)
-                } else {
-                    Err(E::invalid_value(serde::de::Unexpected::Str(text), &self))
-                }
-            }
-
-            fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Ops, A::Error> {
-                let mut listed = Vec::new();
-                while let Some(op) = seq.next_element::<Option<Text>>()? {
-                    listed.extend(op);
-                }
-                Ok(Ops::Listed(listed))
+            _ => {
+                reader.wrong(tree, field, "a list of operations, or 'admin'");
+                None
             }
         }
+    }
+}
 
-        deserializer.deserialize_any(OpsVisitor)
+/// What a node stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Category {
+    Job,
+    Sequence,
+    Conditional,
+}
+
+impl Category {
+    /// Their names.
+    pub(super) const NAMES: [&str; 3] = ["job", "sequence", "conditional"];
+
+    /// The category of this name; upper and lower case differ.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "job" => Some(Self::Job),
+            "sequence" => Some(Self::Sequence),
+            "conditional" => Some(Self::Conditional),
+            _ => None,
+        }
+    }
+}
+
+impl Node {
+    /// What it stands for, as written; `None` when that is missing or none of them.
+    pub(super) fn category(&self) -> Option<Category> {
+        Category::named(&self.category.as_ref()?.value)
     }
 }

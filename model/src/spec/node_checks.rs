@@ -1,4 +1,5 @@
-//! The static checks of nodes; `N1` to `N28` are the rows of `reference/spin-cycle.md` 2.6.
+//! The static checks of nodes; `N1` to `N28` are the rows of `reference/spin-cycle.md` 2.6. Those of `each` are in
+//! [`each_checks`], those of calls in [`call_checks`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,126 +7,90 @@ use std::{
 };
 
 use super::{
-    NOOP, Position, SequenceFindings, Wait,
-    checks::{duplicated, invalid, missing, null, set_name},
+    Position, Rule, Wait, call_checks,
+    checks::set_name,
+    decode::items,
     each_checks,
-    grammar::{Arg, Node, Sequence},
+    finding::SequenceFindings,
+    grammar::{Category, Node, Sequence},
+    nearest::{did_you_mean, nearest},
     parse::Parsed,
-    yaml::{List, Marked, Text, items},
+    words::{duplicated, invalid, missing, null},
+    yaml::{Marked, Text},
 };
 
 /// Checks every node of a sequence.
-pub(super) fn check(body: &Sequence, parsed: &Parsed, findings: &mut SequenceFindings<'_>) {
+pub(super) fn check<'a>(body: &'a Sequence, parsed: &Parsed, findings: &mut SequenceFindings<'a>) {
     for (name, node) in body.nodes.iter().flat_map(|nodes| &nodes.0) {
-        let mut findings = SequenceFindings {
-            findings: findings.findings,
-            parsed: findings.parsed,
-            node: Some(&name.value),
-        };
+        findings.at_node(&name.value);
         match node {
-            Some(node) => check_node(node, name.at, parsed, &mut findings),
-            None => findings.error(name.at, "the node is empty"),
+            Some(node) => check_node(node, name.at, parsed, findings),
+            None => findings.error(Rule::N1, name.at, "the node is empty: it has at least a category"),
         }
     }
+    findings.at_sequence();
 }
 
 fn check_node(node: &Node, at: Position, parsed: &Parsed, findings: &mut SequenceFindings<'_>) {
-    check_category(node, at, parsed, findings);
+    match check_category(node, at, findings) {
+        Some(Category::Conditional) => check_conditional(node, at, findings),
+        Some(Category::Job | Category::Sequence) => check_nonconditional(node, at, findings),
+        None => {}
+    }
+    call_checks::check(node, parsed, findings);
     check_args(node, findings);
     each_checks::check(node, findings);
     check_sets(node, findings);
     check_retry(node, findings);
     for dep in node.deps.iter().flatten().filter(|dep| dep.value.is_none()) {
-        findings.error(dep.at, null("deps", "the name of a node"));
+        findings.error(Rule::G4, dep.at, null("deps", "the name of a node"));
     }
 }
 
-/// N1 and N2; what else a node needs depends on its category.
-fn check_category(node: &Node, at: Position, parsed: &Parsed, findings: &mut SequenceFindings<'_>) {
+/// N1 and N2. What else a node needs depends on its category: of one that is missing or misspelt it is guessed, and where nothing
+/// can be guessed it is not asked for.
+fn check_category(node: &Node, at: Position, findings: &mut SequenceFindings<'_>) -> Option<Category> {
+    const EXPECTED: &str = "job, sequence or conditional";
     match &node.category {
-        None => findings.error(at, missing("category", "job, sequence or conditional")),
-        Some(category) => match category.value.as_str() {
-            "job" | "sequence" => {}
-            "conditional" => return check_conditional(node, at, parsed, findings),
-            other => {
-                findings.error(category.at, invalid("category", other, "job, sequence or conditional"));
-            }
-        },
+        None => {
+            findings.error(Rule::N1, at, missing("category", EXPECTED));
+            let conditional = node.condition.is_some() || node.branches.is_some();
+            (conditional && node.kind.is_none()).then_some(Category::Conditional)
+        }
+        Some(written) => node.category().or_else(|| {
+            let message = invalid("category", &written.value, EXPECTED);
+            let near = did_you_mean(&written.value, Category::NAMES);
+            findings.error(Rule::N2, written.at, message + &near);
+            nearest(&written.value, Category::NAMES).and_then(Category::named)
+        }),
     }
-    check_nonconditional(node, at, parsed, findings);
 }
 
-/// N3, N12, N21, N22.
-fn check_nonconditional(node: &Node, at: Position, parsed: &Parsed, findings: &mut SequenceFindings<'_>) {
+/// N12, N21, N22.
+fn check_nonconditional(node: &Node, at: Position, findings: &mut SequenceFindings<'_>) {
     if let Some(condition) = &node.condition {
-        findings.error(condition.at, "field 'if' is for conditionals only");
+        findings.error(Rule::N21, condition.at, "field 'if' is for conditionals only");
     }
     if let Some(branches) = &node.branches {
-        findings.error(branches.at, "field 'eq' is for conditionals only");
+        findings.error(Rule::N22, branches.at, "field 'eq' is for conditionals only");
     }
-    let Some(kind) = node.kind.as_ref().filter(|kind| !kind.value.is_empty()) else {
-        findings.error(at, missing("type", "the job type, or the name of the sequence"));
-        return;
-    };
-    if node.category.as_ref().is_some_and(|category| category.value == "sequence") {
-        match parsed.get(kind.value.as_str()) {
-            None => findings.error(kind.at, invalid("type", &kind.value, "the name of a sequence")),
-            Some(called) => check_call(node, &[(kind, Some(&called.body))], findings),
-        }
+    if node.kind.as_ref().is_none_or(|kind| kind.value.is_empty()) {
+        findings.error(Rule::N12, at, missing("type", "the job type, or the name of the sequence"));
     }
 }
 
-/// N3, N10, N11, N20.
-fn check_conditional(node: &Node, at: Position, parsed: &Parsed, findings: &mut SequenceFindings<'_>) {
+/// N10, N11, N20.
+fn check_conditional(node: &Node, at: Position, findings: &mut SequenceFindings<'_>) {
     if let Some(kind) = &node.kind {
-        findings.error(kind.at, "field 'type' is not for conditionals: 'eq' names the sequences");
+        let message = "field 'type' is not for conditionals: 'eq' names the sequences";
+        findings.error(Rule::N20, kind.at, message);
     }
     if node.condition.as_ref().is_none_or(|condition| condition.value.is_empty()) {
-        findings.error(at, missing("if", "the arg whose value chooses the sequence"));
+        findings.error(Rule::N10, at, missing("if", "the arg whose value chooses the sequence"));
     }
-    let branches = node.branches.as_ref().map(|branches| &branches.value.0[..]).unwrap_or_default();
-    if branches.is_empty() {
-        findings.error(at, missing("eq", "a sequence for each value of the arg"));
+    if node.branches.as_ref().is_none_or(|branches| branches.value.0.is_empty()) {
+        findings.error(Rule::N11, at, missing("eq", "a sequence for each value of the arg"));
     }
-    let mut callable = Vec::new();
-    for (value, target) in branches {
-        let Some(target) = target.as_ref().filter(|target| !target.value.is_empty()) else {
-            findings.error(value.at, null("eq", "the name of a sequence"));
-            continue;
-        };
-        match parsed.get(target.value.as_str()) {
-            Some(called) => callable.push((target, Some(&called.body))),
-            None if target.value == NOOP => callable.push((target, None)),
-            None => findings.error(target.at, invalid("eq", &target.value, "the name of a sequence")),
-        }
-    }
-    check_call(node, &callable, findings);
-}
-
-/// N14 and N28: the args a call passes against those the sequences it may call declare. The built-in one has no body.
-fn check_call(node: &Node, callable: &[(&Text, Option<&Sequence>)], findings: &mut SequenceFindings<'_>) {
-    let passed: BTreeMap<&str, Position> = passed(node).collect();
-    let mut accepted = BTreeSet::new();
-    for (name, called) in callable {
-        let Some(args) = called.and_then(|called| called.args.as_ref()) else { continue };
-        let required = names(args.required.as_ref());
-        for arg in required.iter().filter(|arg| !passed.contains_key(*arg)) {
-            let message = format!("required arg '{arg}' of sequence '{}' is not among 'args'", name.value);
-            findings.error(name.at, message);
-        }
-        accepted.extend(required);
-        accepted.extend(names(args.optional.as_ref()));
-    }
-    let called = callable.iter().map(|(name, _)| format!("'{}'", name.value)).collect::<Vec<_>>().join(", ");
-    for (arg, at) in passed.iter().filter(|(arg, _)| !accepted.contains(*arg) && !callable.is_empty()) {
-        let message =
-            format!("arg '{arg}' is passed, but sequence {called} declares no required or optional one");
-        findings.warning(*at, message);
-    }
-}
-
-fn names(args: Option<&List<Arg>>) -> Vec<&str> {
-    items(args).filter_map(|arg| arg.name.as_ref()).map(|name| name.value.as_str()).collect()
 }
 
 /// N5, N6, N16, N25.
@@ -134,21 +99,23 @@ fn check_args(node: &Node, findings: &mut SequenceFindings<'_>) {
     let mut renamed = BTreeMap::<&str, &str>::new();
     for arg in node.args.iter().flatten() {
         let Marked { value: Some(arg), at } = arg else {
-            findings.error(arg.at, null("args", "'expected' and 'given'"));
+            findings.error(Rule::N5, arg.at, null("args", "'expected' and 'given'"));
             continue;
         };
         let Some(name) = arg.expected.as_ref().filter(|name| !name.value.is_empty()) else {
-            findings.error(*at, missing("args.expected", "the name under which the node gets the arg"));
+            let message = missing("args.expected", "the name under which the node gets the arg");
+            findings.error(Rule::N6, *at, message);
             continue;
         };
         if !seen.insert(name.value.as_str()) {
-            findings.error(name.at, duplicated("args.expected", &name.value, "a node gets an arg once"));
+            let message = duplicated("args.expected", &name.value, "a node gets an arg once");
+            findings.error(Rule::N16, name.at, message);
         }
         let given = arg.given.as_ref().unwrap_or(name);
         let first = *renamed.entry(&given.value).or_insert(&name.value);
         if first != name.value {
             let message = format!("arg '{}' is given both as '{first}' and as '{}'", given.value, name.value);
-            findings.warning(given.at, message);
+            findings.warning(Rule::N25, given.at, message);
         }
     }
 }
@@ -159,22 +126,23 @@ fn check_sets(node: &Node, findings: &mut SequenceFindings<'_>) {
     let mut renamed = BTreeMap::<&str, &str>::new();
     for set in node.sets.iter().flatten() {
         let Marked { value: Some(set), at } = set else {
-            findings.error(set.at, null("sets", "'arg' and 'as'"));
+            findings.error(Rule::N7, set.at, null("sets", "'arg' and 'as'"));
             continue;
         };
         let Some(arg) = set.arg.as_ref().filter(|arg| !arg.value.is_empty()) else {
-            findings.error(*at, missing("sets.arg", "the name of an arg the node sets"));
+            findings.error(Rule::N8, *at, missing("sets.arg", "the name of an arg the node sets"));
             continue;
         };
         let name = set_name(set).unwrap_or(arg);
         if !seen.insert(name.value.as_str()) {
-            findings.error(name.at, duplicated("sets.as", &name.value, "a node hands an arg back once"));
+            let message = duplicated("sets.as", &name.value, "a node hands an arg back once");
+            findings.error(Rule::N19, name.at, message);
         }
         let first = *renamed.entry(&arg.value).or_insert(&name.value);
         if first != name.value {
             let message =
                 format!("arg '{}' is handed back both as '{first}' and as '{}'", arg.value, name.value);
-            findings.warning(name.at, message);
+            findings.warning(Rule::N27, name.at, message);
         }
     }
 }
@@ -183,15 +151,16 @@ fn check_sets(node: &Node, findings: &mut SequenceFindings<'_>) {
 fn check_retry(node: &Node, findings: &mut SequenceFindings<'_>) {
     let Some(wait) = node.retry_wait.as_ref().filter(|wait| !wait.value.is_empty()) else { return };
     if Wait::try_from(Arc::from(wait.value.as_str())).is_err() {
-        findings.error(wait.at, invalid("retryWait", &wait.value, "a duration such as 500ms, 3s or 1h30m"));
+        let message = invalid("retryWait", &wait.value, "a duration such as 500ms, 3s or 1h30m");
+        findings.error(Rule::N13, wait.at, message);
     }
-    if node.retry.as_ref().is_none_or(|retry| retry.value.0 == 0) {
-        findings.error(wait.at, "field 'retryWait' without 'retry': nothing is waited for");
+    if node.retry.as_ref().is_none_or(|retry| retry.value == 0) {
+        findings.error(Rule::N23, wait.at, "field 'retryWait' without 'retry': nothing is waited for");
     }
 }
 
 /// The names under which a node is given args: those it lists, and the elements of its lists.
-fn passed(node: &Node) -> impl Iterator<Item = (&str, Position)> {
+pub(super) fn passed(node: &Node) -> impl Iterator<Item = (&str, Position)> {
     let elements = each_checks::entries(node).map(|entry| (entry.element, entry.at));
     expected(node).map(|name| (name.value.as_str(), name.at)).chain(elements)
 }

@@ -2,16 +2,22 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde_saphyr::{DuplicateKeyPolicy, Error};
-
 use super::{
-    Findings, Level, Position, SpecError,
-    grammar::{File, Node, Sequence},
-    yaml::{Entries, Text, items},
+    Finding, Level, NOOP, Position, Rule,
+    decode::{Problem, Reader},
+    finding::Findings,
+    grammar::Sequence,
+    yaml::{self, Tree, Value},
 };
 
-/// Every sequence of every file, by name.
-pub(super) type Parsed = BTreeMap<Arc<str>, ParsedSequence>;
+/// What all files say.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    /// Every sequence, by name.
+    pub(super) sequences: BTreeMap<Arc<str>, ParsedSequence>,
+    /// What is left of the files that could not be taken apart; `None` for one that could not be read at all.
+    lost: Vec<Option<String>>,
+}
 
 /// A sequence as written, and where.
 #[derive(Debug)]
@@ -19,24 +25,66 @@ pub(super) struct ParsedSequence {
     pub(super) name: Arc<str>,
     pub(super) file: Arc<str>,
     pub(super) at: Position,
+    /// What was understood of it.
     pub(super) body: Sequence,
+    /// Whether all of it fits the grammar, so that it is of use to look further.
+    pub(super) is_whole: bool,
 }
 
-/// Reads all files in the order of their paths; of two sequences of one name the first is kept.
-pub(super) fn parse<P, T>(files: impl IntoIterator<Item = (P, T)>, findings: &mut Findings) -> Parsed
+/// What a name stands for in a call.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Callee<'a> {
+    Defined(&'a ParsedSequence),
+    /// The built-in sequence, which no file defines.
+    Noop,
+    /// Probably of a file that could not be taken apart: nothing can be said of it.
+    Lost,
+    Unknown,
+}
+
+impl Parsed {
+    /// What a call names. Only a branch of a conditional may name the built-in sequence.
+    pub(super) fn callee(&self, name: &str) -> Callee<'_> {
+        match self.sequences.get(name) {
+            Some(defined) => Callee::Defined(defined),
+            None if name == NOOP => Callee::Noop,
+            None if self.lost.iter().any(|file| may_define(file.as_deref(), name)) => Callee::Lost,
+            None => Callee::Unknown,
+        }
+    }
+}
+
+/// Whether the rest of a file may define a sequence: it has a line that begins with this key.
+fn may_define(lost: Option<&str>, name: &str) -> bool {
+    let Some(text) = lost else { return true };
+    let key = |line: &str| {
+        let rest = line.trim_start().trim_start_matches(['"', '\'']).strip_prefix(name)?;
+        Some(rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':'))
+    };
+    text.lines().any(|line| key(line) == Some(true))
+}
+
+/// Reads all files in the order Spin Cycle walks them, folder by folder; of two sequences of one name the first is kept.
+/// A file that could not be read comes with the reason.
+pub(super) fn parse<P, T>(
+    files: impl IntoIterator<Item = (P, Result<T, String>)>,
+    findings: &mut Findings,
+) -> Parsed
 where
     P: AsRef<str>,
     T: AsRef<str>,
 {
-    let mut files: Vec<(P, T)> = files.into_iter().collect();
-    files.sort_by(|(a, _), (b, _)| a.as_ref().cmp(b.as_ref()));
-    let mut parsed = Parsed::new();
+    let mut files: Vec<_> = files.into_iter().collect();
+    files.sort_by(|(a, _), (b, _)| a.as_ref().split('/').cmp(b.as_ref().split('/')));
+    let mut parsed = Parsed::default();
     for (path, text) in files {
-        let path = Arc::<str>::from(path.as_ref());
-        let mut findings = FileFindings { findings, file: &path };
-        if let Some(file) = read(text.as_ref(), &mut findings) {
-            warn_of_unknown(&file, &mut findings);
-            take_sequences(file, &mut parsed, &mut findings);
+        let mut file = FileFindings { findings, file: Arc::from(path.as_ref()) };
+        match text {
+            Ok(text) => parse_file(text.as_ref(), &mut parsed, &mut file),
+            Err(reason) => {
+                file.error(None, reason);
+                parsed.lost.push(None);
+            }
         }
     }
     parsed
@@ -45,100 +93,77 @@ where
 /// Collects findings about one file.
 struct FileFindings<'a> {
     findings: &'a mut Findings,
-    file: &'a Arc<str>,
+    file: Arc<str>,
 }
 
 impl FileFindings<'_> {
-    fn add(&mut self, level: Level, at: Option<Position>, message: String) {
-        self.findings.0.push(SpecError { level, file: self.file.clone(), at, sequence: None, message });
+    fn error(&mut self, at: Option<Position>, message: String) {
+        let finding = self.finding(Level::Error, at, message);
+        self.findings.push(finding);
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        let finding = self.finding(problem.level, Some(problem.at), problem.message);
+        self.findings.push(Finding { sequence: problem.sequence, node: problem.node, ..finding });
+    }
+
+    fn finding(&self, level: Level, at: Option<Position>, message: String) -> Finding {
+        let file = self.file.clone();
+        Finding { level, rule: Rule::Parse, file, at, sequence: None, node: None, message }
     }
 }
 
-/// Reads one file. A key given twice is a warning, and its last value is used.
-fn read(text: &str, findings: &mut FileFindings<'_>) -> Option<File> {
-    // Numbers as yaml.v2 reads them: 010 is eight.
-    let strict = serde_saphyr::options! { with_snippet: false, legacy_octal_numbers: true };
-    let error = match serde_saphyr::from_str_with_options(text, strict) {
-        Ok(file) => return Some(file),
-        Err(error) => error,
-    };
-    let error = if let Error::DuplicateMappingKey { key, .. } = &error {
-        let key = key.as_deref().unwrap_or("?");
-        findings.add(
-            Level::Warning,
-            place(&error),
-            format!("key '{key}' is given twice; its last value is used"),
-        );
-        let lenient = serde_saphyr::options! {
-            with_snippet: false,
-            legacy_octal_numbers: true,
-            duplicate_keys: DuplicateKeyPolicy::LastWins,
-        };
-        match serde_saphyr::from_str_with_options(text, lenient) {
-            Ok(file) => return Some(file),
-            Err(error) => error,
+fn parse_file(text: &str, parsed: &mut Parsed, findings: &mut FileFindings<'_>) {
+    let (tree, repeated) = match yaml::read(text) {
+        Ok(read) => read,
+        Err(malformed) => {
+            findings.error(malformed.at, malformed.reason);
+            parsed.lost.push(Some(text.to_owned()));
+            return;
         }
-    } else {
-        error
     };
-    findings.add(Level::Error, place(&error), reason(&error));
-    None
-}
-
-fn place(error: &Error) -> Option<Position> {
-    error.location().map(Position::from)
-}
-
-/// The error's text without the place the parser puts at its end.
-fn reason(error: &Error) -> String {
-    let text = error.to_string();
-    match text.rsplit_once(" at line ") {
-        Some((reason, _)) => reason.to_owned(),
-        None => text,
-    }
-}
-
-fn take_sequences(file: File, parsed: &mut Parsed, findings: &mut FileFindings<'_>) {
-    for (name, body) in file.sequences.unwrap_or_default().0 {
-        let at = name.at;
-        let name = Arc::<str>::from(name.value);
-        if let Some(first) = parsed.get(&name) {
+    let mut reader = Reader::new(text);
+    for (name, tree) in sequences(&tree, &mut reader) {
+        let (at, name) = (name.at, Arc::<str>::from(name.value.as_str()));
+        if let Some(first) = parsed.sequences.get(&name) {
             let message = format!("sequence '{name}' is already defined in {}", first.file);
-            findings.add(Level::Error, Some(at), message);
-        } else if let Some(body) = body {
-            let file = findings.file.clone();
-            parsed.insert(name.clone(), ParsedSequence { name, file, at, body });
-        } else {
-            findings.add(Level::Error, Some(at), format!("sequence '{name}' is empty"));
+            reader.note(Level::Error, at, message);
+            continue;
+        }
+        reader.sequence = Some(name.clone());
+        let before = reader.errors;
+        let body = reader.optional(tree, "sequences");
+        if matches!(tree.value, Value::Null) {
+            reader.note(Level::Error, at, format!("sequence '{name}' is empty"));
+        }
+        reader.sequence = None;
+        let is_whole = reader.errors == before;
+        let (file, body) = (findings.file.clone(), body.unwrap_or_default());
+        parsed.sequences.insert(name.clone(), ParsedSequence { name, file, at, body, is_whole });
+    }
+    // The parser tells of a repeated key only what the tree may show as well.
+    let told = |at| reader.problems.iter().any(|problem| Some(problem.at) == at);
+    if let Some(repeated) = repeated.filter(|repeated| !told(repeated.at)) {
+        reader.repeated(repeated.at.unwrap_or_default(), &repeated.key);
+    }
+    for problem in reader.problems {
+        findings.problem(problem);
+    }
+}
+
+/// The sequences of a file, by name.
+fn sequences<'t>(file: &'t Tree, reader: &mut Reader<'_>) -> Vec<(&'t yaml::Text, &'t Tree)> {
+    const FIELD: &str = "sequences";
+    let mut found = Vec::new();
+    if matches!(file.value, Value::Null) {
+        return found;
+    }
+    for (key, value) in reader.mapping(file, "file").unwrap_or_default() {
+        if key.value != FIELD {
+            reader.unknown(key, &[FIELD]);
+        } else if !matches!(value.value, Value::Null) {
+            found = reader.mapping(value, FIELD).unwrap_or_default();
         }
     }
-}
-
-/// Warns of every key that is no field, wherever it stands.
-fn warn_of_unknown(file: &File, findings: &mut FileFindings<'_>) {
-    let mut unknown: Vec<&Text> = file.unknown.iter().collect();
-    for sequence in non_null(file.sequences.as_ref()) {
-        unknown.extend(&sequence.unknown);
-        if let Some(args) = &sequence.args {
-            unknown.extend(&args.unknown);
-            for list in [&args.required, &args.optional, &args.fixed] {
-                unknown.extend(items(list.as_ref()).flat_map(|arg| &arg.unknown));
-            }
-        }
-        unknown.extend(items(sequence.acl.as_ref()).flat_map(|entry| &entry.unknown));
-        unknown.extend(non_null(sequence.nodes.as_ref()).flat_map(unknown_of_node));
-    }
-    for key in unknown {
-        findings.add(Level::Warning, Some(key.at), format!("unknown field '{}' is ignored", key.value));
-    }
-}
-
-fn unknown_of_node(node: &Node) -> impl Iterator<Item = &Text> {
-    let of_args = items(node.args.as_ref()).flat_map(|arg| &arg.unknown);
-    let of_sets = items(node.sets.as_ref()).flat_map(|set| &set.unknown);
-    node.unknown.iter().chain(of_args).chain(of_sets)
-}
-
-fn non_null<T>(entries: Option<&Entries<Option<T>>>) -> impl Iterator<Item = &T> {
-    entries.into_iter().flat_map(|entries| &entries.0).filter_map(|(_, body)| body.as_ref())
+    found
 }

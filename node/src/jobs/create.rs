@@ -44,7 +44,8 @@ mod tests {
         sync::atomic::{AtomicUsize, Ordering},
     };
 
-    use capstan_model::{ids::JobId, workflow::json::JsonMap};
+    use capstan_model::{ids::JobId, spec::JobSignature, workflow::json::JsonMap};
+    use futures::future::ready;
     use ports::JobTypes as _;
 
     use super::*;
@@ -60,6 +61,10 @@ mod tests {
     impl JobType for Crowd {
         fn describe(&self) -> Description {
             Description { name: Cow::Borrowed("crowd"), idempotent: false }
+        }
+
+        fn signature(&self) -> BoxFuture<'static, JobSignature> {
+            ready(JobSignature::needing(&[])).boxed()
         }
 
         fn create(&self, _args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {

@@ -16,11 +16,14 @@ pub mod sleep;
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use capstan_model::workflow::{
-    graph::{CreateError, CreateOutput},
-    json::JsonMap,
+use capstan_model::{
+    spec::JobSignature,
+    workflow::{
+        graph::{CreateError, CreateOutput},
+        json::JsonMap,
+    },
 };
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, FutureExt, join_all};
 use serde_json::Value;
 
 use crate::executor::{Outcome, StartSpec, TryKey};
@@ -29,6 +32,9 @@ use crate::executor::{Outcome, StartSpec, TryKey};
 pub trait JobType: Send + Sync {
     /// What the type is called and how it behaves.
     fn describe(&self) -> Description;
+
+    /// What its jobs need and set, for those who check specs. A plugin is asked.
+    fn signature(&self) -> BoxFuture<'static, JobSignature>;
 
     /// Checks the args of a job and makes what its tries will be given.
     ///
@@ -116,6 +122,14 @@ impl JobTypes {
     /// The names of all types, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.types.keys().map(AsRef::as_ref)
+    }
+
+    /// What the jobs of each type need and set. All are asked side by side; how many plugins run at a time is bounded where they
+    /// are called.
+    pub fn signatures(&self) -> BoxFuture<'static, BTreeMap<Arc<str>, JobSignature>> {
+        let names: Vec<Arc<str>> = self.types.keys().map(|name| Arc::from(&**name)).collect();
+        let asked = join_all(self.types.values().map(|job_type| job_type.signature()));
+        async move { names.into_iter().zip(asked.await).collect() }.boxed()
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use capstan_model::{
+    spec::JobSignature,
     time::Timestamp,
     workflow::{
         command::TryEnd,
@@ -22,6 +23,10 @@ pub struct Noop;
 impl JobType for Noop {
     fn describe(&self) -> Description {
         Description { name: Cow::Borrowed("noop"), idempotent: true }
+    }
+
+    fn signature(&self) -> BoxFuture<'static, JobSignature> {
+        ready(JobSignature::needing(&[])).boxed()
     }
 
     fn create(&self, _args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {

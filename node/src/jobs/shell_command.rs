@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
-use capstan_model::workflow::{
-    graph::{CreateError, CreateOutput},
-    json::JsonMap,
+use capstan_model::{
+    spec::JobSignature,
+    workflow::{
+        graph::{CreateError, CreateOutput},
+        json::JsonMap,
+    },
 };
 use futures::future::{BoxFuture, FutureExt, ready};
 use serde::{Deserialize, Serialize};
@@ -27,6 +30,10 @@ struct Stored {
 impl JobType for ShellCommand {
     fn describe(&self) -> Description {
         Description { name: Cow::Borrowed("shell-command"), idempotent: false }
+    }
+
+    fn signature(&self) -> BoxFuture<'static, JobSignature> {
+        ready(JobSignature::needing(&["cmd"])).boxed()
     }
 
     fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {

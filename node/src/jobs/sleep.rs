@@ -2,9 +2,12 @@
 
 use std::{borrow::Cow, time::Duration};
 
-use capstan_model::workflow::{
-    graph::{CreateError, CreateOutput},
-    json::JsonMap,
+use capstan_model::{
+    spec::JobSignature,
+    workflow::{
+        graph::{CreateError, CreateOutput},
+        json::JsonMap,
+    },
 };
 use futures::future::{BoxFuture, FutureExt, ready};
 use serde::{Deserialize, Serialize};
@@ -26,6 +29,10 @@ struct Stored {
 impl JobType for Sleep {
     fn describe(&self) -> Description {
         Description { name: Cow::Borrowed("sleep"), idempotent: true }
+    }
+
+    fn signature(&self) -> BoxFuture<'static, JobSignature> {
+        ready(JobSignature::needing(&["duration"])).boxed()
     }
 
     fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {

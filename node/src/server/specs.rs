@@ -87,6 +87,9 @@ impl Loaded {
         for warning in found.specs.warnings() {
             tracing::warn!("request specs: {warning}");
         }
+        if found.specs.sequences().next().is_none() {
+            tracing::warn!("the directory of request specs defines no sequence");
+        }
         *self = Self { specs: Arc::new(found.specs), hash: Some(found.hash), trouble: None };
     }
 }

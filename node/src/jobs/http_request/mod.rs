@@ -14,7 +14,7 @@ use std::{
 };
 
 use capstan_model::{
-    spec::Wait,
+    spec::{JobSignature, Wait},
     workflow::{
         graph::{CreateError, CreateOutput},
         json::{JsonMap, JsonText},
@@ -64,6 +64,10 @@ struct Stored {
 impl JobType for HttpRequest {
     fn describe(&self) -> Description {
         Description { name: Cow::Borrowed("http-request"), idempotent: false }
+    }
+
+    fn signature(&self) -> BoxFuture<'static, JobSignature> {
+        ready(JobSignature::needing(&["url"])).boxed()
     }
 
     fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {

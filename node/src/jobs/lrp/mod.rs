@@ -12,9 +12,12 @@ mod surface;
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use capstan_model::workflow::{
-    graph::{CreateError, CreateOutput},
-    json::JsonMap,
+use capstan_model::{
+    spec::JobSignature,
+    workflow::{
+        graph::{CreateError, CreateOutput},
+        json::JsonMap,
+    },
 };
 use futures::future::{BoxFuture, FutureExt, ready};
 
@@ -67,6 +70,17 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// The args without which there is no job.
+    fn needs(self) -> &'static [&'static str] {
+        match self {
+            Self::Desire => &["lrp"],
+            Self::Scale => &["processGuid", "instances"],
+            Self::Update | Self::WaitRunning | Self::Delete => &["processGuid"],
+        }
+    }
+}
+
 impl LrpJob {
     /// The type whose calls go there.
     pub fn new(kind: Kind, surface: Arc<Surface>) -> Self {
@@ -77,6 +91,10 @@ impl LrpJob {
 impl JobType for LrpJob {
     fn describe(&self) -> Description {
         Description { name: Cow::Borrowed(self.kind.name()), idempotent: true }
+    }
+
+    fn signature(&self) -> BoxFuture<'static, JobSignature> {
+        ready(JobSignature::needing(self.kind.needs())).boxed()
     }
 
     fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {

@@ -1,5 +1,6 @@
 //! What `TYPE describe` prints.
 
+use capstan_model::spec::JobSignature;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -30,6 +31,16 @@ pub enum Create {
 }
 
 impl Manifest {
+    /// What its jobs need and set. What `create` sets beside `sets` is not told.
+    pub fn signature(&self) -> JobSignature {
+        let shared = |names: &[String]| names.iter().map(|name| name.as_str().into()).collect();
+        JobSignature::Described {
+            args: shared(&self.args),
+            sets: shared(&self.sets),
+            sets_more: self.create == Create::Run,
+        }
+    }
+
     /// Reads what a plugin printed.
     ///
     /// # Errors

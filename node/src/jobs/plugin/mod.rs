@@ -19,10 +19,13 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use capstan_model::workflow::{
-    command::TryEnd,
-    graph::{CreateError, CreateOutput},
-    json::JsonMap,
+use capstan_model::{
+    spec::JobSignature,
+    workflow::{
+        command::TryEnd,
+        graph::{CreateError, CreateOutput},
+        json::JsonMap,
+    },
 };
 use capstan_raft_store::runtime;
 use futures::future::{BoxFuture, FutureExt, Shared};
@@ -173,6 +176,17 @@ impl JobType for Plugin {
         let manifest = described.as_ref().and_then(|described| described.peek()?.as_ref().ok());
         let idempotent = manifest.is_some_and(|manifest| manifest.idempotent);
         Description { name: Cow::Owned(self.name.to_string()), idempotent }
+    }
+
+    fn signature(&self) -> BoxFuture<'static, JobSignature> {
+        let plugin = self.clone();
+        async move {
+            match plugin.manifest().await {
+                Ok(manifest) => manifest.signature(),
+                Err(error) => JobSignature::Silent(error.to_string()),
+            }
+        }
+        .boxed()
     }
 
     fn create(&self, args: JsonMap) -> BoxFuture<'static, Result<CreateOutput, CreateError>> {
