@@ -24,6 +24,8 @@ pub(crate) enum Operation {
     ListRequests,
     ManageNode,
     ManageAuth,
+    WriteSpecs,
+    ReadSpecs,
     WriteLrp,
     ReadLrp,
     ListLrps,
@@ -48,7 +50,7 @@ struct OperationMetrics {
 }
 
 impl Operation {
-    const ALL: [Self; 23] = [
+    const ALL: [Self; 25] = [
         Self::PutVariable,
         Self::GetVariable,
         Self::DeleteVariable,
@@ -63,6 +65,8 @@ impl Operation {
         Self::ListRequests,
         Self::ManageNode,
         Self::ManageAuth,
+        Self::WriteSpecs,
+        Self::ReadSpecs,
         Self::WriteLrp,
         Self::ReadLrp,
         Self::ListLrps,
@@ -100,6 +104,8 @@ impl Operation {
             | Endpoint::CreateToken
             | Endpoint::RevokeToken { .. }
             | Endpoint::Audit => Self::ManageAuth,
+            Endpoint::PushSpecs | Endpoint::RevertSpecs { .. } => Self::WriteSpecs,
+            Endpoint::ListSpecs | Endpoint::GetSpecs { .. } => Self::ReadSpecs,
             Endpoint::ExplainLrp { .. } => Self::ReadLrp,
             Endpoint::ListCells | Endpoint::GetCell { .. } => Self::ListLrps,
             Endpoint::ClusterStatus
@@ -154,6 +160,8 @@ impl Operation {
             Self::ListRequests => "list_requests",
             Self::ManageNode => "manage_node",
             Self::ManageAuth => "manage_auth",
+            Self::WriteSpecs => "write_specs",
+            Self::ReadSpecs => "read_specs",
             Self::WriteLrp => "write_lrp",
             Self::ReadLrp => "read_lrp",
             Self::ListLrps => "list_lrps",

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes};
-use capstan_model::{auth::Credential, buggify};
+use capstan_model::{auth::Credential, buggify, state::State};
 use capstan_raft_store::{
     handle::ClusterHandle,
     ports::{Clock, Entropy},
@@ -32,6 +32,7 @@ use crate::{
     ports::{InstanceOutput, JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
     receptor::{self, access::Access, error::Refusal},
     route::{self, Endpoint},
+    specs_in_use::{SpecsInUse, Versioned},
     spin_cycle,
     streams::Streams,
 };
@@ -46,7 +47,7 @@ const LATE: Duration = Duration::from_millis(15);
 pub struct Parts {
     /// The replicated state.
     pub cluster: ClusterHandle,
-    /// The request specs.
+    /// The request specs of this node's own, until the cluster has some.
     pub workflows: Arc<dyn Workflows>,
     /// The job types.
     pub job_types: Arc<dyn JobTypes>,
@@ -77,6 +78,7 @@ pub(crate) struct Inner {
     access: Access,
     calls: InFlight,
     pub(crate) streams: Streams,
+    specs: SpecsInUse,
     metrics: CallMetrics,
 }
 
@@ -90,7 +92,8 @@ impl Api {
     pub fn guarded(parts: Parts, access: Access) -> Self {
         let calls = InFlight::new(CALLS_MAX);
         let streams = Streams::new(parts.heartbeat_after);
-        let inner = Inner { parts, access, calls, streams, metrics: CallMetrics::new() };
+        let (specs, metrics) = (SpecsInUse::default(), CallMetrics::new());
+        let inner = Inner { parts, access, calls, streams, specs, metrics };
         Self { inner: Arc::new(inner) }
     }
 
@@ -141,6 +144,14 @@ impl Api {
 }
 
 impl Inner {
+    /// The specs that requests are built from in this state.
+    ///
+    /// # Errors
+    /// As [`SpecsInUse::of`].
+    pub(crate) async fn specs_in_use(&self, state: &State) -> Result<Versioned, ApiError> {
+        self.specs.of(state, &*self.parts.workflows).await
+    }
+
     async fn serve<S, B, E>(&self, head: &Head<'_>, body: S) -> Answer
     where
         S: Stream<Item = Result<B, E>>,
@@ -261,6 +272,10 @@ impl Inner {
                 cluster::requests::approval::decide(self, head, (id, job), approved, &body).await
             }
             Endpoint::ExplainLrp { guid } => cluster::explain::explain(self, head, guid).await,
+            Endpoint::ListSpecs => cluster::specs::list(self, head).await,
+            Endpoint::PushSpecs => cluster::specs::push(self, head, body).await,
+            Endpoint::GetSpecs { version } => cluster::specs::get(self, head, version).await,
+            Endpoint::RevertSpecs { version } => cluster::specs::revert(self, head, version).await,
             Endpoint::ListCells => cluster::cells::list(self, head).await,
             Endpoint::GetCell { id } => cluster::cells::get(self, head, id).await,
             Endpoint::ClusterStatus => Ok(cluster::status::status(self)),
@@ -283,7 +298,7 @@ impl Inner {
             Endpoint::StopRequest { id } => spin_cycle::stop::stop(self, head, id).await,
             Endpoint::StartRequest { id } => spin_cycle::requests::start(self, head, id).await,
             Endpoint::Running => spin_cycle::running::running(self, head).await,
-            Endpoint::RequestList => Ok(spin_cycle::request_list::list(self, head)),
+            Endpoint::RequestList => spin_cycle::request_list::list(self, head).await,
             Endpoint::Receptor(endpoint) => receptor::serve(self, endpoint, head, body).await,
             Endpoint::JobRunnerOnly => Err(InputError::JobRunnerOnly.into()),
         }

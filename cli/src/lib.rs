@@ -85,9 +85,9 @@ pub enum Command {
     /// List who changed what
     #[command(after_help = EXIT_CODES)]
     Audit(CalledAlone<auth::audit::Audit>),
-    /// Look at request specs on this machine
+    /// Check request specs, and bring them into the cluster
     #[command(after_help = EXIT_CODES)]
-    Spec(spec::SpecArgs),
+    Spec(Called<spec::SpecCommand>),
 }
 
 /// A subcommand with the options every client command has.
@@ -129,6 +129,6 @@ async fn execute(command: Command, tools: &dyn SpecTools, console: &mut Console)
         Command::Token(called) => token::run(called.command, &called.options, console).await,
         Command::Auth(called) => auth::run(called.command, &called.options, console).await,
         Command::Audit(called) => auth::audit::run(called.command, &called.options, console).await,
-        Command::Spec(args) => spec::run(args, tools, console).await,
+        Command::Spec(called) => spec::run(called.command, &called.options, tools, console).await,
     }
 }

@@ -25,7 +25,7 @@ use crate::{
     rejection::Rejection,
     reply::{Answer, Reply},
     rows::{RowChange, RowSink},
-    settings,
+    settings, spec_store,
     state::State,
     task,
     time::Timestamp,
@@ -96,6 +96,8 @@ fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
         Command::ResumeRequest(resume) => workflow::pause::resume(state, at, resume).map(of_workflow),
         Command::TrimEvents { below } => done(history::trim(state, *below)),
         Command::TrimRequests(trim) => done(archive::trim(state, trim)),
+        Command::PushSpecs(push) => spec_store::push(state, at, push),
+        Command::RevertSpecs(revert) => spec_store::revert(state, at, revert),
         Command::Task(command) => task::handle(state, at, command)
             .map(|events| (Answer::Done, events.into_iter().map(Event::Task).collect())),
         Command::Lrp(command) => {
@@ -146,7 +148,9 @@ fn for_requests(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
         | Event::Task(_)
         | Event::HistoryTrimmed { .. }
         | Event::RequestsTrimmed(_)
-        | Event::Auth(_) => vec![],
+        | Event::Auth(_)
+        | Event::SpecsPushed { .. }
+        | Event::SpecsDropped { .. } => vec![],
     }
 }
 

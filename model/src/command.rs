@@ -14,6 +14,7 @@ use crate::{
     ids::{ClusterId, CommandId, DiskId, Incarnation, NodeId, RequestId, VariableName},
     lrp::command::LrpCommand,
     settings::Setting,
+    spec_store::{PushSpecs, RevertSpecs},
     task::command::TaskCommand,
     time::Timestamp,
     workflow::command::{
@@ -122,6 +123,10 @@ pub enum Command {
     PauseRequest(PauseRequest),
     /// Lets a paused request go on.
     ResumeRequest(ResumeRequest),
+    /// Puts new request specs in the place of the current ones.
+    PushSpecs(Arc<PushSpecs>),
+    /// Makes older request specs current again.
+    RevertSpecs(RevertSpecs),
 }
 
 /// What must hold of a variable for a write to happen.
@@ -330,7 +335,9 @@ impl Command {
             | Self::PauseRequest(_)
             | Self::ResumeRequest(_)
             | Self::DrainNode { .. }
-            | Self::UndrainNode { .. } => false,
+            | Self::UndrainNode { .. }
+            | Self::PushSpecs(_)
+            | Self::RevertSpecs(_) => false,
             Self::Lrp(command) => command.has_natural_key(),
             Self::Task(command) => command.has_natural_key(),
             Self::Auth(command) => command.has_natural_key(),

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{auth::token::TokenId, ids::RequestId, rejection::Rejection, time::Timestamp};
+use crate::{
+    auth::token::TokenId, ids::RequestId, rejection::Rejection, spec_store::SpecsId, time::Timestamp,
+};
 
 /// An answer, or a refusal that changed nothing.
 pub type Reply = Result<Answer, Rejection>;
@@ -39,5 +41,12 @@ pub enum Answer {
     TokenCreated {
         /// Its id.
         id: TokenId,
+    },
+    /// Request specs are current.
+    SpecsPushed {
+        /// Their content.
+        version: SpecsId,
+        /// Whether they were not before.
+        changed: bool,
     },
 }

@@ -75,6 +75,10 @@ pub enum Table {
     Token = 0x31,
     /// One row: which records of the audit are kept.
     AuditTrail = 0x32,
+    /// By its number: a version of the request specs, without its texts.
+    SpecVersion = 0x33,
+    /// By its hash: a text of request specs.
+    SpecText = 0x34,
     /// By request: a finished one.
     FinishedRequest = 0x80,
     /// By request: the chain of a finished one.
@@ -115,7 +119,7 @@ pub enum Table {
 pub const ARCHIVE_FROM: u8 = 0x80;
 
 impl Table {
-    const ALL: [Self; 45] = [
+    const ALL: [Self; 47] = [
         Self::Store,
         Self::Tick,
         Self::Cluster,
@@ -144,6 +148,8 @@ impl Table {
         Self::AuthPolicy,
         Self::Token,
         Self::AuditTrail,
+        Self::SpecVersion,
+        Self::SpecText,
         Self::FinishedRequest,
         Self::FinishedChain,
         Self::FinishedJobs,

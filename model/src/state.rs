@@ -18,6 +18,7 @@ use crate::{
     rows::{self, Key, LoadError, RowSink, Table},
     session::{SessionReply, Sessions},
     settings::Settings,
+    spec_store::SpecStore,
     task::Tasks,
     time::Timestamp,
     variables::Variables,
@@ -51,6 +52,8 @@ pub struct State {
     pub tasks: Tasks,
     /// Who may do what, and what was done by whom.
     pub auth: Auth,
+    /// The request specs and their older versions.
+    pub specs: SpecStore,
     /// Which public events are kept as rows.
     pub history: History,
     /// Which finished requests are kept as rows.
@@ -113,6 +116,7 @@ impl State {
         state.requests.finish_load()?;
         state.lrps.finish_load()?;
         state.tasks.finish_load()?;
+        state.specs.finish_load()?;
         Ok(state)
     }
 
@@ -148,6 +152,8 @@ impl State {
             }
             Table::TaskDefinition | Table::Task => self.tasks.load_row(key, value)?,
             Table::AuthPolicy | Table::Token | Table::AuditTrail => self.auth.load_row(table, key, value)?,
+            Table::SpecVersion => self.specs.load_version(key, value)?,
+            Table::SpecText => self.specs.load_text(key, value)?,
             Table::Store
             | Table::FinishedRequest
             | Table::FinishedChain
@@ -200,6 +206,8 @@ impl State {
             Event::Auth(event) => self.auth.evolve(event, sink),
             Event::HistoryTrimmed { below } => self.history.evolve_trimmed(*below, sink),
             Event::RequestsTrimmed(trimmed) => self.archive.evolve_trimmed(trimmed, sink),
+            Event::SpecsPushed { version, texts } => self.specs.evolve_pushed(version, texts, sink),
+            Event::SpecsDropped { number } => self.specs.evolve_dropped(*number, sink),
         }
     }
 
@@ -220,6 +228,7 @@ impl State {
         self.lrps.dump(sink);
         self.tasks.dump(sink);
         self.auth.dump(sink);
+        self.specs.dump(sink);
         History::default().replace_with(&self.history, sink);
         Archive::default().replace_with(&self.archive, sink);
     }

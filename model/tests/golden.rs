@@ -11,7 +11,7 @@ mod golden_common;
 use std::{fmt::Debug, iter::successors, sync::Arc};
 
 use capstan_model::{
-    archive::{TrimRequests, Trimmed, TrimmedLogs},
+    archive::{TrimRequests, Trimmed, TrimmedLog, TrimmedLogs},
     auth::{Denied, DeniedBecause, NotAuthenticated, Operation, token::TokenId},
     command::{Command, Condition, Entry, Idempotency, IdempotencyScope, Settled, Stored},
     ids::{ClusterId, DiskId, Epoch, JobId, NodeId, RequestId, TryNo},
@@ -19,6 +19,7 @@ use capstan_model::{
     rejection::Rejection,
     reply::Answer,
     settings::{ReadConsistency, Setting},
+    spec_store::{PushSpecs, RevertSpecs, SpecFile, SpecsId},
     time::Timestamp,
     workflow::{ArgTerm, Indexed, request::RequestState},
 };
@@ -104,13 +105,20 @@ fn command_after(command: &Command) -> Option<Command> {
         Command::NodeLeaving { .. } => Some(Command::EndSuspended { request: RequestId([0xab; 12]) }),
         Command::EndSuspended { .. } => Some(Command::TrimEvents { below: 300 }),
         Command::TrimEvents { .. } => Some(Command::TrimRequests(Box::new(sample_trim()))),
-        Command::TrimRequests(_) => None,
+        Command::TrimRequests(_) => Some(Command::PushSpecs(Arc::new(push()))),
+        Command::PushSpecs(_) => Some(Command::RevertSpecs(RevertSpecs {
+            to: SpecsId([0xcd; 32]),
+            expected: None,
+            by: "ann".into(),
+        })),
+        Command::RevertSpecs(_) => None,
     }
 }
 
 /// One request with an arg of each kind, and some logs of the next.
 fn sample_trim() -> TrimRequests {
-    let logs = vec![(JobId(*b"a0B1"), TryNo(1)), (JobId(*b"a0B1"), TryNo(300))];
+    let log = |try_no, decided| TrimmedLog { job: JobId(*b"a0B1"), try_no: TryNo(try_no), decided };
+    let logs = vec![log(1, true), log(300, false)];
     let args = [ArgTerm::Text("host".into(), "db7".into()), ArgTerm::Hash(1 << 127), ArgTerm::More];
     let indexed = Indexed {
         id: RequestId([0xab; 12]),
@@ -124,9 +132,21 @@ fn sample_trim() -> TrimRequests {
     TrimRequests {
         first: 300,
         logs_gone: 301,
-        whole: vec![Trimmed { indexed, logs: logs.clone(), retry_of: Some(RequestId([0xee; 12])) }],
+        whole: vec![Trimmed {
+            indexed,
+            logs: logs.clone(),
+            has_terms: true,
+            has_data: false,
+            retry_of: Some(RequestId([0xee; 12])),
+        }],
         part: Some(TrimmedLogs { request: RequestId([0xcd; 12]), logs }),
     }
+}
+
+fn push() -> PushSpecs {
+    let file = |path: &str, text: &str| SpecFile { path: path.into(), text: text.into() };
+    let files = vec![file("a.yaml", "text"), file("b/c.yaml", "")];
+    PushSpecs { files, expected: None, by: "ann".into() }
 }
 
 fn answer_after(answer: &Answer) -> Option<Answer> {
@@ -140,7 +160,10 @@ fn answer_after(answer: &Answer) -> Option<Answer> {
         }),
         Answer::RequestCreated { .. } => Some(Answer::RequestStopping { ended: true }),
         Answer::RequestStopping { .. } => Some(Answer::TokenCreated { id: token() }),
-        Answer::TokenCreated { .. } => None,
+        Answer::TokenCreated { .. } => {
+            Some(Answer::SpecsPushed { version: SpecsId([0xcd; 32]), changed: true })
+        }
+        Answer::SpecsPushed { .. } => None,
     }
 }
 
@@ -227,7 +250,13 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         Rejection::NotFinished { .. } => Rejection::NotOverdue { request },
         Rejection::NotOverdue { .. } => Rejection::NotAwaiting { request, job },
         Rejection::NotAwaiting { .. } => Rejection::Stopping { request },
-        Rejection::Stopping { .. } => return None,
+        Rejection::Stopping { .. } => Rejection::OtherSpecs { current: Some(SpecsId([0xcd; 32])) },
+        Rejection::OtherSpecs { .. } => Rejection::NoSuchSpecs { version: SpecsId([0xcd; 32]) },
+        Rejection::NoSuchSpecs { .. } => Rejection::InvalidSpecFile { path: text(), reason: text() },
+        Rejection::InvalidSpecFile { .. } => {
+            Rejection::BuiltFromOtherSpecs { current: Some(SpecsId([0xcd; 32])) }
+        }
+        Rejection::BuiltFromOtherSpecs { .. } => return None,
     })
 }
 
@@ -264,6 +293,7 @@ fn replica_with_every_table() -> Replica {
         sealed(command_id(1, 1, 2), None, Command::NodeJoined(joined(1, 1))),
         sealed(command_id(1, 1, 3), None, Command::SetSetting(Setting::VariablesMax(300))),
         sealed(command_id(1, 1, 4), Some(call()), put("a")),
+        sealed(command_id(1, 1, 5), None, Command::PushSpecs(Arc::new(push()))),
     ];
     replica.apply(300, &entry(1_700_000_000, vec![], commands));
     replica

@@ -330,6 +330,8 @@ fn describe_event(event: &Event) -> String {
         Event::HistoryTrimmed { below } => format!("events below {below} trimmed"),
         Event::RequestsTrimmed(trimmed) => format!("{} requests trimmed", trimmed.whole.len()),
         Event::Auth(event) => format!("{event:?}"),
+        Event::SpecsPushed { version, .. } => format!("specs at {}", version.id.short()),
+        Event::SpecsDropped { number } => format!("version {number} of the specs dropped"),
     }
 }
 

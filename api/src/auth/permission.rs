@@ -55,7 +55,7 @@ macro_rules! table {
 }
 
 use Operation::{
-    Administer, Metrics, Read, ReadRequests, Start, Stop, WriteCluster, WriteLrps, WriteVariables,
+    Administer, Metrics, Read, ReadRequests, Start, Stop, WriteCluster, WriteLrps, WriteSpecs, WriteVariables,
 };
 use Permission::{BySpec, Granted, Known, Open};
 
@@ -91,6 +91,10 @@ table! {
     Endpoint::DecideApproval { approved: true, .. } => "POST" "/cluster/v1/requests/9m4e2mr0ui3e8a215n4g/jobs/abcd/approve", BySpec(Start);
     Endpoint::DecideApproval { approved: false, .. } => "POST" "/cluster/v1/requests/9m4e2mr0ui3e8a215n4g/jobs/abcd/reject", BySpec(Start);
     Endpoint::ExportRequests => "GET" "/cluster/v1/requests/export", Granted(ReadRequests);
+    Endpoint::ListSpecs => "GET" "/cluster/v1/specs", Granted(Read);
+    Endpoint::PushSpecs => "PUT" "/cluster/v1/specs", Granted(WriteSpecs);
+    Endpoint::GetSpecs { .. } => "GET" "/cluster/v1/specs/current", Granted(Read);
+    Endpoint::RevertSpecs { .. } => "POST" "/cluster/v1/specs/current/revert", Granted(WriteSpecs);
     Endpoint::Events => "GET" "/cluster/v1/events", Granted(Read);
     Endpoint::DrainNode { draining: true, .. } => "POST" "/cluster/v1/nodes/9/drain", Granted(WriteCluster);
     Endpoint::DrainNode { draining: false, .. } => "POST" "/cluster/v1/nodes/9/undrain", Granted(WriteCluster);

@@ -1,4 +1,4 @@
-//! What is Capstan's own: variables, events, and what operators look at.
+//! What is Capstan's own: variables, request specs, events, and what operators look at.
 
 pub(crate) mod audit;
 pub(crate) mod auth;
@@ -10,6 +10,7 @@ pub(crate) mod health;
 pub(crate) mod nodes;
 pub(crate) mod requests;
 pub(crate) mod settings;
+pub(crate) mod specs;
 pub(crate) mod status;
 pub(crate) mod tokens;
 pub(crate) mod variables;

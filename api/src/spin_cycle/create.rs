@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use capstan_model::{
+    command::Idempotency,
     ids::{JobId, RequestId},
+    rejection::Rejection,
     reply::Answer as Reply,
     spec::Specs,
     workflow::{
@@ -16,7 +18,7 @@ use capstan_raft_store::{
     ports::Entropy,
 };
 use http::{HeaderValue, StatusCode, header::LOCATION};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::{archive, create_body, create_body::Asked, json, location, shapes};
 use crate::{
@@ -26,10 +28,13 @@ use crate::{
     error::{ApiError, CreateError, InputError},
     headers,
     service::{Inner, Parts},
+    specs_in_use::Versioned,
 };
 
 /// How long the job types may take for all jobs of a request. What is left of [`CLIENT_DEADLINE`] is for storing it.
 const CREATE_WAIT_MAX: Duration = Duration::from_secs(3);
+/// How often a request is built again because other specs became current.
+const REBUILDS_MAX: u32 = 3;
 const JOB_ID_DIGITS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
 pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<Answer, ApiError> {
@@ -38,17 +43,7 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     }
     let (kind, args) = asked(head, body)?;
     let idempotency = headers::idempotency(head, body)?;
-    let started = Instant::now();
-    let specs = api.parts.workflows.specs();
-    let acl = auth::requests::may_start(api, head, &specs, &kind)?;
-    let built = build_in_time(&api.parts, specs, &kind, &args).await?;
-    let deadline = CLIENT_DEADLINE.saturating_sub(started.elapsed());
-    let options = ProposeOptions { deadline, ..auth::options_for(head, idempotency, acl) };
-    let drawn = draw_request_id(&api.parts);
-    let location_of_new = location(drawn);
-    let committed = api.parts.cluster.propose(built.into_command(drawn, head.caller().name), options).await;
-    let Committed { reply, index } =
-        committed.map_err(|source| CreateError { source, location: location_of_new })?;
+    let (drawn, Committed { reply, index }) = build_and_store(api, head, (&kind, &args), idempotency).await?;
     // A repeat under the same idempotency key is answered with the request the first call made.
     let Reply::RequestCreated { id, .. } = reply? else { unreachable!("a creation is answered as one") };
     let id = if capstan_model::mutant!("answered-own-id") { drawn } else { id };
@@ -61,6 +56,33 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     answer.headers_mut().insert(LOCATION, location);
     answer.headers_mut().insert(headers::INDEX, HeaderValue::from(view.index()));
     Ok(answer)
+}
+
+/// Builds the request and proposes it; again, when other specs have become current meanwhile. Returns the id that was drawn for it.
+async fn build_and_store(
+    api: &Inner,
+    head: &Head<'_>,
+    (kind, args): (&str, &JsonMap),
+    idempotency: Option<Idempotency>,
+) -> Result<(RequestId, Committed), ApiError> {
+    let started = Instant::now();
+    let mut rebuilds = 0;
+    let mut drawn = None;
+    loop {
+        let in_use = api.specs_in_use(api.parts.cluster.view().state()).await?;
+        let acl = auth::requests::may_start(api, head, &in_use.specs, kind)?;
+        let built = build_in_time(&api.parts, in_use, (kind, args), started).await?;
+        let deadline = CLIENT_DEADLINE.saturating_sub(started.elapsed());
+        let options = ProposeOptions { deadline, ..auth::options_for(head, idempotency.clone(), acl) };
+        let id = *drawn.get_or_insert_with(|| draw_request_id(&api.parts));
+        let committed = api.parts.cluster.propose(built.into_command(id, head.caller().name), options).await;
+        let committed = committed.map_err(|source| CreateError { source, location: location(id) })?;
+        match &committed.reply {
+            // This node has applied the refusal, and with it the specs that are current now.
+            Err(Rejection::BuiltFromOtherSpecs { .. }) if rebuilds < REBUILDS_MAX => rebuilds += 1,
+            _ => return Ok((id, committed)),
+        }
+    }
 }
 
 /// Whether this node is stopping or was drained: it answers for requests, and takes no new one.
@@ -77,25 +99,22 @@ pub(crate) fn asked(head: &Head<'_>, body: &[u8]) -> Result<(String, JsonMap), I
     Ok((kind, args.iter().map(|(name, value)| (name.as_str().into(), JsonText::from(value))).collect()))
 }
 
-/// Expands a request, and gives up when the job types take too long.
+/// Expands a request, and gives up when the job types take too long, counted from when the call began.
 pub(crate) async fn build_in_time(
     parts: &Parts,
-    specs: Arc<Specs>,
-    kind: &str,
-    args: &JsonMap,
+    in_use: Versioned,
+    (kind, args): (&str, &JsonMap),
+    started: Instant,
 ) -> Result<Built, InputError> {
     let wait_max = CREATE_WAIT_MAX;
-    let built = timeout(wait_max, build(parts, specs, kind, args)).await;
-    built.map_err(|_| InputError::CreateTimeout { wait_max })?
+    let Versioned { specs, version } = in_use;
+    let built = timeout_at(started + wait_max, build(parts, specs, kind, args)).await;
+    let built = built.map_err(|_| InputError::CreateTimeout { wait_max })??;
+    Ok(Built { specs: version, ..built })
 }
 
 /// Expands a request, asking the job types as often as the builder needs them.
-async fn build(
-    parts: &Parts,
-    specs: Arc<Specs>,
-    kind: &str,
-    args: &JsonMap,
-) -> Result<Built, InputError> {
+async fn build(parts: &Parts, specs: Arc<Specs>, kind: &str, args: &JsonMap) -> Result<Built, InputError> {
     let entropy = Arc::clone(&parts.entropy);
     let mut builder = Builder::new(specs, kind, args, move || draw_job_id(&*entropy));
     let mut created = Vec::new();

@@ -4,7 +4,8 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use capstan_api::{Access, Credentials, Permission, ROUTES, Route};
 use capstan_model::auth::Operation::{
-    self, Administer, Metrics, Read, ReadRequests, Start, Stop, WriteCluster, WriteLrps, WriteVariables,
+    self, Administer, Metrics, Read, ReadRequests, Start, Stop, WriteCluster, WriteLrps, WriteSpecs,
+    WriteVariables,
 };
 use http::{
     Request, Response, StatusCode,
@@ -18,8 +19,8 @@ use crate::{
 };
 
 /// What each role may do; what everybody may whom the cluster knows is left out.
-const ROLES: [(&str, &[Operation]); 9] = [
-    ("admin", &[Read, Metrics, WriteVariables, WriteLrps, WriteCluster, Administer]),
+const ROLES: [(&str, &[Operation]); 10] = [
+    ("admin", &[Read, Metrics, WriteVariables, WriteLrps, WriteCluster, WriteSpecs, Administer]),
     ("operator", &[Read, Metrics, WriteVariables, WriteLrps, WriteCluster]),
     ("reader", &[Read, Metrics]),
     ("read", &[Read]),
@@ -27,6 +28,7 @@ const ROLES: [(&str, &[Operation]); 9] = [
     ("variables:write", &[WriteVariables]),
     ("lrps:write", &[WriteLrps]),
     ("cluster:write", &[WriteCluster]),
+    ("specs:write", &[WriteSpecs]),
     ("dba", &[]),
 ];
 

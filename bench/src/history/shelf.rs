@@ -139,6 +139,7 @@ impl Shelf {
             user: Self::user(number).into(),
             args: args.iter().map(|(name, value)| arg(name, value)).collect(),
             chain: self.chain.clone(),
+            specs: None,
         };
         propose(cluster, Command::CreateRequest(Arc::new(create))).await?;
         let end = match (mixed(number) >> 16) % 50 {

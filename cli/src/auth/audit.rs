@@ -21,7 +21,7 @@ pub struct Audit {
     /// Only what this caller did
     #[arg(long, value_name = "NAME")]
     caller: Option<String>,
-    /// Only what takes this operation: requests:start, requests:stop, variables:write, lrps:write, cluster:write, auth:admin
+    /// Only what takes this operation: requests:start, requests:stop, variables:write, lrps:write, cluster:write, specs:write, auth:admin
     #[arg(long)]
     operation: Option<String>,
     /// Only what came before the record of this number

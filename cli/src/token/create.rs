@@ -18,7 +18,7 @@ pub struct Create {
     #[arg(long)]
     name: String,
     /// What he may do with it; may be given several times or separated by commas: admin, operator, reader, metrics, variables:write, lrps:write,
-    /// cluster:write, or a role of your specs
+    /// cluster:write, specs:write, or a role of your specs
     #[arg(long = "role", value_name = "ROLE", value_delimiter = ',', required = true)]
     roles: Vec<String>,
     /// How long it lives, in whole seconds; for ever when not given

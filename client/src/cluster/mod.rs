@@ -7,6 +7,7 @@ mod explanation;
 mod export;
 mod requests;
 mod settings;
+mod specs;
 mod status;
 mod variables;
 
@@ -23,6 +24,9 @@ pub use requests::{
     RequestPlan, RetryRequest,
 };
 pub use settings::{SettingEntry, SettingList};
+pub use specs::{
+    SpecFinding, SpecText, SpecsContent, SpecsList, SpecsPush, SpecsPushed, SpecsRefused, SpecsVersion,
+};
 pub use status::{ClusterStatus, NodeDrain, NodeStatus, Role, StateChecksum};
 pub use variables::{VariableEntry, VariableList, VariablePut};
 

@@ -10,6 +10,7 @@ mod opened;
 mod receptor;
 mod requests;
 mod settings;
+mod specs;
 mod variables;
 
 use std::{fmt, sync::Arc, time::Duration};

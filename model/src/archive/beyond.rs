@@ -45,15 +45,6 @@ pub fn beyond(state: &State, rows: &dyn RowReader, id: RequestId) -> Result<Beyo
             (row.terms, row.control)
         }
     };
-    let prefix = decision_key(id);
-    let decision = |(key, value): (Bytes, Bytes)| {
-        let mut parts = KeyReader::new(&key);
-        let _: [u8; 12] = parts.fixed()?;
-        let (job, try_no) = (JobId(parts.fixed()?), TryNo(parts.u32()?));
-        parts.end()?;
-        Ok((job, try_no, rows::decode_archive(&key, &value)?.1))
-    };
-    let decisions = Scan::new(rows, &prefix, &prefix.clone().end()).map(decision);
     let prefix = retries_key(id);
     let retry = |(key, _): (Bytes, Bytes)| {
         let mut parts = KeyReader::new(&key);
@@ -66,9 +57,25 @@ pub fn beyond(state: &State, rows: &dyn RowReader, id: RequestId) -> Result<Beyo
     Ok(Beyond {
         terms,
         control,
-        decisions: decisions.collect::<Result<_, LoadError>>()?,
+        decisions: decisions(rows, id)?,
         retried_by: retried_by.collect::<Result<_, LoadError>>()?,
     })
+}
+
+/// What was decided about the approvals of a request, by job and then by try.
+pub(super) fn decisions(
+    rows: &dyn RowReader,
+    id: RequestId,
+) -> Result<Vec<(JobId, TryNo, Decision)>, LoadError> {
+    let prefix = decision_key(id);
+    let decision = |(key, value): (Bytes, Bytes)| {
+        let mut parts = KeyReader::new(&key);
+        let _: [u8; 12] = parts.fixed()?;
+        let (job, try_no) = (JobId(parts.fixed()?), TryNo(parts.u32()?));
+        parts.end()?;
+        Ok((job, try_no, rows::decode_archive(&key, &value)?.1))
+    };
+    Scan::new(rows, &prefix, &prefix.clone().end()).map(decision).collect()
 }
 
 /// A finished request with all that another needs to go on with it.

@@ -1,9 +1,11 @@
 //! How finished requests leave: the leader looks which have been kept for long enough, or are too many, and a command says what of them
 //! there is to remove, since apply reads no rows.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::{created, finished_jobs, finished_row, get, kept::end_key};
+use super::{beyond::decisions, created, finished_jobs, finished_row, get, kept::end_key};
 use crate::{
     event::Event,
     ids::{JobId, RequestId, TryNo},
@@ -12,7 +14,8 @@ use crate::{
     state::State,
     time::Timestamp,
     workflow::{
-        ArgTerm, FinishedTermsRow, Indexed, decision_key, finished_key, job_log_key, retries_key,
+        ArgTerm, FinishedTermsRow, Indexed, decision_key, finished_key, job_log_key, request::RequestState,
+        retries_key,
     },
 };
 
@@ -21,15 +24,6 @@ pub const TRIMMED_ROWS_MAX: usize = 4_096;
 
 /// The rows that a finished request may have and that are neither of its tries nor those of [`Indexed`].
 const ROWS_OF_ITS_OWN: usize = 7;
-
-/// The tables in which a finished request has a row under its id, or may have one.
-const FINISHED_TABLES: [Table; 5] = [
-    Table::FinishedRequest,
-    Table::FinishedChain,
-    Table::FinishedJobs,
-    Table::FinishedTerms,
-    Table::FinishedData,
-];
 
 /// Removes the oldest finished requests. Its natural key is what is gone before it: a repeat changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,9 +44,24 @@ pub struct Trimmed {
     /// Its index rows.
     pub indexed: Indexed,
     /// The logs that are left of it, by job and then by try.
-    pub logs: Vec<(JobId, TryNo)>,
-    /// The request it goes on with. The row that is found by that one is of this one: it is there as long as this one is.
+    pub logs: Vec<TrimmedLog>,
+    /// Whether it had something beyond Spin Cycle.
+    pub has_terms: bool,
+    /// Whether its job data were kept, or how much they were.
+    pub has_data: bool,
+    /// The request it goes on with. The row by which it is found from there is its own: it leaves with it.
     pub retry_of: Option<RequestId>,
+}
+
+/// The log of a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrimmedLog {
+    /// The job.
+    pub job: JobId,
+    /// The try.
+    pub try_no: TryNo,
+    /// Whether somebody decided it, of which there is a row, too.
+    pub decided: bool,
 }
 
 /// Some logs of a request that stays for now.
@@ -61,7 +70,7 @@ pub struct TrimmedLogs {
     /// The request.
     pub request: RequestId,
     /// The first of its logs that are left, by job and then by try.
-    pub logs: Vec<(JobId, TryNo)>,
+    pub logs: Vec<TrimmedLog>,
 }
 
 impl Trimmed {
@@ -70,9 +79,10 @@ impl Trimmed {
         let id = self.indexed.id;
         remove_logs(id, &self.logs, sink);
         self.indexed.remove(sink);
-        for table in FINISHED_TABLES {
-            sink.remove_archived(&finished_key(table, id));
-        }
+        let beyond = [(self.has_terms, Table::FinishedTerms), (self.has_data, Table::FinishedData)];
+        let beyond = beyond.into_iter().filter_map(|(is_there, table)| is_there.then_some(table));
+        let own = [Table::FinishedRequest, Table::FinishedChain, Table::FinishedJobs];
+        own.into_iter().chain(beyond).for_each(|table| sink.remove_archived(&finished_key(table, id)));
         if let Some(retry_of) = self.retry_of {
             sink.remove_archived(&retries_key(retry_of).fixed(&id.0));
         }
@@ -91,10 +101,12 @@ impl TrimmedLogs {
 }
 
 /// Removes the logs of tries, and what was decided about those that were approvals.
-fn remove_logs(request: RequestId, logs: &[(JobId, TryNo)], sink: &mut RowSink) {
-    for (job, try_no) in logs {
+fn remove_logs(request: RequestId, logs: &[TrimmedLog], sink: &mut RowSink) {
+    for TrimmedLog { job, try_no, decided } in logs {
         sink.remove_archived(&job_log_key(request, *job).u32(try_no.0));
-        sink.remove_archived(&decision_key(request).fixed(&job.0).u32(try_no.0));
+        if *decided {
+            sink.remove_archived(&decision_key(request).fixed(&job.0).u32(try_no.0));
+        }
     }
 }
 
@@ -154,12 +166,19 @@ impl Ended {
     fn all(&self, rows: &dyn RowReader) -> Result<Trimmed, LoadError> {
         let row = finished_row(rows, self.id)?.ok_or_else(|| super::missing(self.id, "row"))?;
         let (created, jobs) = (created(rows, self.id)?, finished_jobs(rows, self.id)?);
-        let beyond: FinishedTermsRow = get(rows, Table::FinishedTerms, self.id)?.unwrap_or_default();
+        let terms: Option<FinishedTermsRow> = get(rows, Table::FinishedTerms, self.id)?;
+        let retry_of = terms.as_ref().and_then(|row| row.terms.retry_of.as_ref());
+        let is_complete = row.state == RequestState::Complete;
+        let decided: BTreeSet<(JobId, TryNo)> =
+            decisions(rows, self.id)?.into_iter().map(|(job, try_no, _)| (job, try_no)).collect();
         let of_job = |job: JobId, tries: TryNo| (1..=tries.0).map(move |try_no| (job, TryNo(try_no)));
+        let log = |(job, try_no)| TrimmedLog { job, try_no, decided: decided.contains(&(job, try_no)) };
         let specs = created.chain.jobs().iter();
         Ok(Trimmed {
-            logs: specs.zip(&jobs).flat_map(|(spec, job)| of_job(spec.id, job.try_no)).collect(),
-            retry_of: beyond.terms.retry_of.as_ref().map(|retry_of| retry_of.request),
+            logs: specs.zip(&jobs).flat_map(|(spec, job)| of_job(spec.id, job.try_no)).map(log).collect(),
+            has_terms: terms.is_some(),
+            has_data: !is_complete && rows.get(&finished_key(Table::FinishedData, self.id)).is_some(),
+            retry_of: retry_of.map(|retry_of| retry_of.request),
             indexed: Indexed {
                 id: self.id,
                 args: ArgTerm::all_of(&created.args),

@@ -28,16 +28,18 @@ pub enum Operation {
     WriteCluster,
     /// To make and revoke tokens, to change the policy, and to read the audit: granted to the admin roles alone.
     Administer,
+    /// To bring request specs into the cluster, and to go back to older ones. They say who may start and stop requests.
+    WriteSpecs,
 }
 
 /// The role that may look at everything.
 const READER: &str = "reader";
-/// The role that may do everything but administer.
+/// The role that may do everything but administer and bring in specs, which could let him start what he may not.
 const OPERATOR: &str = "operator";
 
 impl Operation {
     /// All of them, in the order in which they are documented.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ReadRequests,
         Self::Start,
         Self::Stop,
@@ -46,6 +48,7 @@ impl Operation {
         Self::WriteVariables,
         Self::WriteLrps,
         Self::WriteCluster,
+        Self::WriteSpecs,
         Self::Administer,
     ];
 
@@ -61,6 +64,7 @@ impl Operation {
             Self::WriteLrps => "lrps:write",
             Self::WriteCluster => "cluster:write",
             Self::Administer => "auth:admin",
+            Self::WriteSpecs => "specs:write",
         }
     }
 
@@ -80,6 +84,7 @@ impl Operation {
             | Self::WriteVariables
             | Self::WriteLrps
             | Self::WriteCluster
+            | Self::WriteSpecs
             | Self::Administer => None,
         }
     }
@@ -92,8 +97,11 @@ impl Operation {
                 Self::WriteCluster
             }
             // Who may not start a request decides nothing about how it goes on either.
-            Command::CreateRequest(_) | Command::CreateWithTerms(_) | Command::DecideApproval(_) => Self::Start,
+            Command::CreateRequest(_) | Command::CreateWithTerms(_) | Command::DecideApproval(_) => {
+                Self::Start
+            }
             Command::StopRequest(_) | Command::PauseRequest(_) | Command::ResumeRequest(_) => Self::Stop,
+            Command::PushSpecs(_) | Command::RevertSpecs(_) => Self::WriteSpecs,
             Command::Lrp(command) => return of_lrps(command),
             Command::Task(command) => return of_tasks(command),
             Command::Auth(command) => return of_auth(command),
@@ -162,6 +170,7 @@ pub fn roles_that_grant(operation: Operation) -> &'static [&'static str] {
         Operation::WriteVariables => &[OPERATOR, "variables:write"],
         Operation::WriteLrps => &[OPERATOR, "lrps:write"],
         Operation::WriteCluster => &[OPERATOR, "cluster:write"],
+        Operation::WriteSpecs => &["specs:write"],
     }
 }
 

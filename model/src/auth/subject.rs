@@ -2,8 +2,8 @@
 
 use super::AuthCommand;
 use crate::{
-    auth::PolicyChange, command::Command, lrp::command::LrpCommand, task::command::TaskCommand,
-    workflow::command::CreateWithTerms,
+    auth::PolicyChange, command::Command, lrp::command::LrpCommand, spec_store::SpecsId,
+    task::command::TaskCommand, workflow::command::CreateWithTerms,
 };
 
 /// What a command does to what, in a few words; empty of one that only the cluster itself proposes.
@@ -14,7 +14,8 @@ pub(crate) fn subject(command: &Command) -> String {
         Command::SetSetting(setting) => format!("set {} to {}", setting.name(), setting.value()),
         Command::CreateRequest(create) => format!("started request {} ({})", create.id, create.request_type),
         Command::CreateWithTerms(CreateWithTerms { create, terms, .. }) => {
-            let gone_on = terms.retry_of.as_ref().map(|retry_of| format!(", which goes on with {}", retry_of.request));
+            let gone_on =
+                terms.retry_of.as_ref().map(|retry_of| format!(", which goes on with {}", retry_of.request));
             format!("started request {} ({}){}", create.id, create.request_type, gone_on.unwrap_or_default())
         }
         Command::DecideApproval(decide) => {
@@ -26,6 +27,11 @@ pub(crate) fn subject(command: &Command) -> String {
         Command::StopRequest(stop) => format!("stopped request {}", stop.request),
         Command::DrainNode { node } => format!("drained node {node}"),
         Command::UndrainNode { node } => format!("undrained node {node}"),
+        Command::PushSpecs(push) => {
+            let files = push.files.iter().map(|file| (&*file.path, &*file.text));
+            format!("pushed specs {}", SpecsId::of(files).short())
+        }
+        Command::RevertSpecs(revert) => format!("went back to specs {}", revert.to.short()),
         Command::Lrp(command) => of_lrps(command),
         Command::Task(command) => of_tasks(command),
         Command::Auth(command) => of_auth(command),

@@ -233,6 +233,8 @@ impl PublicEvent {
             | Event::SettingChanged(_)
             | Event::HistoryTrimmed { .. }
             | Event::RequestsTrimmed(_)
+            | Event::SpecsPushed { .. }
+            | Event::SpecsDropped { .. }
             // Who may do what is for those to see who administer it.
             | Event::Auth(_) => return None,
         })

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     ids::{Epoch, Incarnation, JobId, RequestId, TryNo},
     spec::ArgKind,
+    spec_store::SpecsId,
     time::Timestamp,
 };
 
@@ -30,6 +31,8 @@ pub struct CreateRequest {
     pub args: Vec<RequestArg>,
     /// Its jobs and their order.
     pub chain: ValidChain,
+    /// The specs it was built from, which must still be the current ones; `None` when they are not the cluster's.
+    pub specs: Option<SpecsId>,
 }
 
 /// One arg of a request, as it is recorded.

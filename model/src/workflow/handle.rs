@@ -19,6 +19,7 @@ use crate::{
     ids::{NodeId, RequestId},
     rejection::{self, Rejection},
     reply::Answer,
+    spec_store,
     state::State,
     time::Timestamp,
 };
@@ -55,6 +56,7 @@ fn create_with(
     if state.requests.get(&create.id).is_some() {
         return Err(Rejection::RequestExists { request: create.id });
     }
+    spec_store::require_current(state, create.specs)?;
     let mut draft = Draft::new(state, at);
     let (request, terms, data) = (create.clone(), terms.clone(), data.clone());
     draft.record(WorkflowEvent::RequestCreated { request, terms, data, at });

@@ -166,6 +166,7 @@ impl World {
             user: ["", "Ann", "bob"][usize::from(made.user)].into(),
             args,
             chain,
+            specs: None,
         };
         let (id, created_at) = (create.id, Timestamp(self.at));
         self.apply(Command::CreateRequest(Arc::new(create))).0.unwrap();
@@ -219,7 +220,8 @@ impl World {
 
     fn run(&mut self, number: u32, chain: ValidChain) {
         let (request_type, user) = ("noops".into(), "".into());
-        let create = CreateRequest { id: numbered(number), request_type, user, args: vec![], chain };
+        let create =
+            CreateRequest { id: numbered(number), request_type, user, args: vec![], chain, specs: None };
         self.apply(Command::CreateRequest(Arc::new(create))).0.unwrap();
     }
 
@@ -227,7 +229,7 @@ impl World {
     pub(crate) fn reject(&mut self, number: u32, retry_of: u32) {
         let request = numbered(number);
         let built = build(&self.specs, "asks", &JsonMap::new(), |calls| calls.drain(..).collect()).unwrap();
-        let job = built.chain.jobs()[0].id;
+        let job = built.chain.jobs().iter().find(|job| &*job.job_type == "approval").unwrap().id;
         let mut command = built.into_command(request, "".into());
         let Command::CreateWithTerms(create) = &mut command else { unreachable!("it has a timeout") };
         let kept = BTreeSet::new();

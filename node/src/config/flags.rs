@@ -63,7 +63,7 @@ pub struct ServerArgs {
     /// The token that lrp/... jobs bring, where the cluster asks who calls; safer in the file or the environment
     #[arg(long, env = "CAPSTAN_JOBS_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub jobs_token: Option<Secret>,
-    /// Where the request specs are
+    /// Where the first request specs of a new cluster are; later ones are pushed
     #[arg(long, visible_alias = "specs", env = "CAPSTAN_SPECS_DIRECTORY", value_name = "DIR")]
     pub specs_directory: Option<PathBuf>,
     /// How the log is written [default: text]

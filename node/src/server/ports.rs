@@ -5,20 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use capstan_api::ports::NodeHealth;
 use capstan_raft_store::handle::ClusterHandle;
 
-use super::specs::LoadedSpecs;
+use super::specs::OwnSpecs;
 
 /// How the node itself is; the API adds what the store says.
 #[derive(Debug)]
 pub(super) struct Health {
     draining: AtomicBool,
-    specs: LoadedSpecs,
+    specs: OwnSpecs,
     /// The cluster that must ask who calls, if others can reach this node.
     must_ask: Option<ClusterHandle>,
 }
 
 impl Health {
     /// A node that takes requests built from these specs.
-    pub(super) fn new(specs: LoadedSpecs, must_ask: Option<ClusterHandle>) -> Self {
+    pub(super) fn new(specs: OwnSpecs, must_ask: Option<ClusterHandle>) -> Self {
         Self { draining: AtomicBool::new(false), specs, must_ask }
     }
 

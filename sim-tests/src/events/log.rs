@@ -191,7 +191,9 @@ impl EventLog {
             | Event::SettingChanged(_)
             | Event::HistoryTrimmed { .. }
             | Event::RequestsTrimmed(_)
-            | Event::Auth(_) => return None,
+            | Event::Auth(_)
+            | Event::SpecsPushed { .. }
+            | Event::SpecsDropped { .. } => return None,
         })
     }
 

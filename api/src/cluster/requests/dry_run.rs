@@ -2,6 +2,7 @@
 //! runs, as there.
 
 use http::StatusCode;
+use tokio::time::Instant;
 
 use super::{error::Refusal, plan};
 use crate::{
@@ -26,8 +27,8 @@ pub(crate) async fn dry_run(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result
         None => return Err(InputError::from(Refusal::NotADryRun).into()),
     }
     let (kind, args) = create::asked(head, body)?;
-    let specs = api.parts.workflows.specs();
-    auth::requests::may_start(api, head, &specs, &kind)?;
-    let built = create::build_in_time(&api.parts, specs, &kind, &args).await?;
+    let in_use = api.specs_in_use(api.parts.cluster.view().state()).await?;
+    auth::requests::may_start(api, head, &in_use.specs, &kind)?;
+    let built = create::build_in_time(&api.parts, in_use, (&kind, &args), Instant::now()).await?;
     Ok(answer::json(StatusCode::OK, &plan::of_built(&built)))
 }

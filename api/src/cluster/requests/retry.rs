@@ -83,7 +83,9 @@ async fn plan_rerun(api: &Inner, finished: &Finished, given: &JsonMap) -> Result
         finished.rerun()
     } else {
         let kind = &finished.detail.summary.request_type;
-        let built = create::build_in_time(&api.parts, api.parts.workflows.specs(), kind, &finished.args_with(given)).await?;
+        let in_use = api.specs_in_use(api.parts.cluster.view().state()).await?;
+        let args = finished.args_with(given);
+        let built = create::build_in_time(&api.parts, in_use, (kind, &args), Instant::now()).await?;
         finished.rerun_as(built, given)
     };
     Ok(planned.map_err(|refused| InputError::from(Refusal::from(refused)))?)

@@ -84,19 +84,20 @@ fn with_required_nobody_may_do_anything() {
 fn roles_grant_what_the_table_says() {
     let columns = Operation::ALL;
     let table = [
-        // requests:read, start, stop, read, metrics, variables, lrps, cluster, admin
-        ("admin", "x x x x x x x x x"),
-        ("operator", "x x x x x x x x ."),
-        ("reader", "x x x x x . . . ."),
-        ("read", "x x x x . . . . ."),
-        ("metrics", "x x x . x . . . ."),
-        ("variables:write", "x x x . . x . . ."),
-        ("lrps:write", "x x x . . . x . ."),
-        ("cluster:write", "x x x . . . . x ."),
+        // requests:read, start, stop, read, metrics, variables, lrps, cluster, specs, admin
+        ("admin", "x x x x x x x x x x"),
+        ("operator", "x x x x x x x x . ."),
+        ("reader", "x x x x x . . . . ."),
+        ("read", "x x x x . . . . . ."),
+        ("metrics", "x x x . x . . . . ."),
+        ("variables:write", "x x x . . x . . . ."),
+        ("lrps:write", "x x x . . . x . . ."),
+        ("cluster:write", "x x x . . . . x . ."),
+        ("specs:write", "x x x . . . . . x ."),
         // Roles that mean nothing outside of specs, among them names of operations that no role grants.
-        ("requests:start", "x x x . . . . . ."),
-        ("auth:admin", "x x x . . . . . ."),
-        ("dba", "x x x . . . . . ."),
+        ("requests:start", "x x x . . . . . . ."),
+        ("auth:admin", "x x x . . . . . . ."),
+        ("dba", "x x x . . . . . . ."),
     ];
     for (role, row) in table {
         let marks: Vec<&str> = row.split(' ').collect();

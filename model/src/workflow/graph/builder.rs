@@ -388,6 +388,6 @@ impl<D: FnMut() -> JobId> Builder<D> {
         let request_type = self.calls.list[0].name.clone();
         let (chain, terms) = plan.into_chain();
         let terms = Terms { timeout: self.timeout.take(), ..terms };
-        Built { request_type, args: std::mem::take(&mut self.args), chain, terms }
+        Built { request_type, args: std::mem::take(&mut self.args), chain, terms, specs: None }
     }
 }

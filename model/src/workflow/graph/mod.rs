@@ -25,6 +25,7 @@ use super::{
 use crate::{
     command::Command,
     ids::{JobId, RequestId},
+    spec_store::SpecsId,
 };
 
 mod args;
@@ -108,6 +109,8 @@ pub struct Built {
     pub chain: ValidChain,
     /// What it has beyond Spin Cycle.
     pub terms: Terms,
+    /// The version of the cluster's specs it was built from; who knows it says so.
+    pub specs: Option<SpecsId>,
 }
 
 impl Built {
@@ -123,6 +126,7 @@ impl Built {
 
     /// What is stored of it beside its terms.
     pub fn into_request(self, id: RequestId, user: Arc<str>) -> CreateRequest {
-        CreateRequest { id, request_type: self.request_type, user, args: self.args, chain: self.chain }
+        let Self { request_type, args, chain, specs, .. } = self;
+        CreateRequest { id, request_type, user, args, chain, specs }
     }
 }

@@ -20,7 +20,7 @@ use super::{
     terms::{InvalidTerms, JobData, RetryOf, Terms},
     view::RequestDetail,
 };
-use crate::{command::Command, ids::RequestId};
+use crate::{command::Command, ids::RequestId, spec_store::SpecsId};
 
 /// A finished request, as the archive has it.
 #[derive(Debug, Clone)]
@@ -65,6 +65,8 @@ pub struct Rerun {
     /// What it has beyond Spin Cycle; which jobs are kept, too.
     pub terms: Terms,
     data: JobData,
+    /// What its graph was built anew from; `None` for the chain it had, which no change of specs concerns.
+    specs: Option<SpecsId>,
 }
 
 /// Why a request cannot be gone on with, and what would be right.
@@ -138,7 +140,7 @@ impl Finished {
         let retry_of = Some(RetryOf { request: self.detail.summary.id, kept });
         let terms = Terms { retry_of, ..(*self.terms).clone() };
         terms.check(&chain)?;
-        Ok(Rerun { request_type, args, chain, terms, data: data.clone() })
+        Ok(Rerun { request_type, args, chain, terms, data: data.clone(), specs: None })
     }
 
     /// Goes on with a graph that was built anew with [`Self::args_with`].
@@ -166,8 +168,8 @@ impl Finished {
         let retry_of = Some(RetryOf { request: self.detail.summary.id, kept: found.into_values().collect() });
         let terms = Terms { retry_of, ..built.terms };
         terms.check(&built.chain)?;
-        let Built { request_type, args, chain, .. } = built;
-        Ok(Rerun { request_type, args, chain, terms, data })
+        let Built { request_type, args, chain, specs, .. } = built;
+        Ok(Rerun { request_type, args, chain, terms, data, specs })
     }
 
     fn complete(&self) -> Result<BTreeSet<JobPlace>, Refused> {
@@ -191,8 +193,8 @@ impl Finished {
 impl Rerun {
     /// The command that stores it.
     pub fn into_command(self, id: RequestId, user: Arc<str>) -> Command {
-        let Self { request_type, args, chain, terms, data } = self;
-        let create = Arc::new(CreateRequest { id, request_type, user, args, chain });
+        let Self { request_type, args, chain, terms, data, specs } = self;
+        let create = Arc::new(CreateRequest { id, request_type, user, args, chain, specs });
         Command::CreateWithTerms(CreateWithTerms { create, terms: Arc::new(terms), data: Arc::new(data) })
     }
 }
