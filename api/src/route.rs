@@ -346,7 +346,6 @@ mod tests {
             "/cluster/v1/variables/a/b",
             "/cluster/v1/status/",
             "/cluster/v1/settings/",
-            "/cluster/v1/requests",
             "/cluster/v1/cells/",
             "/cluster/v1/lrps/p",
             "/cluster/v1/requests/",
