@@ -116,7 +116,7 @@ impl World {
         let mut world = Self { replica: Replica::default(), told: vec![], at: 0, seq: 0, specs };
         let mut node = joined(1, 1);
         node.slots = 1_000;
-        node.job_types.push("approval".into());
+        node.job_types.insert(0, "approval".into());
         world.apply(Command::NodeJoined(node)).0.unwrap();
         let chain = world.chain("one", &JsonMap::new());
         let ends = made.iter().enumerate().filter_map(|(number, made)| {
