@@ -60,7 +60,7 @@ pub fn work(state: &State, failed_before: Timestamp, work_max: usize) -> Vec<Wor
     instances.chain(tasks).collect()
 }
 
-/// What found no cell and would find one now: at most `work_max` of the [`SOUGHT_MAX`] indices that have waited longest.
+/// What found no cell and would find one now: at most `work_max` of the `SOUGHT_MAX` indices that have waited longest.
 pub fn work_that_fits(state: &State, work_max: usize) -> Vec<Work> {
     let auction = Auction::of(state);
     let unplaced = state.lrps.unplaced().take(SOUGHT_MAX);

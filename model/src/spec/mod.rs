@@ -1,7 +1,7 @@
 //! Request specs: what a request or sequence is made of, read from YAML and checked before anything is built
 //! from it.
 //!
-//! [`lint`] goes through the phases of Spin Cycle's boot (`reference/spin-cycle.md` 2.3): parse every file, check every
+//! [`lint()`] goes through the phases of Spin Cycle's boot (`reference/spin-cycle.md` 2.3): parse every file, check every
 //! sequence by itself, check the graphs. Unlike there, a phase with errors does not end it: a sequence with an error is left out of
 //! the phases that follow, and of those that call it only is said what can be said without it.
 //!

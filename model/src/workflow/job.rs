@@ -141,7 +141,7 @@ pub struct Job {
     pub try_no: TryNo,
     /// How many tries failed in the current try of its sequence; what the retry budget is compared with.
     pub tries_failed: u32,
-    /// How many tries were lost with their node and not counted above; see [`super::retry`].
+    /// How many tries were lost with their node and not counted above; see `retry`.
     pub tries_lost: u32,
     /// How many jobs it directly depends on are not complete.
     pub parents_left: u32,
