@@ -164,6 +164,22 @@ pub(crate) enum InputError {
         /// The name asked for.
         name: String,
     },
+    /// No version of the request specs is named so.
+    #[error("there is no version {version} of the request specs: {reason}")]
+    NoSuchSpecs {
+        /// What was named, as sent.
+        version: String,
+        /// Why, and what would be right.
+        reason: String,
+    },
+    /// This node's program cannot use specs that another one took.
+    #[error("this node cannot use version {version} of the request specs: {reason}")]
+    SpecsUnusable {
+        /// The version, shortened.
+        version: String,
+        /// The first error in them.
+        reason: String,
+    },
     /// There is no such node.
     #[error("there is no node {id}: GET /cluster/v1/status lists the nodes")]
     NoSuchNode {
@@ -276,6 +292,8 @@ impl ApiError {
                 InputError::Build(_) => (S::BAD_REQUEST, "invalid_request"),
                 InputError::CreateTimeout { .. } => (S::BAD_REQUEST, "create_timeout"),
                 InputError::NoSuchVariable { .. } => (S::NOT_FOUND, "no_such_variable"),
+                InputError::NoSuchSpecs { .. } => (S::NOT_FOUND, "no_such_specs"),
+                InputError::SpecsUnusable { .. } => (S::SERVICE_UNAVAILABLE, "specs_unusable"),
                 InputError::NoSuchNode { .. } => (S::NOT_FOUND, "no_such_node"),
                 InputError::NoSuchCell { .. } => (S::NOT_FOUND, "no_such_cell"),
                 InputError::NoSuchRequest { .. } => (S::NOT_FOUND, "no_such_request"),
@@ -338,6 +356,11 @@ impl ApiError {
                 Rejection::TaskNotDeletable { .. } => (S::CONFLICT, "task_not_complete"),
                 Rejection::TaskOver { .. } => (S::CONFLICT, "task_complete"),
                 Rejection::StaleTask { .. } => (S::CONFLICT, "stale_task"),
+                Rejection::OtherSpecs { .. } => (S::PRECONDITION_FAILED, "specs_mismatch"),
+                Rejection::NoSuchSpecs { .. } => (S::NOT_FOUND, "no_such_specs"),
+                Rejection::InvalidSpecFile { .. } => (S::BAD_REQUEST, "invalid_spec_file"),
+                // It was built again as often as the node does that.
+                Rejection::BuiltFromOtherSpecs { .. } => (S::CONFLICT, "specs_changed"),
             },
             Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
                 ProposeError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),
@@ -430,6 +453,8 @@ impl ApiError {
                 | InputError::Build(_)
                 | InputError::CreateTimeout { .. }
                 | InputError::NoSuchVariable { .. }
+                | InputError::NoSuchSpecs { .. }
+                | InputError::SpecsUnusable { .. }
                 | InputError::NoSuchNode { .. }
                 | InputError::NoSuchCell { .. }
                 | InputError::NoSuchRequest { .. }

@@ -1,7 +1,10 @@
 //! The headers Capstan gives a meaning, read from a call and written to an answer.
 
 use capstan_client::{IDEMPOTENCY_HEADER, INDEX_HEADER};
-use capstan_model::command::{Condition, Idempotency, IdempotencyScope};
+use capstan_model::{
+    command::{Condition, Idempotency, IdempotencyScope},
+    spec_store::SpecsId,
+};
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{IF_MATCH, IF_NONE_MATCH},
@@ -12,6 +15,8 @@ use crate::{call::Head, error::InputError};
 
 /// `X-Capstan-Index`: the log index an answer shows, or must show.
 pub(crate) const INDEX: HeaderName = HeaderName::from_static("x-capstan-index");
+/// `X-Capstan-Specs`: the version of the specs that a request was built from. A header, since the body is Spin Cycle's to the field.
+const SPECS: HeaderName = HeaderName::from_static("x-capstan-specs");
 /// `X-Spincycle-Version`: which Spin Cycle an answer is compatible with.
 pub(crate) const SPINCYCLE_VERSION: HeaderName = HeaderName::from_static("x-spincycle-version");
 /// `Idempotency-Key`: names a write, so that it happens once however often it is sent.
@@ -31,6 +36,14 @@ pub(crate) fn wanted_index(headers: &HeaderMap) -> Result<Option<u64>, InputErro
     }
 }
 
+/// Says which of the cluster's specs a request was built from; nothing when they were a node's own.
+pub(crate) fn name_specs(headers: &mut HeaderMap, specs: Option<SpecsId>) {
+    if let Some(version) = specs {
+        let version = HeaderValue::try_from(version.to_string()).expect("digits are legal in a header");
+        headers.insert(SPECS, version);
+    }
+}
+
 /// What must hold of a variable for a write to happen: `If-Match: "<revision>"` or `If-None-Match: *`.
 ///
 /// # Errors
@@ -43,6 +56,30 @@ pub(crate) fn condition(headers: &HeaderMap) -> Result<Condition, InputError> {
         (None, Some("*")) => Ok(Condition::Absent),
         (None, Some(_)) => Err(refused("If-None-Match", "a write knows only *, the variable must not exist")),
         (Some(tag), None) => Ok(Condition::Revision(revision(tag)?)),
+        (Some(_), Some(_)) => Err(refused("If-Match", "it cannot be combined with If-None-Match")),
+    }
+}
+
+/// The version of the request specs that a write expects to be current: `If-Match: "<version>"`, or `If-None-Match: *` for none. One
+/// of them must be there, so that nobody's push is undone unseen.
+///
+/// # Errors
+/// [`InputError::Header`] for any other form, for both at once, and for neither.
+pub(crate) fn expected_specs(headers: &HeaderMap) -> Result<Option<SpecsId>, InputError> {
+    const EXPECTED: &str = "it must be one version in quotes, 64 characters of 0-9 a-f";
+    let matching = single(headers, &IF_MATCH, "If-Match")?;
+    let none_matching = single(headers, &IF_NONE_MATCH, "If-None-Match")?;
+    match (matching, none_matching) {
+        (Some(tag), None) => {
+            let version = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            let version = version.and_then(|version| version.parse().ok());
+            version.map(Some).ok_or_else(|| refused("If-Match", EXPECTED))
+        }
+        (None, Some("*")) => Ok(None),
+        (None, Some(_)) => Err(refused("If-None-Match", "a push knows only *, there are no specs yet")),
+        (None, None) => {
+            Err(refused("If-Match", "it must name the current version; If-None-Match: * when there is none"))
+        }
         (Some(_), Some(_)) => Err(refused("If-Match", "it cannot be combined with If-None-Match")),
     }
 }

@@ -31,6 +31,7 @@ mod receptor;
 mod route;
 pub mod server;
 mod service;
+mod specs_in_use;
 mod spin_cycle;
 mod streams;
 

@@ -19,6 +19,8 @@ pub(crate) enum Operation {
     ReadRequest,
     ListRequests,
     ManageNode,
+    WriteSpecs,
+    ReadSpecs,
     WriteLrp,
     ReadLrp,
     ListLrps,
@@ -43,7 +45,7 @@ struct OperationMetrics {
 }
 
 impl Operation {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 20] = [
         Self::PutVariable,
         Self::GetVariable,
         Self::DeleteVariable,
@@ -53,6 +55,8 @@ impl Operation {
         Self::ReadRequest,
         Self::ListRequests,
         Self::ManageNode,
+        Self::WriteSpecs,
+        Self::ReadSpecs,
         Self::WriteLrp,
         Self::ReadLrp,
         Self::ListLrps,
@@ -80,6 +84,8 @@ impl Operation {
             Endpoint::ListRequests => Self::ListRequests,
             Endpoint::Events => Self::Follow,
             Endpoint::DrainNode { .. } => Self::ManageNode,
+            Endpoint::PushSpecs | Endpoint::RevertSpecs { .. } => Self::WriteSpecs,
+            Endpoint::ListSpecs | Endpoint::GetSpecs { .. } => Self::ReadSpecs,
             Endpoint::ExplainLrp { .. } => Self::ReadLrp,
             Endpoint::ListCells | Endpoint::GetCell { .. } => Self::ListLrps,
             Endpoint::ClusterStatus
@@ -128,6 +134,8 @@ impl Operation {
             Self::ReadRequest => "read_request",
             Self::ListRequests => "list_requests",
             Self::ManageNode => "manage_node",
+            Self::WriteSpecs => "write_specs",
+            Self::ReadSpecs => "read_specs",
             Self::WriteLrp => "write_lrp",
             Self::ReadLrp => "read_lrp",
             Self::ListLrps => "list_lrps",

@@ -10,7 +10,7 @@ use capstan_model::{
 use capstan_raft_store::peer::{OutputPage, ReadOutput, TryStatus};
 use futures::future::BoxFuture;
 
-/// Gives the request specs in use on this node: those it read last without an error, at its start or on SIGHUP.
+/// Gives the request specs of this node's own, which are in use as long as the cluster has none.
 pub trait Workflows: Send + Sync + 'static {
     /// The specs; cheap, called for every new request.
     fn specs(&self) -> Arc<Specs>;

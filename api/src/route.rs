@@ -3,7 +3,7 @@
 //! One match over the segments of the path, rather than a chain of warp filters: the surface is seen at a glance, and a call costs
 //! no rejected attempts.
 
-use capstan_model::variables::VALUE_BYTES_MAX;
+use capstan_model::{spec_store::VERSION_BYTES_MAX, variables::VALUE_BYTES_MAX};
 use http::{HeaderValue, Method};
 
 use crate::{error::InputError, receptor};
@@ -30,6 +30,16 @@ pub(crate) enum Endpoint<'a> {
     /// Why the instances of an LRP are where they are.
     ExplainLrp {
         guid: &'a str,
+    },
+    ListSpecs,
+    PushSpecs,
+    /// A version of the request specs.
+    GetSpecs {
+        version: &'a str,
+    },
+    /// Makes an older version current again.
+    RevertSpecs {
+        version: &'a str,
     },
     ListCells,
     GetCell {
@@ -72,11 +82,15 @@ pub(crate) enum Endpoint<'a> {
 /// The largest body of a new request or LRP, in bytes.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
 
+/// The largest body of a push of specs, in bytes: JSON writes some letters of a text in two.
+const SPECS_BYTES_MAX: usize = 2 * VERSION_BYTES_MAX;
+
 impl Endpoint<'_> {
     /// How many bytes of body are read; `None` where a body has no meaning and is ignored.
     pub(crate) fn body_bytes_max(&self) -> Option<usize> {
         match self {
             Self::PutVariable { .. } => Some(VALUE_BYTES_MAX),
+            Self::PushSpecs => Some(SPECS_BYTES_MAX),
             // The Go client sends a body with every call, and keeps the connection only if it is read.
             Self::CreateRequest | Self::Receptor(_) => Some(REQUEST_BYTES_MAX),
             _ => None,
@@ -130,6 +144,15 @@ fn cluster<'a>(method: &Method, segments: &[&'a str]) -> Result<Endpoint<'a>, In
         ["status"] => one_of(method, &[(Method::GET, Endpoint::ClusterStatus)]),
         ["lrps", guid, "explain"] if !guid.is_empty() => {
             one_of(method, &[(Method::GET, Endpoint::ExplainLrp { guid })])
+        }
+        ["specs"] => {
+            one_of(method, &[(Method::PUT, Endpoint::PushSpecs), (Method::GET, Endpoint::ListSpecs)])
+        }
+        ["specs", version] if !version.is_empty() => {
+            one_of(method, &[(Method::GET, Endpoint::GetSpecs { version })])
+        }
+        ["specs", version, "revert"] if !version.is_empty() => {
+            one_of(method, &[(Method::POST, Endpoint::RevertSpecs { version })])
         }
         ["cells"] => one_of(method, &[(Method::GET, Endpoint::ListCells)]),
         ["cells", id] if !id.is_empty() => one_of(method, &[(Method::GET, Endpoint::GetCell { id })]),
@@ -198,6 +221,9 @@ mod tests {
             ("POST", "/cluster/v1/nodes/2/drain", Endpoint::DrainNode { id: "2", draining: true }),
             ("POST", "/cluster/v1/nodes/2/undrain", Endpoint::DrainNode { id: "2", draining: false }),
             ("GET", "/cluster/v1/lrps/p/explain", Endpoint::ExplainLrp { guid: "p" }),
+            ("PUT", "/cluster/v1/specs", Endpoint::PushSpecs),
+            ("GET", "/cluster/v1/specs/current", Endpoint::GetSpecs { version: "current" }),
+            ("POST", "/cluster/v1/specs/ab/revert", Endpoint::RevertSpecs { version: "ab" }),
             ("GET", "/cluster/v1/cells", Endpoint::ListCells),
             ("HEAD", "/cluster/v1/cells/cell-1", Endpoint::GetCell { id: "cell-1" }),
             ("GET", "/version", Endpoint::Version),

@@ -28,6 +28,7 @@ use crate::{
     ports::{InstanceOutput, JobTypes, LiveStatus, MetricsPage, NodeHealth, Workflows},
     receptor::{self, access::Access},
     route::{self, Endpoint},
+    specs_in_use::SpecsInUse,
     spin_cycle,
     streams::Streams,
 };
@@ -42,7 +43,7 @@ const LATE: Duration = Duration::from_millis(15);
 pub struct Parts {
     /// The replicated state.
     pub cluster: ClusterHandle,
-    /// The request specs.
+    /// The request specs of this node's own, until the cluster has some.
     pub workflows: Arc<dyn Workflows>,
     /// The job types.
     pub job_types: Arc<dyn JobTypes>,
@@ -71,6 +72,7 @@ pub(crate) struct Inner {
     access: Access,
     calls: InFlight,
     pub(crate) streams: Streams,
+    pub(crate) specs: SpecsInUse,
     metrics: CallMetrics,
 }
 
@@ -83,7 +85,14 @@ impl Api {
     /// As [`Api::new`], with a guard on what is under `/v1`.
     pub fn guarded(parts: Parts, access: Access) -> Self {
         let calls = InFlight::new(CALLS_MAX);
-        let inner = Inner { parts, access, calls, streams: Streams::new(), metrics: CallMetrics::new() };
+        let inner = Inner {
+            parts,
+            access,
+            calls,
+            streams: Streams::new(),
+            specs: SpecsInUse::default(),
+            metrics: CallMetrics::new(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -217,6 +226,10 @@ impl Inner {
             Endpoint::Events => cluster::events::stream(self, head).await,
             Endpoint::DrainNode { id, draining } => cluster::nodes::drain(self, head, id, draining).await,
             Endpoint::ExplainLrp { guid } => cluster::explain::explain(self, head, guid).await,
+            Endpoint::ListSpecs => cluster::specs::list(self, head).await,
+            Endpoint::PushSpecs => cluster::specs::push(self, head, body).await,
+            Endpoint::GetSpecs { version } => cluster::specs::get(self, head, version).await,
+            Endpoint::RevertSpecs { version } => cluster::specs::revert(self, head, version).await,
             Endpoint::ListCells => cluster::cells::list(self, head).await,
             Endpoint::GetCell { id } => cluster::cells::get(self, head, id).await,
             Endpoint::ClusterStatus => Ok(cluster::status::status(self)),
@@ -233,7 +246,7 @@ impl Inner {
             Endpoint::StopRequest { id } => spin_cycle::stop::stop(self, head, id).await,
             Endpoint::StartRequest { id } => spin_cycle::requests::start(self, head, id).await,
             Endpoint::Running => spin_cycle::running::running(self, head).await,
-            Endpoint::RequestList => Ok(spin_cycle::request_list::list(self, head)),
+            Endpoint::RequestList => spin_cycle::request_list::list(self, head).await,
             Endpoint::Receptor(endpoint) => receptor::serve(self, endpoint, head, body).await,
             Endpoint::JobRunnerOnly => Err(crate::error::InputError::JobRunnerOnly.into()),
         }

@@ -69,9 +69,9 @@ pub enum Command {
     /// Say which domains are fresh
     #[command(after_help = EXIT_CODES)]
     Domain(Called<domain::DomainCommand>),
-    /// Look at request specs on this machine
+    /// Check request specs, and bring them into the cluster
     #[command(after_help = EXIT_CODES)]
-    Spec(spec::SpecArgs),
+    Spec(Called<spec::SpecCommand>),
 }
 
 /// A subcommand with the options every client command has.
@@ -100,6 +100,6 @@ async fn execute(command: Command, tools: &dyn SpecTools, console: &mut Console)
         Command::Task(called) => task::run(called.command, &called.options, console).await,
         Command::Cell(called) => cell::run(called.command, &called.options, console).await,
         Command::Domain(called) => domain::run(called.command, &called.options, console).await,
-        Command::Spec(args) => spec::run(args, tools, console).await,
+        Command::Spec(called) => spec::run(called.command, &called.options, tools, console).await,
     }
 }

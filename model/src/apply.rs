@@ -23,7 +23,7 @@ use crate::{
     rejection::Rejection,
     reply::{Answer, Reply},
     rows::{RowChange, RowSink},
-    settings,
+    settings, spec_store,
     state::State,
     task,
     time::Timestamp,
@@ -86,6 +86,8 @@ fn decide(state: &State, at: Timestamp, command: &Command) -> Decision {
             workflow::handle::end_suspended(state, at, *request).map(of_workflow)
         }
         Command::TrimEvents { below } => done(history::trim(state, *below)),
+        Command::PushSpecs(push) => spec_store::push(state, at, push),
+        Command::RevertSpecs(revert) => spec_store::revert(state, at, revert),
         Command::Task(command) => task::handle(state, at, command)
             .map(|events| (Answer::Done, events.into_iter().map(Event::Task).collect())),
         Command::Lrp(command) => {
@@ -132,7 +134,9 @@ fn for_requests(state: &State, at: Timestamp, event: &Event) -> Vec<Event> {
         | Event::Workflow(_)
         | Event::Lrp(_)
         | Event::Task(_)
-        | Event::HistoryTrimmed { .. } => vec![],
+        | Event::HistoryTrimmed { .. }
+        | Event::SpecsPushed { .. }
+        | Event::SpecsDropped { .. } => vec![],
     }
 }
 

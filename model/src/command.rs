@@ -12,6 +12,7 @@ use crate::{
     ids::{ClusterId, CommandId, DiskId, Incarnation, NodeId, RequestId, VariableName},
     lrp::command::LrpCommand,
     settings::Setting,
+    spec_store::{PushSpecs, RevertSpecs},
     task::command::TaskCommand,
     time::Timestamp,
     workflow::command::{CreateRequest, FinishTry, StartRetry, StopRequest},
@@ -103,6 +104,10 @@ pub enum Command {
         /// The number of the first that stays.
         below: u64,
     },
+    /// Puts new request specs in the place of the current ones.
+    PushSpecs(Arc<PushSpecs>),
+    /// Makes older request specs current again.
+    RevertSpecs(RevertSpecs),
 }
 
 /// What must hold of a variable for a write to happen.
@@ -256,7 +261,9 @@ impl Command {
             | Self::CreateRequest(_)
             | Self::StopRequest(_)
             | Self::DrainNode { .. }
-            | Self::UndrainNode { .. } => false,
+            | Self::UndrainNode { .. }
+            | Self::PushSpecs(_)
+            | Self::RevertSpecs(_) => false,
             Self::Lrp(command) => command.has_natural_key(),
             Self::Task(command) => command.has_natural_key(),
         }

@@ -2,6 +2,8 @@
 //!
 //! Events are hints to actors and the source of event streams; State is changed by nothing else.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::{
@@ -10,6 +12,7 @@ use crate::{
     ids::{Incarnation, NodeId, VariableName},
     lrp::event::LrpEvent,
     settings::Setting,
+    spec_store::{TextHash, VersionNumber, VersionRecord},
     task::TaskEvent,
     workflow::event::WorkflowEvent,
 };
@@ -69,5 +72,17 @@ pub enum Event {
     HistoryTrimmed {
         /// The number of the first that is.
         below: u64,
+    },
+    /// Request specs were pushed, or older ones made current again.
+    SpecsPushed {
+        /// The new version.
+        version: Arc<VersionRecord>,
+        /// The texts of its files that were not kept before.
+        texts: Vec<(TextHash, Arc<str>)>,
+    },
+    /// A version of the request specs is kept no more.
+    SpecsDropped {
+        /// Which.
+        number: VersionNumber,
     },
 }

@@ -71,9 +71,11 @@ impl IdempotencyKeys {
 
     /// Remembers the reply of an admitted call, unless the client should try again.
     pub(crate) fn remember(&mut self, call: Idempotency, at: Timestamp, reply: &Reply, sink: &mut RowSink) {
-        if matches!(reply, Err(Rejection::TooMany { .. } | Rejection::Bug { .. }))
-            || reply.is_err() && mutant!("refusal-not-remembered")
-        {
+        let again = matches!(
+            reply,
+            Err(Rejection::TooMany { .. } | Rejection::Bug { .. } | Rejection::BuiltFromOtherSpecs { .. })
+        );
+        if again || reply.is_err() && mutant!("refusal-not-remembered") {
             return;
         }
         let scope = Arc::new(call.scope);

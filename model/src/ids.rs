@@ -187,7 +187,7 @@ impl FromStr for JobId {
     }
 }
 
-fn invalid(text: &str, expected: &'static str) -> InvalidId {
+pub(crate) fn invalid(text: &str, expected: &'static str) -> InvalidId {
     InvalidId { text: text.chars().take(300).collect(), expected }
 }
 

@@ -5,6 +5,7 @@
 use crate::{
     lrp,
     rows::{RowChange, RowSink},
+    spec_store,
     state::State,
     task, workflow,
 };
@@ -31,6 +32,8 @@ pub fn check(state: &State) -> Result<(), Violation> {
     })?;
     workflow::check(&state.requests, &state.nodes)
         .map_err(|found| violation("live requests agree with their chains, indexes and owners", found))?;
+    spec_store::check(state)
+        .map_err(|found| violation("versions of specs agree with their texts and their requests", found))?;
     task::check(&state.tasks).map_err(|found| violation("tasks agree with their indexes", found))?;
     lrp::check(state)
         .map_err(|found| violation("records of LRPs agree with what is desired, indexes and cells", found))?;

@@ -20,7 +20,7 @@
 //!
 //! * What may enter: [`command`]; what comes out: [`reply`], [`rejection`], [`event`], [`rows`].
 //! * What is kept: [`state`], and its parts [`cluster`], [`nodes`], [`session`], [`idempotency`], [`settings`], [`variables`],
-//!   [`workflow`], [`lrp`] and [`task`], each with its handlers, its `evolve` and its rows in one place.
+//!   [`spec_store`], [`workflow`], [`lrp`] and [`task`], each with its handlers, its `evolve` and its rows in one place.
 //! * Where what is to run is placed: [`auction`].
 //! * Request specs and their linter: [`spec`]; finished requests, read from rows: [`archive`]; public events, read from
 //!   rows: [`history`].
@@ -125,6 +125,7 @@ pub mod rows;
 pub mod session;
 pub mod settings;
 pub mod spec;
+pub mod spec_store;
 pub mod state;
 pub mod task;
 pub mod time;

@@ -8,6 +8,7 @@ use crate::{
         guid::{Guid, ProcessGuid},
         tag::ModificationTag,
     },
+    spec_store::SpecsId,
 };
 
 /// Why a command was refused; the same on every node. New variants go at the end.
@@ -253,6 +254,32 @@ pub enum Rejection {
         /// The task.
         guid: Guid,
     },
+    /// The request specs are not those that were named.
+    #[error("{}", specs_at(*current))]
+    OtherSpecs {
+        /// The current version; `None` when there is none.
+        current: Option<SpecsId>,
+    },
+    /// No version of the request specs with this content is kept.
+    #[error("no version {version} of the request specs is kept")]
+    NoSuchSpecs {
+        /// The content asked for.
+        version: SpecsId,
+    },
+    /// A file of request specs is not named as it must be.
+    #[error("spec file {path:?}: {reason}")]
+    InvalidSpecFile {
+        /// Its path as given.
+        path: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// The request specs are not those that the request was built from: it can be built again.
+    #[error("the request was built from other specs: {}", specs_at(*current))]
+    BuiltFromOtherSpecs {
+        /// The current version; `None` when there is none.
+        current: Option<SpecsId>,
+    },
 }
 
 /// Refuses a text that is longer than it may be.
@@ -261,6 +288,11 @@ pub(crate) fn check_size(what: &str, text: &str, bytes_max: usize) -> Result<(),
         return Ok(());
     }
     Err(Rejection::TooLarge { what: what.to_owned(), bytes: text.len() as u64, bytes_max: bytes_max as u64 })
+}
+
+fn specs_at(current: Option<SpecsId>) -> String {
+    let nothing = || "there are no request specs yet".to_owned();
+    current.map_or_else(nothing, |id| format!("the request specs are at version {id}"))
 }
 
 fn as_revision(current: Option<u64>) -> String {

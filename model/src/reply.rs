@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ids::RequestId, rejection::Rejection, time::Timestamp};
+use crate::{ids::RequestId, rejection::Rejection, spec_store::SpecsId, time::Timestamp};
 
 /// An answer, or a refusal that changed nothing.
 pub type Reply = Result<Answer, Rejection>;
@@ -34,5 +34,12 @@ pub enum Answer {
     RequestStopping {
         /// Whether nothing of it runs any more.
         ended: bool,
+    },
+    /// Request specs are current.
+    SpecsPushed {
+        /// Their content.
+        version: SpecsId,
+        /// Whether they were not before.
+        changed: bool,
     },
 }

@@ -63,6 +63,10 @@ pub enum Table {
     TaskDefinition = 0x28,
     /// By guid: the rest of a task.
     Task = 0x29,
+    /// By its number: a version of the request specs, without its texts.
+    SpecVersion = 0x30,
+    /// By its hash: a text of request specs.
+    SpecText = 0x31,
     /// By request: a finished one.
     FinishedRequest = 0x80,
     /// By request: the chain of a finished one.
@@ -87,7 +91,7 @@ pub enum Table {
 pub const ARCHIVE_FROM: u8 = 0x80;
 
 impl Table {
-    const ALL: [Self; 31] = [
+    const ALL: [Self; 33] = [
         Self::Store,
         Self::Tick,
         Self::Cluster,
@@ -110,6 +114,8 @@ impl Table {
         Self::Cell,
         Self::TaskDefinition,
         Self::Task,
+        Self::SpecVersion,
+        Self::SpecText,
         Self::FinishedRequest,
         Self::FinishedChain,
         Self::FinishedJobs,

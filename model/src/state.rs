@@ -16,6 +16,7 @@ use crate::{
     rows::{self, Key, LoadError, RowSink, Table},
     session::{SessionReply, Sessions},
     settings::Settings,
+    spec_store::SpecStore,
     task::Tasks,
     time::Timestamp,
     variables::Variables,
@@ -47,6 +48,8 @@ pub struct State {
     pub lrps: Lrps,
     /// What is to be done once.
     pub tasks: Tasks,
+    /// The request specs and their older versions.
+    pub specs: SpecStore,
     /// Which public events are kept as rows.
     pub history: History,
 }
@@ -107,6 +110,7 @@ impl State {
         state.requests.finish_load()?;
         state.lrps.finish_load()?;
         state.tasks.finish_load()?;
+        state.specs.finish_load()?;
         Ok(state)
     }
 
@@ -134,6 +138,8 @@ impl State {
                 self.lrps.load_row(key, value)?;
             }
             Table::TaskDefinition | Table::Task => self.tasks.load_row(key, value)?,
+            Table::SpecVersion => self.specs.load_version(key, value)?,
+            Table::SpecText => self.specs.load_text(key, value)?,
             Table::Store
             | Table::FinishedRequest
             | Table::FinishedChain
@@ -171,6 +177,8 @@ impl State {
             Event::Lrp(event) => self.lrps.evolve(event, sink),
             Event::Task(event) => self.tasks.evolve(event, sink),
             Event::HistoryTrimmed { below } => self.history.evolve_trimmed(*below, sink),
+            Event::SpecsPushed { version, texts } => self.specs.evolve_pushed(version, texts, sink),
+            Event::SpecsDropped { number } => self.specs.evolve_dropped(*number, sink),
         }
     }
 
@@ -190,6 +198,7 @@ impl State {
         self.requests.dump(sink);
         self.lrps.dump(sink);
         self.tasks.dump(sink);
+        self.specs.dump(sink);
         History::default().replace_with(&self.history, sink);
     }
 

@@ -16,6 +16,7 @@ use capstan_model::{
     rejection::Rejection,
     reply::Answer,
     settings::{ReadConsistency, Setting},
+    spec_store::{PushSpecs, RevertSpecs, SpecFile, SpecsId},
     time::Timestamp,
 };
 use common::{Replica, command_id, entry, incarnation, joined, sealed};
@@ -108,8 +109,20 @@ fn command_after(command: &Command) -> Option<Command> {
         Command::UndrainNode { .. } => Some(Command::NodeLeaving { incarnation: incarnation(1, 2) }),
         Command::NodeLeaving { .. } => Some(Command::EndSuspended { request: RequestId([0xab; 12]) }),
         Command::EndSuspended { .. } => Some(Command::TrimEvents { below: 300 }),
-        Command::TrimEvents { .. } => None,
+        Command::TrimEvents { .. } => Some(Command::PushSpecs(Arc::new(push()))),
+        Command::PushSpecs(_) => Some(Command::RevertSpecs(RevertSpecs {
+            to: SpecsId([0xcd; 32]),
+            expected: None,
+            by: "ann".into(),
+        })),
+        Command::RevertSpecs(_) => None,
     }
+}
+
+fn push() -> PushSpecs {
+    let file = |path: &str, text: &str| SpecFile { path: path.into(), text: text.into() };
+    let files = vec![file("a.yaml", "text"), file("b/c.yaml", "")];
+    PushSpecs { files, expected: None, by: "ann".into() }
 }
 
 fn answer_after(answer: &Answer) -> Option<Answer> {
@@ -122,7 +135,10 @@ fn answer_after(answer: &Answer) -> Option<Answer> {
             running: true,
         }),
         Answer::RequestCreated { .. } => Some(Answer::RequestStopping { ended: true }),
-        Answer::RequestStopping { .. } => None,
+        Answer::RequestStopping { .. } => {
+            Some(Answer::SpecsPushed { version: SpecsId([0xcd; 32]), changed: true })
+        }
+        Answer::SpecsPushed { .. } => None,
     }
 }
 
@@ -179,7 +195,13 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         Rejection::NoSuchTask { .. } => Rejection::TaskNotDeletable { guid: guid() },
         Rejection::TaskNotDeletable { .. } => Rejection::TaskOver { guid: guid() },
         Rejection::TaskOver { .. } => Rejection::StaleTask { guid: guid() },
-        Rejection::StaleTask { .. } => return None,
+        Rejection::StaleTask { .. } => Rejection::OtherSpecs { current: Some(SpecsId([0xcd; 32])) },
+        Rejection::OtherSpecs { .. } => Rejection::NoSuchSpecs { version: SpecsId([0xcd; 32]) },
+        Rejection::NoSuchSpecs { .. } => Rejection::InvalidSpecFile { path: text(), reason: text() },
+        Rejection::InvalidSpecFile { .. } => {
+            Rejection::BuiltFromOtherSpecs { current: Some(SpecsId([0xcd; 32])) }
+        }
+        Rejection::BuiltFromOtherSpecs { .. } => return None,
     })
 }
 
@@ -208,6 +230,7 @@ fn replica_with_every_table() -> Replica {
         sealed(command_id(1, 1, 2), None, Command::NodeJoined(joined(1, 1))),
         sealed(command_id(1, 1, 3), None, Command::SetSetting(Setting::VariablesMax(300))),
         sealed(command_id(1, 1, 4), Some(call()), put("a")),
+        sealed(command_id(1, 1, 5), None, Command::PushSpecs(Arc::new(push()))),
     ];
     replica.apply(300, &entry(1_700_000_000, vec![], commands));
     replica

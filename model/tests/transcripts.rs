@@ -328,6 +328,8 @@ fn describe_event(event: &Event) -> String {
         Event::Lrp(event) => format!("{event:?}"),
         Event::Task(event) => format!("{event:?}"),
         Event::HistoryTrimmed { below } => format!("events below {below} trimmed"),
+        Event::SpecsPushed { version, .. } => format!("specs at {}", version.id.short()),
+        Event::SpecsDropped { number } => format!("version {number} of the specs dropped"),
     }
 }
 

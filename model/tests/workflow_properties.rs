@@ -119,7 +119,7 @@ impl World {
         for (number, chain) in (0..).zip(chains) {
             let id = RequestId([number; 12]);
             let (request_type, user) = ("any".into(), "".into());
-            let create = CreateRequest { id, request_type, user, args: vec![], chain };
+            let create = CreateRequest { id, request_type, user, args: vec![], chain, specs: None };
             world.requests.push(id);
             world.apply(Command::CreateRequest(Arc::new(create))).0.unwrap();
         }
@@ -492,7 +492,14 @@ fn requests_are_taken_over_256_at_a_time() {
         .collect();
     world.apply_all(ids.iter().map(|id| {
         let (id, chain) = (*id, chain.clone());
-        let create = CreateRequest { id, request_type: "any".into(), user: "".into(), args: vec![], chain };
+        let create = CreateRequest {
+            id,
+            request_type: "any".into(),
+            user: "".into(),
+            args: vec![],
+            chain,
+            specs: None,
+        };
         Command::CreateRequest(Arc::new(create))
     }));
     let owned = |world: &World, node: u64| world.replica.state.requests.owned_by(world.life(node)).count();

@@ -39,6 +39,8 @@ fn listed(findings: &[Finding]) -> String {
 pub struct SpecsDir {
     /// What the files say.
     pub specs: Specs,
+    /// The files: path within the directory, and text; sorted by path.
+    pub files: Vec<(String, String)>,
     /// Equal on two nodes when their files have the same names and content.
     pub hash: u128,
 }
@@ -50,8 +52,10 @@ pub struct SpecsDir {
 pub fn load(directory: &Path) -> Result<SpecsDir, SpecsDirError> {
     let files = read(directory)?;
     let hash = hash(&files);
-    let specs = spec::lint(files, &JobTypes::default()).into_specs().map_err(SpecsDirError::Wrong)?;
-    Ok(SpecsDir { specs, hash })
+    let texts = files.iter().map(|(path, text)| (path, text.as_ref().map_err(Clone::clone)));
+    let specs = spec::lint(texts, &JobTypes::default()).into_specs().map_err(SpecsDirError::Wrong)?;
+    let files = files.into_iter().filter_map(|(path, text)| Some((path, text.ok()?))).collect();
+    Ok(SpecsDir { specs, files, hash })
 }
 
 /// Reads every file below `directory` whose name ends in `.yaml`, in any case, hidden ones too. Links to files are followed, links to

@@ -10,7 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use capstan_client::{Client, ClientOptions};
+use capstan_client::{
+    Client, ClientOptions, ReadOptions,
+    cluster::{SpecText, SpecsContent, SpecsPush},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::{Pid, geteuid},
@@ -39,17 +42,19 @@ impl Node {
         Client::with_options(vec![self.http.to_string()], ClientOptions::default()).unwrap()
     }
 
-    /// The names of the requests it knows, once what it says satisfies `holds`.
-    async fn requests_and_alarms(&self, holds: impl Fn(&[String], &[String]) -> bool) -> Vec<String> {
+    /// The names of the requests it knows.
+    async fn request_names(&self) -> Vec<String> {
+        self.client().request_list().await.unwrap().into_iter().map(|entry| entry.name).collect()
+    }
+
+    /// The cluster's specs, once there are any.
+    async fn seeded(&self) -> SpecsContent {
         let (client, start) = (self.client(), Instant::now());
         loop {
-            let requests: Vec<_> =
-                client.request_list().await.unwrap().into_iter().map(|entry| entry.name).collect();
-            let alarms = client.cluster_status().await.unwrap().alarms;
-            if holds(&requests, &alarms) {
-                return requests;
+            match client.specs_version("current", ReadOptions::default()).await {
+                Ok(content) => return content,
+                Err(error) => assert!(error.is_not_found() && start.elapsed() < PATIENCE, "{error}"),
             }
-            assert!(start.elapsed() < PATIENCE, "waited in vain: {requests:?}, {alarms:?}");
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
@@ -240,29 +245,31 @@ async fn a_node_that_may_not_limit_its_instances_says_so_once_and_its_cell_alway
 const SPEC: &str = "sequences:\n  NAME:\n    request: true\n    args: {}\n    nodes:\n      one:\n        category: job\n        type: noop\n        args: []\n        sets: []\n        deps: []\n";
 
 #[tokio::test]
-async fn a_hangup_loads_the_specs_again_and_wrong_ones_change_nothing() {
+async fn the_first_specs_are_those_of_the_directory_and_later_ones_are_pushed() {
     let (data, specs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let put = |name: &str, text: &str| std::fs::write(specs.path().join(name), text).unwrap();
     put("a.yaml", &SPEC.replace("NAME", "first"));
-    let mut node = Node::start(1, data.path(), &["--specs", specs.path().to_str().unwrap()]);
+    let flags = ["--specs", specs.path().to_str().unwrap()];
+    let mut node = Node::start(1, data.path(), &flags);
     node.ready().await;
-    let before = node.client().cluster_status().await.unwrap().specs;
+    let client = node.client();
+    let first = node.seeded().await;
+    assert_eq!((first.version.number, &*first.version.pushed_by), (1, "specs.directory"));
+    assert_eq!(node.request_names().await, ["first"]);
+    assert_eq!(client.cluster_status().await.unwrap().specs.as_ref(), Some(&first.version.version));
 
-    put("b.yaml", &SPEC.replace("NAME", "second"));
+    // Neither a signal nor a start takes what the directory says now.
+    put("a.yaml", &SPEC.replace("NAME", "other"));
     node.signal(Signal::SIGHUP);
-    let both = node.requests_and_alarms(|requests, _| requests.len() == 2).await;
-    assert_eq!(both, ["first", "second"]);
-    assert_ne!(node.client().cluster_status().await.unwrap().specs, before);
-
-    put("b.yaml", "sequences: [");
-    node.signal(Signal::SIGHUP);
-    let said = |alarms: &[String]| {
-        alarms.iter().any(|alarm| alarm.contains("not reloaded") && alarm.contains("b.yaml"))
-    };
-    assert_eq!(node.requests_and_alarms(|_, alarms| said(alarms)).await, both);
-
-    put("b.yaml", &SPEC.replace("NAME", "third"));
-    node.signal(Signal::SIGHUP);
-    let mended = node.requests_and_alarms(|requests, alarms| requests != both && alarms.is_empty()).await;
-    assert_eq!(mended, ["first", "third"]);
+    let mut files = first.files;
+    files.push(SpecText { path: "b.yaml".to_owned(), text: SPEC.replace("NAME", "second") });
+    let pushed = client.push_specs(&SpecsPush { files }, Some(&first.version.version)).await.unwrap();
+    assert!(pushed.changed);
+    assert_eq!(node.request_names().await, ["first", "second"]);
+    node.signal(Signal::SIGTERM);
+    node.ended().await;
+    let mut node = Node::start(1, data.path(), &flags);
+    node.ready().await;
+    assert_eq!(node.request_names().await, ["first", "second"]);
+    assert_eq!(node.client().specs(ReadOptions::default()).await.unwrap().versions.len(), 2);
 }

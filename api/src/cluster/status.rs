@@ -11,7 +11,7 @@ use capstan_model::{
 use capstan_raft_store::handle::{self, RaftStatus, SeenNode};
 use http::StatusCode;
 
-use super::health;
+use super::{health, specs};
 use crate::{
     answer::{self, Answer},
     service::Inner,
@@ -31,7 +31,10 @@ pub(crate) fn status(api: &Inner) -> Answer {
         .collect();
     let not_ready = health::not_ready(api);
     let mut alarms = api.parts.health.alarms();
-    alarms.extend(other_specs(cluster.announced_specs(), raft.node_id, &state.nodes, &seen));
+    // Once the cluster has specs, no node uses its own.
+    if state.specs.current_id().is_none() {
+        alarms.extend(other_specs(cluster.announced_specs(), raft.node_id, &state.nodes, &seen));
+    }
     let body = ClusterStatus {
         cluster_id: raft.cluster_id.map(|id| id.to_string()),
         node_id: raft.node_id.0,
@@ -48,7 +51,7 @@ pub(crate) fn status(api: &Inner) -> Answer {
         checksum: raft.checksum.map(|(index, sum)| StateChecksum { index, value: hex(sum) }),
         ready: not_ready.is_empty(),
         not_ready,
-        specs: cluster.announced_specs().map(hex),
+        specs: specs::in_use(state).or_else(|| cluster.announced_specs().map(hex)),
         alarms,
     };
     answer::json(StatusCode::OK, &body)

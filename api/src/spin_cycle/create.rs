@@ -3,10 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use capstan_model::{
-    command::Command,
+    command::{Command, Idempotency},
     ids::{JobId, RequestId},
+    rejection::Rejection,
     reply::Answer as Reply,
     workflow::{
+        command::CreateRequest,
         graph::{Builder, Built, Step},
         json::{JsonMap, JsonText},
     },
@@ -25,10 +27,13 @@ use crate::{
     error::{ApiError, CreateError, InputError},
     headers,
     service::{Inner, Parts},
+    specs_in_use::Versioned,
 };
 
 /// How long the job types may take for all jobs of a request. What is left of [`CLIENT_DEADLINE`] is for storing it.
 const CREATE_WAIT_MAX: Duration = Duration::from_secs(3);
+/// How often a request is built again because other specs became current.
+const REBUILDS_MAX: u32 = 3;
 const JOB_ID_DIGITS: &[u8; 62] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 
 pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<Answer, ApiError> {
@@ -37,19 +42,7 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     }
     let asked = create_body::read(head, body)?;
     let idempotency = headers::idempotency(head, body)?;
-    let started = Instant::now();
-    let wait_max = CREATE_WAIT_MAX;
-    let built = timeout(wait_max, build(&api.parts, &asked))
-        .await
-        .map_err(|_| InputError::CreateTimeout { wait_max })??;
-    let deadline = CLIENT_DEADLINE.saturating_sub(started.elapsed());
-    let options = ProposeOptions { idempotency, deadline, ..ProposeOptions::client() };
-    let request = built.into_request(draw_request_id(&api.parts), "".into());
-    let drawn = request.id;
-    let location_of_new = location(drawn);
-    let committed = api.parts.cluster.propose(Command::CreateRequest(Arc::new(request)), options).await;
-    let Committed { reply, index } =
-        committed.map_err(|source| CreateError { source, location: location_of_new })?;
+    let (drawn, Committed { reply, index }) = build_and_store(api, &asked, idempotency).await?;
     // A repeat under the same idempotency key is answered with the request the first call made.
     let Reply::RequestCreated { id, .. } = reply? else { unreachable!("a creation is answered as one") };
     let id = if capstan_model::mutant!("answered-own-id") { drawn } else { id };
@@ -60,8 +53,40 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     let mut answer = json::answer(StatusCode::CREATED, &body, json::Layout::of(head));
     let location = HeaderValue::try_from(location(id)).expect("a path of ids is legal in a header");
     answer.headers_mut().insert(LOCATION, location);
+    headers::name_specs(answer.headers_mut(), detail.created.specs);
     answer.headers_mut().insert(headers::INDEX, HeaderValue::from(view.index()));
     Ok(answer)
+}
+
+/// Builds the request and proposes it; again, when other specs have become current meanwhile. Returns the id that was drawn for it.
+async fn build_and_store(
+    api: &Inner,
+    asked: &Asked,
+    idempotency: Option<Idempotency>,
+) -> Result<(RequestId, Committed), ApiError> {
+    let started = Instant::now();
+    let mut rebuilds = 0;
+    let mut drawn = None;
+    loop {
+        let in_use = api.specs.of(api.parts.cluster.view().state(), &*api.parts.workflows).await?;
+        let version = in_use.version;
+        let wait_max = CREATE_WAIT_MAX;
+        let built = timeout(wait_max.saturating_sub(started.elapsed()), build(&api.parts, in_use, asked))
+            .await
+            .map_err(|_| InputError::CreateTimeout { wait_max })??;
+        let deadline = CLIENT_DEADLINE.saturating_sub(started.elapsed());
+        let options =
+            ProposeOptions { idempotency: idempotency.clone(), deadline, ..ProposeOptions::client() };
+        let id = *drawn.get_or_insert_with(|| draw_request_id(&api.parts));
+        let request = CreateRequest { specs: version, ..built.into_request(id, "".into()) };
+        let committed = api.parts.cluster.propose(Command::CreateRequest(Arc::new(request)), options).await;
+        let committed = committed.map_err(|source| CreateError { source, location: location(id) })?;
+        match &committed.reply {
+            // This node has applied the refusal, and with it the specs that are current now.
+            Err(Rejection::BuiltFromOtherSpecs { .. }) if rebuilds < REBUILDS_MAX => rebuilds += 1,
+            _ => return Ok((id, committed)),
+        }
+    }
 }
 
 /// Whether this node is stopping or was drained: it answers for requests, and takes no new one.
@@ -73,12 +98,11 @@ fn is_draining(api: &Inner) -> bool {
 }
 
 /// Expands the request, asking the job types as often as the builder needs them.
-async fn build(parts: &Parts, asked: &Asked) -> Result<Built, InputError> {
+async fn build(parts: &Parts, in_use: Versioned, asked: &Asked) -> Result<Built, InputError> {
     let args: JsonMap =
         asked.args.iter().map(|(name, value)| (name.as_str().into(), JsonText::from(value))).collect();
     let entropy = Arc::clone(&parts.entropy);
-    let mut builder =
-        Builder::new(parts.workflows.specs(), &asked.kind, &args, move || draw_job_id(&*entropy));
+    let mut builder = Builder::new(in_use.specs, &asked.kind, &args, move || draw_job_id(&*entropy));
     let mut created = Vec::new();
     loop {
         match builder.step(std::mem::take(&mut created)) {

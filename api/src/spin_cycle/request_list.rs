@@ -6,15 +6,17 @@ use http::StatusCode;
 use serde_json::Value;
 
 use super::{json, shapes};
-use crate::{answer::Answer, call::Head, service::Inner};
+use crate::{answer::Answer, call::Head, error::ApiError, service::Inner};
 
-pub(crate) fn list(api: &Inner, head: &Head<'_>) -> Answer {
-    let requests = api.parts.workflows.specs().request_list();
+pub(crate) async fn list(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiError> {
+    let view = api.parts.cluster.view();
+    let in_use = api.specs.of(view.state(), &*api.parts.workflows).await?;
+    let requests = in_use.specs.request_list();
     let entries = requests.iter().map(|request| RequestListEntry {
         name: request.name.to_string(),
         args: request.args.iter().map(arg).collect(),
     });
-    json::answer(StatusCode::OK, &entries.collect::<Vec<_>>(), json::Layout::of(head))
+    Ok(json::answer(StatusCode::OK, &entries.collect::<Vec<_>>(), json::Layout::of(head)))
 }
 
 fn arg(arg: &ListedArg) -> RequestArg {

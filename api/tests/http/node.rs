@@ -88,6 +88,11 @@ pub(crate) fn surface(cluster: &ClusterHandle) -> Api {
     Api::new(parts_over(cluster, &Arc::default(), &TestOutput::default()))
 }
 
+/// As [`surface`], with other job types.
+pub(crate) fn surface_with(cluster: &ClusterHandle, job_types: Arc<dyn JobTypes>) -> Api {
+    Api::new(Parts { job_types, ..parts_over(cluster, &Arc::default(), &TestOutput::default()) })
+}
+
 /// The store, and doubles where the rest of a node would be.
 fn parts_over(cluster: &ClusterHandle, draining: &Arc<AtomicBool>, output: &TestOutput) -> Parts {
     Parts {

@@ -42,6 +42,11 @@ fn variables() {
 }
 
 #[test]
+fn specs() {
+    run("specs");
+}
+
+#[test]
 fn conditions() {
     run("conditions");
 }

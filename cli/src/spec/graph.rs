@@ -26,7 +26,7 @@ use crate::{
 
 /// What to build.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Graph {
+pub struct Graph {
     /// The request's name
     #[arg(value_name = "REQUEST")]
     name: String,

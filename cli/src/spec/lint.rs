@@ -20,7 +20,7 @@ use crate::{
 
 /// Which specs to check, and how strictly.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Lint {
+pub struct Lint {
     /// The directory with the specs
     #[arg(value_name = "DIR")]
     directory: PathBuf,

@@ -1,7 +1,13 @@
-//! `capstan spec`: look at request specs on this machine, without a cluster.
+//! `capstan spec`: look at request specs on this machine, without a cluster, and bring them into one.
 
+mod cluster;
+mod diff;
 mod graph;
 mod lint;
+mod ls;
+mod push;
+mod revert;
+mod show;
 #[cfg(test)]
 mod tests;
 
@@ -12,13 +18,13 @@ use capstan_model::spec::{Finding, JobTypes, Specs, lint};
 use crate::{
     console::Console,
     failure::{Exit, Failure},
-    options::Output,
+    options::CallOptions,
     ports::SpecTools,
 };
 
 /// What to do with specs.
 #[derive(Debug, clap::Subcommand)]
-pub(crate) enum SpecCommand {
+pub enum SpecCommand {
     /// Check every spec below a directory, and say everything that is wrong; exit 0 only if a node would take them
     Lint(lint::Lint),
     /// Show the jobs a request would be made of, without starting it
@@ -26,22 +32,32 @@ pub(crate) enum SpecCommand {
     /// The job types' create is called as a node would, but without a bound on its time: a node allows it three seconds in
     /// all for a request.
     Graph(graph::Graph),
+    /// Put the specs of a directory in the place of the cluster's: checks them, shows what changes, and asks
+    Push(push::Push),
+    /// List the versions of the cluster's specs, newest first
+    Ls(ls::Ls),
+    /// Show a version of the cluster's specs, or a file of it
+    Show(show::Show),
+    /// Show how a directory, or a version, differs from the cluster's specs
+    Diff(diff::Diff),
+    /// Make an older version of the cluster's specs current again
+    Revert(revert::Revert),
 }
 
-/// The options of every `capstan spec` command.
-#[derive(Debug, clap::Args)]
-pub struct SpecArgs {
-    /// How to show what was found
-    #[arg(short, long, global = true, value_enum, default_value_t = Output::Table)]
-    output: Output,
-    #[command(subcommand)]
+pub(crate) async fn run(
     command: SpecCommand,
-}
-
-pub(crate) async fn run(args: SpecArgs, tools: &dyn SpecTools, console: &mut Console) -> Result<(), Failure> {
-    match args.command {
-        SpecCommand::Lint(lint) => lint::run(&lint, args.output, tools, console).await,
-        SpecCommand::Graph(graph) => graph::run(graph, args.output, tools, console).await,
+    options: &CallOptions,
+    tools: &dyn SpecTools,
+    console: &mut Console,
+) -> Result<(), Failure> {
+    match command {
+        SpecCommand::Lint(lint) => lint::run(&lint, options.output, tools, console).await,
+        SpecCommand::Graph(graph) => graph::run(graph, options.output, tools, console).await,
+        SpecCommand::Push(push) => push::run(&push, options, tools, console).await,
+        SpecCommand::Ls(ls) => ls::run(&ls, options, console).await,
+        SpecCommand::Show(show) => show::run(&show, options, console).await,
+        SpecCommand::Diff(diff) => diff::run(&diff, options, tools, console).await,
+        SpecCommand::Revert(revert) => revert::run(&revert, options, console).await,
     }
 }
 

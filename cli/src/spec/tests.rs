@@ -1,6 +1,10 @@
 //! `capstan spec` as its user sees it.
 
-use crate::{failure::Exit, testing::run};
+use crate::{
+    console::Terminal,
+    failure::Exit,
+    testing::{Reply, node, ok, run, run_on, run_with_input},
+};
 
 const GOOD: &str = "
 sequences:
@@ -171,4 +175,147 @@ async fn an_unknown_job_type_asks_for_the_plugins() {
     assert!(ran.err.contains("unknown job type") && ran.err.contains("--jobs DIR"), "{}", ran.err);
     let ran = spec(&["graph", "nap", "--specs", path, "--arg", "ms=5", "--jobs", path]).await;
     assert!(ran.err.contains("unknown job type") && !ran.err.contains("--jobs DIR"), "{}", ran.err);
+}
+
+const V1: &str = "1111111111111111111111111111111111111111111111111111111111111111";
+const V2: &str = "2222222222222222222222222222222222222222222222222222222222222222";
+
+fn version(number: u64, id: &str, parent: Option<&str>) -> serde_json::Value {
+    serde_json::json!({
+        "number": number, "version": id, "parent": parent, "pushed_at": "2026-11-20T14:12:00Z",
+        "pushed_by": "", "file_count": 1, "bytes": 300,
+    })
+}
+
+/// A version with one file.
+fn content(number: u64, id: &str, text: &str) -> String {
+    let mut content = version(number, id, None);
+    content["files"] = serde_json::json!([{ "path": "a.yaml", "text": text }]);
+    content.to_string()
+}
+
+fn pushed(id: &str) -> String {
+    serde_json::json!({ "version": id, "changed": true }).to_string()
+}
+
+fn nothing_there() -> Reply {
+    let body = r#"{"code":"no_such_specs","message":"none were pushed yet"}"#;
+    Reply { call: "GET /cluster/v1/specs/current", status: "404 Not Found", body: body.to_owned() }
+}
+
+#[tokio::test]
+async fn push_shows_what_changes_and_names_what_it_replaces() {
+    let folder = specs(GOOD);
+    let path = folder.path().to_str().unwrap();
+    let before = content(1, V1, &GOOD.replace("retry: 2", "retry: 1"));
+    // The call is found only if it has the header.
+    let if_match = "if-match: \"1111111111111111111111111111111111111111111111111111111111111111\"";
+    let node = node(vec![ok("GET /cluster/v1/specs/current", before), ok(if_match, pushed(V2))]).await;
+    let ran = run(&node, &["spec", "push", path, "--yes"]).await;
+    assert!(ran.out.contains("--- a/a.yaml\n+++ b/a.yaml\n"), "{}", ran.out);
+    assert!(ran.out.contains("-        retry: 1\n+        retry: 2\n"), "{}", ran.out);
+    assert!(ran.out.ends_with("the specs are at version 222222222222 now\n"), "{}", ran.out);
+    assert_eq!(ran.exit, Exit::Done);
+}
+
+#[tokio::test]
+async fn the_first_push_expects_that_there_is_nothing() {
+    let folder = specs(GOOD);
+    let path = folder.path().to_str().unwrap();
+    let node = node(vec![nothing_there(), ok("if-none-match: *", pushed(V1))]).await;
+    let ran = run(&node, &["spec", "push", path, "--yes", "-o", "json"]).await;
+    let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!((told, ran.exit), (serde_json::json!({ "version": V1, "changed": true }), Exit::Done));
+}
+
+#[tokio::test]
+async fn what_is_there_already_is_not_pushed() {
+    let folder = specs(GOOD);
+    let path = folder.path().to_str().unwrap();
+    let node = node(vec![ok("GET /cluster/v1/specs/current", content(1, V1, GOOD))]).await;
+    let ran = run(&node, &["spec", "push", path]).await;
+    assert_eq!((&*ran.out, ran.exit), ("the specs were at version 111111111111 already\n", Exit::Done));
+}
+
+#[tokio::test]
+async fn specs_with_errors_are_not_pushed() {
+    let folder = specs(BAD);
+    let ran = run("127.0.0.1:1", &["spec", "push", folder.path().to_str().unwrap(), "--yes"]).await;
+    assert!(ran.out.contains("[G4]") && ran.err.contains("nothing was pushed"), "{} {}", ran.out, ran.err);
+    assert_eq!(ran.exit, Exit::Refused);
+}
+
+#[tokio::test]
+async fn a_person_is_asked_and_a_program_is_not() {
+    let folder = specs(GOOD);
+    let path = folder.path().to_str().unwrap();
+    let terminal = Terminal { input: true, err: true, ..Terminal::default() };
+    for (answer, exit) in [("y\n", Exit::Done), ("n\n", Exit::Refused), ("", Exit::Refused)] {
+        let node = node(vec![nothing_there(), ok("PUT /cluster/v1/specs", pushed(V1))]).await;
+        let ran = run_with_input(answer, terminal, &node, &["spec", "push", path]).await;
+        assert!(ran.err.contains("Push this? 1 file changed. [y/N] "), "{}", ran.err);
+        assert_eq!(ran.exit, exit, "{answer:?}: {}", ran.err);
+    }
+    let node = node(vec![nothing_there()]).await;
+    let ran = run(&node, &["spec", "push", path]).await;
+    assert!(ran.err.contains("--yes"), "{}", ran.err);
+    assert_eq!(ran.exit, Exit::Usage);
+}
+
+#[tokio::test]
+async fn who_comes_second_is_told_to_look_again() {
+    let folder = specs(GOOD);
+    let body = format!(r#"{{"code":"specs_mismatch","message":"the request specs are at version {V2}"}}"#);
+    let moved = Reply { call: "PUT /cluster/v1/specs", status: "412 Precondition Failed", body };
+    let node = node(vec![nothing_there(), moved]).await;
+    let ran = run(&node, &["spec", "push", folder.path().to_str().unwrap(), "--yes"]).await;
+    assert!(ran.err.contains("somebody pushed meanwhile"), "{}", ran.err);
+    assert_eq!(ran.exit, Exit::Refused);
+}
+
+#[tokio::test]
+async fn versions_are_listed_shown_and_compared() {
+    let list = serde_json::json!({
+        "current": V2, "versions": [version(2, V2, Some(V1)), version(1, V1, None)],
+    });
+    let changed = GOOD.replace("retry: 2", "retry: 5");
+    let node = node(vec![
+        ok("GET /cluster/v1/specs HTTP", list.to_string()),
+        ok("GET /cluster/v1/specs/current", content(2, V2, &changed)),
+        ok("GET /cluster/v1/specs/1111", content(1, V1, GOOD)),
+    ])
+    .await;
+    let ran = run(&node, &["spec", "ls"]).await;
+    let lines: Vec<String> =
+        ran.out.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(lines[1], "2 222222222222 5 min ago - 1 300 111111111111");
+
+    let ran = run(&node, &["spec", "show"]).await;
+    assert!(ran.out.contains(V2) && ran.out.contains("a.yaml"), "{}", ran.out);
+    for name in ["a.yaml", "nap"] {
+        assert_eq!(run(&node, &["spec", "show", name]).await.out, changed, "{name}");
+    }
+    let ran = run(&node, &["spec", "show", "nab"]).await;
+    assert!(ran.err.contains("did you mean nap?"), "{}", ran.err);
+    assert_eq!(ran.exit, Exit::NotFound);
+
+    let ran = run(&node, &["spec", "diff", "--from", "1111", "--to", "current"]).await;
+    assert!(ran.out.contains("-        retry: 2\n+        retry: 5\n"), "{}", ran.out);
+    let folder = specs(&changed);
+    let ran = run(&node, &["spec", "diff", folder.path().to_str().unwrap()]).await;
+    assert_eq!((&*ran.out, &*ran.err), ("", "no difference\n"));
+}
+
+#[tokio::test]
+async fn revert_names_what_it_takes_back() {
+    let if_match = "if-match: \"2222222222222222222222222222222222222222222222222222222222222222\"";
+    let node = node(vec![
+        ok("GET /cluster/v1/specs/current", content(2, V2, "b")),
+        ok("GET /cluster/v1/specs/1111", content(1, V1, "a")),
+        ok(if_match, pushed(V1)),
+    ])
+    .await;
+    let ran = run_on(Terminal::default(), &node, &["spec", "revert", "1111", "--yes"]).await;
+    assert!(ran.out.contains("-b") && ran.out.contains("+a"), "{}", ran.out);
+    assert!(ran.out.ends_with("the specs are at version 111111111111 now\n"), "{}", ran.out);
 }

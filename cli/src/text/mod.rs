@@ -6,4 +6,5 @@ pub(crate) mod escape;
 pub(crate) mod facts;
 pub(crate) mod table;
 pub(crate) mod time;
+pub(crate) mod version;
 pub(crate) mod when;

@@ -3,12 +3,16 @@
 mod cells;
 mod events;
 mod explanation;
+mod specs;
 mod status;
 mod variables;
 
 pub use cells::{CellDetail, CellIsolation, CellState, CellStatus, HostedInstance, Unlimited};
 pub use events::{EVENT_KINDS, JobEvent, NodeEvent, RequestEvent, TaskEvent, VariableEvent};
 pub use explanation::{CellVerdict, ExplainedDesire, ExplainedRecord, LrpExplanation, OneMore, Verdict};
+pub use specs::{
+    SpecFinding, SpecText, SpecsContent, SpecsList, SpecsPush, SpecsPushed, SpecsRefused, SpecsVersion,
+};
 pub use status::{ClusterStatus, NodeDrain, NodeStatus, Role, StateChecksum};
 pub use variables::{VariableEntry, VariableList, VariablePut};
 

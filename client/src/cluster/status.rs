@@ -40,7 +40,8 @@ pub struct ClusterStatus {
     /// Why the node is not ready, one sentence each; empty when it is.
     #[serde(default)]
     pub not_ready: Vec<String>,
-    /// A hash of the request specs this node has loaded, as 32 hexadecimal digits; null without any.
+    /// The version of the cluster's request specs, as 64 hexadecimal digits; before there are any, a hash of those this node has
+    /// loaded, as 32; null without any.
     #[serde(default)]
     pub specs: Option<String>,
     /// What an operator should look at, one sentence each, such as a checksum that differs from the majority's.

@@ -6,6 +6,7 @@ mod cluster;
 mod error;
 mod receptor;
 mod requests;
+mod specs;
 mod variables;
 
 use std::{fmt, sync::Arc, time::Duration};

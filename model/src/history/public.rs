@@ -201,6 +201,8 @@ impl PublicEvent {
             | Event::ClusterFounded(_)
             | Event::SessionEnded { .. }
             | Event::SettingChanged(_)
+            | Event::SpecsPushed { .. }
+            | Event::SpecsDropped { .. }
             | Event::HistoryTrimmed { .. } => return None,
         })
     }

@@ -8,6 +8,7 @@ use super::{chain::ValidChain, job::JobState, json::JsonMap, json::JsonText, out
 use crate::{
     ids::{Epoch, Incarnation, JobId, RequestId, TryNo},
     spec::ArgKind,
+    spec_store::SpecsId,
     time::Timestamp,
 };
 
@@ -24,6 +25,8 @@ pub struct CreateRequest {
     pub args: Vec<RequestArg>,
     /// Its jobs and their order.
     pub chain: ValidChain,
+    /// The specs it was built from, which must still be the current ones; `None` when they are not the cluster's.
+    pub specs: Option<SpecsId>,
 }
 
 /// One arg of a request, as it is recorded.

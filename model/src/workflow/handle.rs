@@ -17,6 +17,7 @@ use crate::{
     ids::{NodeId, RequestId},
     rejection::Rejection,
     reply::Answer,
+    spec_store,
     state::State,
     time::Timestamp,
 };
@@ -29,6 +30,7 @@ pub(crate) fn create_request(state: &State, at: Timestamp, create: &Arc<CreateRe
     if state.requests.get(&create.id).is_some() {
         return Err(Rejection::RequestExists { request: create.id });
     }
+    spec_store::require_current(state, create.specs)?;
     let mut draft = Draft::new(state, at);
     draft.record(WorkflowEvent::RequestCreated { request: create.clone(), at });
     let owner = ownership::choose(draft.nodes, &draft.live, &create.chain);

@@ -33,7 +33,7 @@ pub struct Settings {
     pub jobs: JobsSettings,
     /// The long-running processes and tasks it runs.
     pub cell: CellSettings,
-    /// The request specs it knows.
+    /// The request specs it gives a new cluster.
     pub specs: SpecsSettings,
     /// Its log.
     pub log: LogSettings,
@@ -153,7 +153,7 @@ pub struct JobsSettings {
     pub directory: Option<PathBuf>,
 }
 
-/// The request specs this node knows.
+/// The request specs this node gives a new cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SpecsSettings {

@@ -60,7 +60,7 @@ pub struct ServerArgs {
     /// Where the job plugins are: executables, each a job type of its name
     #[arg(long, visible_alias = "jobs", env = "CAPSTAN_JOBS_DIRECTORY", value_name = "DIR")]
     pub jobs_directory: Option<PathBuf>,
-    /// Where the request specs are
+    /// Where the first request specs of a new cluster are; later ones are pushed
     #[arg(long, visible_alias = "specs", env = "CAPSTAN_SPECS_DIRECTORY", value_name = "DIR")]
     pub specs_directory: Option<PathBuf>,
     /// How the log is written [default: text]

@@ -61,7 +61,7 @@ pub struct Config {
     pub jobs_directory: Option<PathBuf>,
     /// What it is as a cell; `None` when it is none.
     pub cell: Option<CellConfig>,
-    /// Where its request specs are.
+    /// Where the request specs are that it gives a new cluster.
     pub specs_directory: Option<PathBuf>,
     /// Threads of its runtime.
     pub worker_threads: usize,

@@ -47,7 +47,7 @@ pub struct DevArgs {
     /// Where the nodes keep their data; a cluster found there is started again
     #[arg(long, value_name = "DIR", default_value = "dev-data")]
     pub data: PathBuf,
-    /// The request specs of all nodes
+    /// The first request specs of a new cluster; later ones are pushed
     #[arg(long, value_name = "DIR")]
     pub specs: Option<PathBuf>,
     /// The job plugins of all nodes

@@ -43,7 +43,7 @@ use tokio::{
 use tracing::{error, info, warn};
 
 pub use self::stop::Stop;
-use self::{actor_thread::ActorThread, page::Page, ports::Health, specs::LoadedSpecs};
+use self::{actor_thread::ActorThread, page::Page, ports::Health, specs::OwnSpecs};
 use crate::{
     actors::{Alarm, Tools, liveness},
     callbacks::HttpCallbacks,
@@ -194,7 +194,7 @@ pub fn run(config: Config, supervision: Supervision) -> Result<End, ServerError>
         slots = config.slots,
         "starting"
     );
-    let specs = LoadedSpecs::load(config.specs_directory.clone())?;
+    let specs = OwnSpecs::load(config.specs_directory.clone())?;
     if config.cell.as_ref().is_some_and(|cell| cell.netns) {
         Namespace::make().map_err(ServerError::Networks)?;
     }
@@ -228,7 +228,7 @@ fn listen(setting: &'static str, address: SocketAddr) -> Result<std::net::TcpLis
 /// What was made before the runtime.
 struct Preparation {
     config: Config,
-    specs: LoadedSpecs,
+    specs: OwnSpecs,
     http: std::net::TcpListener,
     peer: std::net::TcpListener,
     metrics: Arc<Metrics>,
@@ -319,7 +319,8 @@ impl Preparation {
         let http_options = HttpOptions { drain_max: HTTP_DRAIN, ..HttpOptions::default() };
         let http = tokio::spawn(capstan_api::server::serve(http, api, http_options, http_stopped));
         tokio::spawn(keep_up(metrics));
-        tokio::spawn(specs.reload_on(hangup, handle.clone()));
+        tokio::spawn(specs.seed(handle.clone()));
+        tokio::spawn(specs::answer_hangups(hangup));
         info!("serving");
 
         let result = tokio::select! {

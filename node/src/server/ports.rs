@@ -4,18 +4,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use capstan_api::ports::NodeHealth;
 
-use super::specs::LoadedSpecs;
+use super::specs::OwnSpecs;
 
 /// How the node itself is; the API adds what the store says.
 #[derive(Debug)]
 pub(super) struct Health {
     draining: AtomicBool,
-    specs: LoadedSpecs,
+    specs: OwnSpecs,
 }
 
 impl Health {
     /// A node that takes requests built from these specs.
-    pub(super) fn new(specs: LoadedSpecs) -> Self {
+    pub(super) fn new(specs: OwnSpecs) -> Self {
         Self { draining: AtomicBool::new(false), specs }
     }
 

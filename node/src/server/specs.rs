@@ -1,101 +1,108 @@
-//! The request specs a node has loaded, and loading them again on SIGHUP.
+//! The request specs of this node's own directory: the first of a new cluster.
+//!
+//! A cluster that has none yet is given them, by whichever node comes first. From then on specs change by a push
+//! (`capstan spec push`), and the directory counts no more; until then requests are built from it.
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use capstan_api::ports::Workflows;
-use capstan_model::spec::Specs;
-use capstan_raft_store::handle::ClusterHandle;
-use tokio::{signal::unix::Signal, task::spawn_blocking};
+use capstan_model::{
+    command::Command,
+    rejection::Rejection,
+    spec::Specs,
+    spec_store::{PushSpecs, SpecFile},
+};
+use capstan_raft_store::handle::{ClusterHandle, ProposeOptions};
+use tokio::{signal::unix::Signal, time::sleep};
 
 use crate::specs_dir::{self, SpecsDir, SpecsDirError};
 
-/// The specs in use. Cheap to clone; all clones see what was loaded last.
-#[derive(Debug, Clone)]
-pub(super) struct LoadedSpecs {
-    directory: Option<PathBuf>,
-    loaded: Arc<Mutex<Loaded>>,
-}
+/// Who is named as the one who pushed the first specs.
+const SEEDER: &str = "specs.directory";
+/// How long to wait before an attempt is repeated that met no leader.
+const RETRY_WAIT: Duration = Duration::from_millis(500);
 
-#[derive(Debug, Default)]
-struct Loaded {
+/// The specs of the node's own directory. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OwnSpecs {
     specs: Arc<Specs>,
+    files: Arc<Vec<SpecFile>>,
     hash: Option<u128>,
-    /// Why the newest files are not in use.
-    trouble: Option<String>,
+    /// Why the cluster did not take them.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
-impl LoadedSpecs {
+impl OwnSpecs {
     /// Loads a directory, if there is one.
     ///
     /// # Errors
     /// Something cannot be read, or a spec is wrong.
     pub(super) fn load(directory: Option<PathBuf>) -> Result<Self, SpecsDirError> {
-        let specs = Self { directory, loaded: Arc::default() };
-        if let Some(directory) = &specs.directory {
-            let found = specs_dir::load(directory)?;
-            specs.lock().take(found);
+        let Some(directory) = directory else { return Ok(Self::default()) };
+        let SpecsDir { specs, files, hash } = specs_dir::load(&directory)?;
+        for warning in specs.warnings() {
+            tracing::warn!("request specs: {warning}");
         }
-        Ok(specs)
+        if specs.sequences().next().is_none() {
+            tracing::warn!("the directory of request specs defines no sequence");
+        }
+        let file = |(path, text): (String, String)| SpecFile { path: path.into(), text: text.into() };
+        let files = Arc::new(files.into_iter().map(file).collect());
+        Ok(Self { specs: Arc::new(specs), files, hash: Some(hash), trouble: Arc::default() })
     }
 
-    /// Tells the cluster which specs are in use. Called as soon as the store is open, so that no heartbeat goes out
+    /// Tells the cluster which specs these are. Called as soon as the store is open, so that no heartbeat goes out
     /// without them.
     pub(super) fn announce(&self, cluster: &ClusterHandle) {
-        cluster.announce_specs(self.lock().hash);
+        cluster.announce_specs(self.hash);
     }
 
-    /// Loads the directory again whenever the signal comes. Specs that are wrong leave those in use that were.
-    pub(super) async fn reload_on(self, mut signal: Signal, cluster: ClusterHandle) {
-        self.announce(&cluster);
-        while signal.recv().await.is_some() {
-            let Some(directory) = self.directory.clone() else {
-                tracing::warn!("asked to reload the request specs, but specs.directory is not set");
-                continue;
-            };
-            let found = spawn_blocking(move || specs_dir::load(&directory)).await;
-            let mut loaded = self.lock();
-            match found.expect("loading specs does not panic") {
-                Ok(found) => {
-                    tracing::info!(requests = found.specs.request_list().len(), "reloaded the request specs");
-                    loaded.take(found);
+    /// Gives them to a cluster that has none. Ends when it has some.
+    pub(super) async fn seed(self, cluster: ClusterHandle) {
+        if self.files.is_empty() {
+            return;
+        }
+        while cluster.view().state().specs.current().is_none() {
+            let files = self.files.to_vec();
+            let push = PushSpecs { files, expected: None, by: SEEDER.into() };
+            let pushed = cluster.propose(Command::PushSpecs(Arc::new(push)), ProposeOptions::client()).await;
+            match pushed.map(|committed| committed.reply) {
+                Ok(Ok(_)) => tracing::info!("gave the cluster its first request specs"),
+                Ok(Err(Rejection::OtherSpecs { .. })) => return,
+                Ok(Err(rejection)) => {
+                    tracing::error!(%rejection, "the cluster did not take the request specs");
+                    *self.trouble.lock().expect("no holder of this lock panics") =
+                        Some(rejection.to_string());
+                    return;
                 }
                 Err(error) => {
-                    tracing::error!(%error, "the request specs were not reloaded; those from before stay in use");
-                    loaded.trouble = Some(error.to_string());
+                    tracing::debug!(%error, "the first request specs are not in the cluster yet");
+                    sleep(RETRY_WAIT).await;
                 }
             }
-            cluster.announce_specs(loaded.hash);
         }
     }
 
     /// What an operator should know of the specs.
     pub(super) fn alarm(&self) -> Option<String> {
-        let trouble = self.lock().trouble.clone()?;
-        Some(format!("the request specs were not reloaded, those from before stay in use: {trouble}"))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Loaded> {
-        self.loaded.lock().expect("no holder of this lock panics")
+        let trouble = self.trouble.lock().expect("no holder of this lock panics").clone()?;
+        Some(format!("the cluster did not take the request specs of this node's directory: {trouble}"))
     }
 }
 
-impl Loaded {
-    fn take(&mut self, found: SpecsDir) {
-        for warning in found.specs.warnings() {
-            tracing::warn!("request specs: {warning}");
-        }
-        if found.specs.sequences().next().is_none() {
-            tracing::warn!("the directory of request specs defines no sequence");
-        }
-        *self = Self { specs: Arc::new(found.specs), hash: Some(found.hash), trouble: None };
+/// Says to whoever sends the signal that nothing is loaded again.
+pub(super) async fn answer_hangups(mut signal: Signal) {
+    while signal.recv().await.is_some() {
+        tracing::warn!("SIGHUP loads nothing: capstan spec push brings new request specs into the cluster");
     }
 }
 
-impl Workflows for LoadedSpecs {
+impl Workflows for OwnSpecs {
     fn specs(&self) -> Arc<Specs> {
-        Arc::clone(&self.lock().specs)
+        Arc::clone(&self.specs)
     }
 }

@@ -189,7 +189,9 @@ impl EventLog {
             Event::ClusterFounded(_)
             | Event::SessionEnded { .. }
             | Event::SettingChanged(_)
-            | Event::HistoryTrimmed { .. } => return None,
+            | Event::HistoryTrimmed { .. }
+            | Event::SpecsPushed { .. }
+            | Event::SpecsDropped { .. } => return None,
         })
     }
 

@@ -107,6 +107,7 @@ pub struct Built {
 impl Built {
     /// The command that stores it.
     pub fn into_request(self, id: RequestId, user: Arc<str>) -> CreateRequest {
-        CreateRequest { id, request_type: self.request_type, user, args: self.args, chain: self.chain }
+        let Self { request_type, args, chain } = self;
+        CreateRequest { id, request_type, user, args, chain, specs: None }
     }
 }
