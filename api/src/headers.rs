@@ -17,6 +17,8 @@ use crate::{call::Head, error::InputError};
 pub(crate) const INDEX: HeaderName = HeaderName::from_static("x-capstan-index");
 /// `X-Capstan-Next`: where the next page of a list begins; see [`capstan_client::NEXT_HEADER`].
 pub(crate) const NEXT: HeaderName = HeaderName::from_static("x-capstan-next");
+/// `X-Capstan-Specs`: the version of the specs that a request was built from. A header, since the body is Spin Cycle's to the field.
+const SPECS: HeaderName = HeaderName::from_static("x-capstan-specs");
 /// `X-Spincycle-Version`: which Spin Cycle an answer is compatible with.
 pub(crate) const SPINCYCLE_VERSION: HeaderName = HeaderName::from_static("x-spincycle-version");
 /// `Idempotency-Key`: names a write, so that it happens once however often it is sent.
@@ -33,6 +35,14 @@ pub(crate) fn wanted_index(headers: &HeaderMap) -> Result<Option<u64>, InputErro
     match value.parse() {
         Ok(index) => Ok(Some(index)),
         Err(_) => Err(refused(INDEX_HEADER, "it must be a log index, a whole number below 2^64")),
+    }
+}
+
+/// Says which of the cluster's specs a request was built from; nothing when they were a node's own.
+pub(crate) fn name_specs(headers: &mut HeaderMap, specs: Option<SpecsId>) {
+    if let Some(version) = specs {
+        let version = HeaderValue::try_from(version.to_string()).expect("digits are legal in a header");
+        headers.insert(SPECS, version);
     }
 }
 

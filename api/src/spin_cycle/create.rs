@@ -54,6 +54,7 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     let mut answer = json::answer(StatusCode::CREATED, &body, json::Layout::of(head));
     let location = HeaderValue::try_from(location(id)).expect("a path of ids is legal in a header");
     answer.headers_mut().insert(LOCATION, location);
+    headers::name_specs(answer.headers_mut(), detail.created.specs);
     answer.headers_mut().insert(headers::INDEX, HeaderValue::from(view.index()));
     Ok(answer)
 }

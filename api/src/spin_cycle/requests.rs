@@ -17,7 +17,11 @@ use crate::{
 pub(crate) async fn get(api: &Inner, head: &Head<'_>, id: &str) -> Result<Answer, ApiError> {
     let (view, detail) = look(api, head, id).await?;
     Ok(match detail {
-        Some(detail) => answer(head, &view, &shapes::detail(&detail, &view.state().nodes)),
+        Some(detail) => {
+            let mut answer = answer(head, &view, &shapes::detail(&detail, &view.state().nodes));
+            headers::name_specs(answer.headers_mut(), detail.created.specs);
+            answer
+        }
         None => missing(&view, id),
     })
 }

@@ -34,29 +34,19 @@ pub(super) fn summary(summary: &RequestSummary, nodes: &Nodes) -> wire::Request 
         total_jobs: summary.total_jobs.into(),
         finished_jobs: summary.finished_jobs.into(),
         jr_url: summary.owner.map(|owner| runner_url(owner, nodes)).unwrap_or_default(),
-        specs: None,
     }
 }
 
 /// A request as the answer to its creation shows it: with args, without chain and runner.
 pub(super) fn created(detail: &RequestDetail, nodes: &Nodes) -> wire::Request {
     let args = detail.created.args.iter().map(arg).collect();
-    wire::Request { args, jr_url: String::new(), specs: specs(detail), ..summary(&detail.summary, nodes) }
+    wire::Request { args, jr_url: String::new(), ..summary(&detail.summary, nodes) }
 }
 
 /// A request with everything.
 pub(crate) fn detail(detail: &RequestDetail, nodes: &Nodes) -> wire::Request {
     let args = detail.created.args.iter().map(arg).collect();
-    wire::Request {
-        args,
-        job_chain: Some(Box::new(chain(detail))),
-        specs: specs(detail),
-        ..summary(&detail.summary, nodes)
-    }
-}
-
-fn specs(detail: &RequestDetail) -> Option<String> {
-    detail.created.specs.map(|version| version.to_string())
+    wire::Request { args, job_chain: Some(Box::new(chain(detail))), ..summary(&detail.summary, nodes) }
 }
 
 /// A request's chain, with the states its jobs have now.

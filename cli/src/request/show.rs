@@ -18,7 +18,6 @@ use crate::{
         escape,
         table::{Cell, Table},
         time::{between, duration, when},
-        version::short,
     },
 };
 
@@ -78,7 +77,6 @@ fn facts(request: &Request, now: UtcTime, console: &Console) -> String {
         ("took", took.map_or_else(|| "-".to_owned(), duration)),
         ("jobs", format!("{} of {} complete", request.finished_jobs, request.total_jobs)),
         ("node", or_dash(&request.jr_url)),
-        ("specs", or_dash(request.specs.as_deref().map_or("", short))),
     ];
     facts.map(|(name, value)| format!("{name:<10}{value}")).join("\n")
 }

@@ -158,7 +158,6 @@ finished  -
 took      9.5 s
 jobs      1 of 3 complete
 node      -
-specs     -
 
 ARG   VALUE  KIND
 ms    300    required

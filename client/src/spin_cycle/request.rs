@@ -56,9 +56,6 @@ pub struct Request {
     /// The URL of the node that runs it; empty, and then omitted, while none does.
     #[serde(rename = "jrURL", default, skip_serializing_if = "String::is_empty")]
     pub jr_url: String,
-    /// The version of the cluster's specs it was built from; omitted when it was built from a node's own, and in lists.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub specs: Option<String>,
 }
 
 /// One arg of a request. Keys are capitalised, and all are always there.
