@@ -109,7 +109,13 @@ impl Round {
         self.has_room_back.then(|| self.sought_at.after(SEEK_EVERY))
     }
 
+    /// Looks at the cells, if anything waits for one: otherwise what they have is of interest to nobody, and there may be many.
     fn see(&mut self, state: &State, at: Timestamp) {
+        let has_unplaced = state.lrps.first_unplaced().is_some();
+        if !has_unplaced && state.lrps.unclaimed(at).next().is_none() {
+            self.has_room_back = false;
+            return;
+        }
         let available = state.lrps.cells().filter(|(_, cell)| cell.is_available());
         let cells: BTreeMap<Incarnation, Used> =
             available.map(|(_, cell)| (cell.incarnation, state.used(cell.incarnation))).collect();
@@ -120,8 +126,7 @@ impl Round {
             }
         }
         self.cells = cells;
-        // Room is of no interest to nobody.
-        self.has_room_back &= state.lrps.first_unplaced().is_some();
+        self.has_room_back &= has_unplaced;
     }
 }
 

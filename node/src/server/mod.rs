@@ -269,16 +269,10 @@ impl Preparation {
         }
         let net = PeerNet::new(&config.peers());
         let opened = match supervision {
-            Supervision::None => open(&config, &job_types, &net).await,
-            Supervision::Stdin => tokio::select! {
-                opened = open_once_there_is_room(&config, &job_types, &net) => opened,
-                reason = stop.requested() => {
-                    info!("stopping: {reason}");
-                    return Ok(End::Stopped);
-                }
-            },
+            Supervision::None => Some(open(&config, data_directory(&config)?, &job_types, &net).await?),
+            Supervision::Stdin => open_once_there_is_room(&config, &job_types, &net, &mut stop).await?,
         };
-        let Started { handle, peers } = opened?;
+        let Some(Started { handle, peers }) = opened else { return Ok(End::Stopped) };
         if config.http_needs_auth && !handle.view().state().auth.policy().required {
             return Err(ServerError::Unguarded { address: config.http_listen });
         }
@@ -390,21 +384,29 @@ impl Preparation {
     }
 }
 
-/// As [`open`], and waits while the disk has no room for it.
+/// As [`open`], and waits while the disk has no room for it; `None` if the node is told to stop meanwhile.
 async fn open_once_there_is_room(
     config: &Config,
     job_types: &JobTypes,
     net: &PeerNet,
-) -> Result<Started, ServerError> {
+    stop: &mut Stop,
+) -> Result<Option<Started>, ServerError> {
     let mut wanted = Room::RESERVE;
     loop {
-        wanted.wait_for(&data_directory(config)?).await;
-        match open(config, job_types, net).await {
+        let disk = data_directory(config)?;
+        tokio::select! {
+            () = wanted.wait_for(&disk) => {}
+            reason = stop.requested() => {
+                info!("stopping: {reason}");
+                return Ok(None);
+            }
+        }
+        match open(config, disk, job_types, net).await {
             Err(ServerError::Store { source, .. }) if source.is_disk_full() => {
                 warn!(error = %source, "the disk has too little space for opening the data");
                 wanted = wanted.doubled();
             }
-            other => return other,
+            opened => return opened.map(Some),
         }
     }
 }
@@ -414,8 +416,12 @@ fn data_directory(config: &Config) -> Result<RocksDisk, ServerError> {
 }
 
 /// Opens the data directory and starts Raft; nothing is said to any peer yet.
-async fn open(config: &Config, job_types: &JobTypes, net: &PeerNet) -> Result<Started, ServerError> {
-    let disk = data_directory(config)?;
+async fn open(
+    config: &Config,
+    disk: RocksDisk,
+    job_types: &JobTypes,
+    net: &PeerNet,
+) -> Result<Started, ServerError> {
     let me = config.me();
     let options = Options {
         node: config.node,
