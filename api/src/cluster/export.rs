@@ -113,6 +113,7 @@ fn push(lines: &mut Vec<u8>, view: &View, place: Place, with_logs: bool) -> Resu
     let exported = ExportedRequest {
         cursor: place.to_string(),
         request: shapes::detail(&detail, &view.state().nodes),
+        specs: detail.created.specs.map(|version| version.to_string()),
         log: logs.map(|logs| logs.iter().map(shapes::log).collect()),
     };
     serde_json::to_writer(&mut *lines, &exported).expect("wire types are plain data with text keys");

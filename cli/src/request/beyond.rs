@@ -5,12 +5,15 @@ use capstan_client::{
     spin_cycle::UtcTime,
 };
 
-use crate::text::{escape, time::when};
+use crate::text::{escape, time::when, version::short};
 
 /// One line for each; none for a request that has nothing.
 pub(super) fn lines(request: &RequestDetail, now: UtcTime) -> Vec<String> {
     let mut lines = Vec::new();
     let mut fact = |name: &str, value: String| lines.push(format!("{name:<10}{value}"));
+    if let Some(specs) = &request.specs {
+        fact("specs", format!("version {}", short(specs)));
+    }
     if let Some(timeout) = &request.timeout {
         let until = match (request.timed_out_at, request.deadline) {
             (Some(at), _) => format!(", ran out {}", when(at, now)),

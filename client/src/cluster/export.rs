@@ -12,6 +12,8 @@ pub struct ExportedRequest {
     /// The request, with its args and chain.
     #[serde(flatten)]
     pub request: Request,
+    /// The version of the cluster's specs it was built from; `None` where the cluster had none yet.
+    pub specs: Option<String>,
     /// What the tries of its jobs left behind, by job id, then try; absent when logs were not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<Vec<JobLogEntry>>,

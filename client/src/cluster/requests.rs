@@ -25,6 +25,8 @@ pub struct RequestDetail {
     pub finished_at: Option<UtcTime>,
     /// The node that runs it.
     pub node: Option<u64>,
+    /// The version of the cluster's specs it was built from, to its end; `None` where the cluster had none yet.
+    pub specs: Option<String>,
     /// How many jobs it has.
     pub total_jobs: u32,
     /// How many of them are complete.

@@ -4,7 +4,7 @@ use http::{HeaderValue, Method, header};
 
 use super::{
     Client, ReadOptions,
-    call::{Call, Repeat},
+    call::Call,
     error::CallError,
     segment,
 };
@@ -35,31 +35,32 @@ impl Client {
         push: &SpecsPush,
         expected: Option<&str>,
     ) -> Result<SpecsPushed, CallError> {
-        let call = conditional(Method::PUT, PATH.to_owned(), expected)?.with_json(push);
+        let call = self.conditional(Method::PUT, PATH.to_owned(), expected)?.with_json(push);
         self.call(&call).await?.json()
     }
 
     /// Makes the content of a version that is kept current again, if the current one is still the expected one.
     pub async fn revert_specs(&self, version: &str, expected: &str) -> Result<SpecsPushed, CallError> {
         let path = format!("{}/revert", path(version)?);
-        self.call(&conditional(Method::POST, path, Some(expected))?).await?.json()
+        self.call(&self.conditional(Method::POST, path, Some(expected))?).await?.json()
+    }
+
+    /// A call about the specs that are expected to be current. Without a key it would not be repeated: it would find its own work in the
+    /// place of what was expected.
+    fn conditional(&self, method: Method, path: String, expected: Option<&str>) -> Result<Call, CallError> {
+        let mut call = self.keyed(method, path);
+        match expected {
+            None => call.headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*")),
+            Some(version) => {
+                let tag = HeaderValue::try_from(format!("\"{version}\""));
+                let tag = tag.map_err(|_| CallError::InvalidName { name: version.to_owned() })?;
+                call.headers.insert(header::IF_MATCH, tag)
+            }
+        };
+        Ok(call)
     }
 }
 
 fn path(version: &str) -> Result<String, CallError> {
     Ok(format!("{PATH}/{}", segment(version)?))
-}
-
-/// A call that is not repeated: the repetition would find its own work in the place of what was expected.
-fn conditional(method: Method, path: String, expected: Option<&str>) -> Result<Call, CallError> {
-    let mut call = Call::new(method, path, Repeat::Harmful);
-    match expected {
-        None => call.headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*")),
-        Some(version) => {
-            let tag = HeaderValue::try_from(format!("\"{version}\""));
-            let tag = tag.map_err(|_| CallError::InvalidName { name: version.to_owned() })?;
-            call.headers.insert(header::IF_MATCH, tag)
-        }
-    };
-    Ok(call)
 }

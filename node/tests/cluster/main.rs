@@ -34,6 +34,8 @@ mod owner_lost;
 mod reads;
 mod requests;
 mod snapshot;
+mod spec_pushes;
 mod spinc;
+mod starters;
 mod writers;
 mod zoo;

@@ -36,6 +36,7 @@ pub(super) fn detail(
         started_at: summary.started_at.map(time),
         finished_at: summary.finished_at.map(time),
         node: summary.owner.map(|owner| owner.node.0),
+        specs: detail.created.specs.map(|version| version.to_string()),
         total_jobs: summary.total_jobs,
         finished_jobs: summary.finished_jobs,
         timeout: beyond.terms.timeout.as_ref().map(ToString::to_string),
