@@ -415,6 +415,7 @@ impl ApiError {
                 Rejection::InvalidSpecFile { .. } => (S::BAD_REQUEST, "invalid_spec_file"),
                 // It was built again as often as the node does that.
                 Rejection::BuiltFromOtherSpecs { .. } => (S::CONFLICT, "specs_changed"),
+                Rejection::LocksOut => (S::CONFLICT, "locks_out"),
             },
             Self::Propose(e) | Self::Create(CreateError { source: e, .. }) => match e {
                 ProposeError::NoLeader { .. } => (S::SERVICE_UNAVAILABLE, "no_leader"),

@@ -38,7 +38,10 @@ mod spin_cycle;
 mod streams;
 
 pub use answer_body::{AnswerBody, AnswerBroken};
-pub use auth::permission::{Permission, ROUTES, Route};
+pub use auth::{
+    permission::{Permission, ROUTES, Route},
+    secret::DrawnToken,
+};
 pub use receptor::access::{Access, Credentials};
 pub use service::{Api, Parts};
 pub use streams::HEARTBEAT_AFTER;

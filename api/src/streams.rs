@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use capstan_model::auth::Author;
+use capstan_model::auth::{Author, Operation};
 use capstan_raft_store::handle::{ClusterHandle, View};
 use metrics::{Gauge, gauge};
 use tokio::{
@@ -123,7 +123,7 @@ impl Open {
     /// # Errors
     /// [`BrokenOff::NodeEnds`], [`BrokenOff::OutOfTouch`], and [`BrokenOff::Denied`] to somebody who may not follow it any more.
     pub(crate) fn goes_on(&self, view: &View) -> Result<(), BrokenOff> {
-        permission::may_follow(view.state(), &self.author)?;
+        permission::may_go_on(view.state(), &self.author, Operation::Read)?;
         let record = view.state().nodes.get(&self.cluster.node_id());
         let is_over = *self.over.borrow()
             || self.health.draining()
@@ -134,11 +134,12 @@ impl Open {
         if self.cluster.is_acknowledged() { Ok(()) } else { Err(BrokenOff::OutOfTouch) }
     }
 
-    /// Whether an answer that ends by itself may go on: until the node stops.
+    /// Whether an answer about requests, which ends by itself, may go on: until the node stops, or its reader is nobody any more.
     ///
     /// # Errors
-    /// [`BrokenOff::NodeEnds`].
+    /// [`BrokenOff::NodeEnds`] and [`BrokenOff::Denied`].
     pub(crate) fn is_not_over(&self) -> Result<(), BrokenOff> {
+        permission::may_go_on(self.cluster.view().state(), &self.author, Operation::ReadRequests)?;
         if *self.over.borrow() { Err(BrokenOff::NodeEnds) } else { Ok(()) }
     }
 

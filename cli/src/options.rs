@@ -1,10 +1,20 @@
 //! The options every client command has: whom to ask and as whom, how long to wait, how to answer.
 
-use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt, fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use capstan_client::{Client, ClientOptions};
 
 use crate::failure::{Exit, Failure};
+
+/// How much is read of a file that holds a token: more than a token has.
+const TOKEN_FILE_BYTES_MAX: u64 = 4 * 1024;
 
 /// Whom a client command asks, how long it waits, and how it shows what it found.
 #[derive(Debug, Clone, clap::Args)]
@@ -108,18 +118,27 @@ impl CallOptions {
 
     /// The client with the token that is given: on the command line or in the environment, else in a file.
     fn known(&self, client: Client) -> Result<Client, Failure> {
-        let from_file = self.token_file.as_ref().filter(|_| self.token.is_none()).map(|path| {
-            std::fs::read_to_string(path).map_err(|error| {
+        // A variable that is set to nothing is as good as none.
+        let given = self.token.as_ref().map(|token| token.0.as_str()).filter(|token| !token.is_empty());
+        let from_file = self.token_file.as_ref().filter(|_| given.is_none()).map(|path| {
+            read_token(path).map_err(|error| {
                 let message = format!("cannot read {}: {error}", path.display());
                 Failure::new(Exit::Usage, message, "give a file with a token in it, or --token")
             })
         });
         let from_file = from_file.transpose()?;
-        let Some(token) = self.token.as_ref().map(|token| token.0.as_str()).or(from_file.as_deref()) else {
+        let Some(token) = given.or(from_file.as_deref()) else {
             return Ok(client);
         };
         client.with_token(token.trim()).map_err(|error| {
             Failure::new(Exit::Usage, error.to_string(), "give it as capstan token create told it")
         })
     }
+}
+
+/// Reads a file that holds a token; it may be a pipe, and need not have an end.
+fn read_token(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(TOKEN_FILE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
 }

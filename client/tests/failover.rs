@@ -14,7 +14,8 @@ use std::{
 };
 
 use capstan_client::{
-    CallError, Client, ClientOptions, Precondition, ReadOptions, spin_cycle::CreateRequest,
+    CallError, Client, ClientOptions, Precondition, ReadOptions, cluster::SpecsPush,
+    spin_cycle::CreateRequest,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -216,6 +217,18 @@ async fn a_start_is_repeated_under_the_same_key() {
     };
     assert_eq!(key(&first.calls()[0]), key(&second.calls()[0]));
     assert_eq!(key(&first.calls()[0]).len(), 32);
+}
+
+#[tokio::test]
+async fn a_push_of_specs_is_repeated_under_the_same_key() {
+    let first = Node::start(&[OUTCOME_UNKNOWN]).await;
+    let second = Node::start(&[Step::Answer("200 OK", "", r#"{"version":"abcd","changed":true}"#)]).await;
+    let client = client(&[&first.address, &second.address]);
+    let push = SpecsPush { files: Vec::new() };
+    assert!(client.push_specs(&push, Some("1234")).await.unwrap().changed);
+    let (sent, again) = (&first.calls()[0], &second.calls()[0]);
+    assert!(sent.contains("if-match: \"1234\"") && sent.contains("idempotency-key: "), "{sent}");
+    assert_eq!(sent.replace(&first.address, ""), again.replace(&second.address, ""));
 }
 
 #[tokio::test]

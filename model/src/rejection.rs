@@ -350,6 +350,11 @@ pub enum Rejection {
         /// The current version; `None` when there is none.
         current: Option<SpecsId>,
     },
+    /// Who changes the policy would not be an administrator after it, in a cluster that asks who calls.
+    #[error(
+        "you would lock yourself out: none of your roles would be an admin role any more; who has one that stays may do it"
+    )]
+    LocksOut,
 }
 
 /// Refuses a text that is longer than it may be.

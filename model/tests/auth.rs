@@ -260,6 +260,28 @@ fn the_last_administrator_stays_as_long_as_auth_is_required() {
 }
 
 #[test]
+fn no_administrator_takes_the_cluster_out_of_his_own_hands() {
+    let mut world = World::guarded();
+    world.make_token(2, "ann", &["reader"], None).unwrap();
+    let roles = |roles: &[&str]| PolicyChange {
+        admin_roles: Some(roles.iter().map(|role| Arc::from(*role)).collect()),
+        ..PolicyChange::default()
+    };
+    // Somebody would be left, but who?
+    assert_eq!(world.change(&root(), roles(&["reader"])), Err(Rejection::LocksOut));
+    assert!(world.put(&root()).is_ok() && world.put(&of_token(2)).is_err());
+    assert_eq!(world.change(&root(), roles(&["admin", "ops"])), Ok(Answer::Done));
+    world.make_token(3, "bob", &["ops"], None).unwrap();
+    assert_eq!(world.change(&of_token(3), roles(&["ops"])), Ok(Answer::Done), "who has it may");
+    // Where nobody is asked, there is no door to be locked.
+    let open = PolicyChange { required: Some(false), ..PolicyChange::default() };
+    assert_eq!(world.change(&of_token(3), open), Ok(Answer::Done));
+    assert_eq!(world.change(&of_token(3), roles(&["admin"])), Ok(Answer::Done));
+    let require = PolicyChange { required: Some(true), ..roles(&["ops"]) };
+    assert_eq!(world.change(&root(), require), Err(Rejection::LocksOut));
+}
+
+#[test]
 fn of_two_administrators_who_revoke_each_other_one_stays() {
     let mut world = World::guarded();
     world.make_token(2, "ann", &["admin"], None).unwrap();

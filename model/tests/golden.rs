@@ -256,7 +256,8 @@ fn rejection_after(rejection: &Rejection) -> Option<Rejection> {
         Rejection::InvalidSpecFile { .. } => {
             Rejection::BuiltFromOtherSpecs { current: Some(SpecsId([0xcd; 32])) }
         }
-        Rejection::BuiltFromOtherSpecs { .. } => return None,
+        Rejection::BuiltFromOtherSpecs { .. } => Rejection::LocksOut,
+        Rejection::LocksOut => return None,
     })
 }
 

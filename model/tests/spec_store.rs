@@ -242,9 +242,9 @@ fn files_are_bounded_and_named_within_their_directory() {
     let of_all = [("a", &*long), ("b", &long), ("c", &long), ("d", &long)];
     assert!(FILE_BYTES_MAX * of_all.len() + 1 > VERSION_BYTES_MAX);
     let too_long = format!("{long}x");
-    let cases: [(&[(&str, &str)], &str); 9] = [
+    let cases: [(&[(&str, &str)], &str); 11] = [
         (&many, "there may be at most 1000 spec files"),
-        (&of_all, "all spec files has"),
+        (&of_all, "the version has"),
         (&[("a", &too_long)], "spec file a has 1048577 bytes"),
         (&[("a", ""), ("a", "")], "it is there twice"),
         (&[("b", ""), ("a", "")], "not in the order"),
@@ -252,6 +252,8 @@ fn files_are_bounded_and_named_within_their_directory() {
         (&[("/a", "")], "names with / between"),
         (&[("", "")], "names with / between"),
         (&[("a//b", "")], "names with / between"),
+        (&[("a\n+++ b", "")], "it has a control character"),
+        (&[("a\0", "")], "it has a control character"),
     ];
     for (files, said) in cases {
         let refused = world.push(files).unwrap_err().to_string();

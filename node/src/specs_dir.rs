@@ -1,12 +1,16 @@
 //! Reads a directory of request specs.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use capstan_cli::ports::SpecFile;
-use capstan_model::spec::{self, Finding, JobTypes, Specs};
+use capstan_model::{
+    spec::{self, Finding, JobTypes, Specs},
+    spec_store::VERSION_BYTES_MAX,
+};
 use xxhash_rust::xxh3::Xxh3;
 
 /// Why a directory gives no specs.
@@ -62,7 +66,8 @@ pub fn load(directory: &Path) -> Result<SpecsDir, SpecsDirError> {
 /// folders are not, as in Spin Cycle. Files are named by their path within the directory, and sorted by it.
 ///
 /// # Errors
-/// A folder cannot be read. A file that cannot be, or is no text, has the reason in the place of its text.
+/// A folder cannot be read. A file that cannot be, is no text, or is larger than all files of a version may be, has the reason in the
+/// place of its text.
 pub fn read(directory: &Path) -> Result<Vec<SpecFile>, UnreadableFolder> {
     let mut files = Vec::new();
     collect(directory, directory, &mut files)?;
@@ -89,12 +94,27 @@ fn collect(root: &Path, folder: &Path, files: &mut Vec<SpecFile>) -> Result<(), 
         if entry.file_type().map_err(|source| failed(&path, source))?.is_dir() {
             collect(root, &path, files)?;
         } else if is_spec(&path) {
-            let text = fs::read_to_string(&path).map_err(|error| format!("cannot be read: {error}"));
+            let text = read_text(&path).map_err(|error| format!("cannot be read: {error}"));
             let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
             files.push((name, text));
         }
     }
     Ok(())
+}
+
+/// Reads a file to its end. What is no file may have none, such as a pipe or a device, and is not even opened.
+fn read_text(path: &Path) -> io::Result<String> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let bytes_max = VERSION_BYTES_MAX as u64;
+    if metadata.len() > bytes_max {
+        return Err(io::Error::other(format!("it has {} bytes; the most is {bytes_max}", metadata.len())));
+    }
+    let mut text = String::new();
+    fs::File::open(path)?.take(bytes_max).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// Whether it is a spec by its name, and no link to a folder.
@@ -132,9 +152,25 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::os::unix::fs::symlink("nowhere", directory.path().join("broken.yaml")).unwrap();
         fs::write(directory.path().join("bytes.yaml"), b"\xff\xfe").unwrap();
+        // Neither has an end.
+        std::os::unix::fs::symlink("/dev/zero", directory.path().join("device.yaml")).unwrap();
+        nix::unistd::mkfifo(&directory.path().join("pipe.yaml"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let large = fs::File::create(directory.path().join("large.yaml")).unwrap();
+        large.set_len(VERSION_BYTES_MAX as u64 + 1).unwrap();
         let Err(SpecsDirError::Wrong(findings)) = load(directory.path()) else { panic!("it was loaded") };
-        let files: Vec<_> = findings.iter().map(|finding| &*finding.file).collect();
-        assert_eq!(files, ["broken.yaml", "bytes.yaml"]);
+        let files: Vec<_> =
+            findings.iter().map(|finding| (&*finding.file, finding.message.as_str())).collect();
+        let expected = [
+            ("broken.yaml", "No such file"),
+            ("bytes.yaml", "valid UTF-8"),
+            ("device.yaml", "no regular file"),
+            ("large.yaml", "has 4194305 bytes; the most is 4194304"),
+            ("pipe.yaml", "no regular file"),
+        ];
+        assert_eq!(files.len(), expected.len(), "{files:?}");
+        for ((file, message), (name, reason)) in files.into_iter().zip(expected) {
+            assert!(file == name && message.contains(reason), "{file}: {message}");
+        }
     }
 
     #[test]

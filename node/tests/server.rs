@@ -171,6 +171,53 @@ async fn others_may_reach_it_once_it_asks_who_they_are() {
 }
 
 #[tokio::test]
+async fn who_has_the_data_directory_finds_a_way_back_in() {
+    let data = tempfile::tempdir().unwrap();
+    let mut node = Node::start(1, data.path(), &[]);
+    node.ready().await;
+    let client = node.client();
+    let root =
+        TokenCreate { name: "root".to_owned(), roles: vec!["ops".to_owned()], expires_in_seconds: None };
+    let root = client.create_token(&root).await.unwrap().token;
+    let require = AuthChange {
+        required: Some(true),
+        admin_roles: Some(vec!["ops".to_owned()]),
+        ..AuthChange::default()
+    };
+    client.with_token(&root).unwrap().change_auth(&require).await.unwrap();
+    node.signal(Signal::SIGTERM);
+    assert!(node.ended().await.success());
+
+    // The token is lost.
+    drop(root);
+    let (wanted, told) = (data.path().join("admin-token.wanted"), data.path().join("admin-token"));
+    std::fs::write(&wanted, "").unwrap();
+    let mut node = Node::start(1, data.path(), &[]);
+    node.ready().await;
+    let start = Instant::now();
+    while wanted.exists() {
+        assert!(start.elapsed() < PATIENCE, "no token is made");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    assert_eq!(std::fs::metadata(&told).unwrap().permissions().mode() & 0o777, 0o600);
+    let token = std::fs::read_to_string(&told).unwrap();
+    let back = node.client().with_token(token.trim()).unwrap();
+    let me = back.auth().await.unwrap().caller;
+    assert_eq!((me.name.as_str(), me.roles), ("recovered", vec!["ops".to_owned()]));
+    let listed = back.tokens().await.unwrap();
+    let made = listed.iter().find(|made| Some(&made.id) == me.token.as_ref()).unwrap();
+    assert_eq!((made.created_by.as_str(), &made.expires_at), ("data directory of node 1", &None));
+    node.signal(Signal::SIGTERM);
+    assert!(node.ended().await.success());
+
+    // Once asked for, once made.
+    let mut node = Node::start(1, data.path(), &[]);
+    node.ready().await;
+    let back = node.client().with_token(token.trim()).unwrap();
+    assert_eq!(back.tokens().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn a_signal_stops_it_and_the_next_life_goes_on() {
     let data = tempfile::tempdir().unwrap();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {

@@ -143,17 +143,17 @@ pub(crate) fn check(state: &State, head: &Head<'_>, permission: Permission) -> R
     }
 }
 
-/// Whether a stream may still tell somebody what goes on, who was allowed to follow it.
+/// Whether an answer that goes on may still be sent to somebody who was allowed to begin it.
 ///
 /// # Errors
 /// Why not.
-pub(crate) fn may_follow(state: &State, author: &Author) -> Result<(), Denied> {
+pub(crate) fn may_go_on(state: &State, author: &Author, operation: Operation) -> Result<(), Denied> {
     let caller = state.auth.caller(author, state.log_time()).map_err(|_| Denied {
         caller: author.name.clone(),
-        operation: Read,
+        operation,
         because: DeniedBecause::Anonymous,
     })?;
-    authorise(state.auth.policy(), &caller, Read, None)
+    authorise(state.auth.policy(), &caller, operation, None)
 }
 
 #[cfg(test)]

@@ -4,14 +4,30 @@ use capstan_model::auth::token::{SecretHash, TokenId};
 use capstan_raft_store::ports::Entropy;
 use sha2::{Digest, Sha256};
 
-/// A new token's id.
-pub(crate) fn draw_id(entropy: &dyn Entropy) -> TokenId {
-    TokenId(entropy.u64().to_be_bytes())
+/// A token as it is told once.
+pub struct DrawnToken {
+    /// Names it.
+    pub id: TokenId,
+    /// 256 random bits as 64 hexadecimal digits.
+    pub secret: String,
 }
 
-/// A new secret: 256 random bits as 64 hexadecimal digits.
-pub(crate) fn draw(entropy: &dyn Entropy) -> String {
-    format!("{:032x}{:032x}", entropy.u128(), entropy.u128())
+impl DrawnToken {
+    /// Draws one.
+    pub fn draw(entropy: &dyn Entropy) -> Self {
+        let secret = format!("{:032x}{:032x}", entropy.u128(), entropy.u128());
+        Self { id: TokenId(entropy.u64().to_be_bytes()), secret }
+    }
+
+    /// What the cluster keeps of its secret.
+    pub fn hash(&self) -> SecretHash {
+        hash(&self.secret)
+    }
+
+    /// As a call brings it: `ID.SECRET`.
+    pub fn text(&self) -> String {
+        format!("{}.{}", self.id, self.secret)
+    }
 }
 
 /// What is kept of a secret.

@@ -21,7 +21,7 @@ use http::StatusCode;
 use super::auth::{at_index, json};
 use crate::{
     answer::{self, Answer},
-    auth::{self, secret},
+    auth::{self, secret::DrawnToken},
     call::{Head, decode_segment},
     error::{ApiError, InputError},
     query, read,
@@ -34,13 +34,12 @@ const PAGE_MAX: usize = 1_000;
 /// `POST …`.
 pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<Answer, ApiError> {
     let TokenCreate { name, roles, expires_in_seconds } = json(body)?;
-    let secret = secret::draw(&*api.parts.entropy);
-    let drawn = secret::draw_id(&*api.parts.entropy);
+    let drawn = DrawnToken::draw(&*api.parts.entropy);
     let create = CreateToken {
-        id: drawn,
+        id: drawn.id,
         caller: name.into(),
         roles: roles.into_iter().map(Arc::from).collect(),
-        hash: secret::hash(&secret),
+        hash: drawn.hash(),
         created_by: head.caller().name,
         lifetime_secs: expires_in_seconds,
     };
@@ -48,12 +47,13 @@ pub(crate) async fn create(api: &Inner, head: &Head<'_>, body: &[u8]) -> Result<
     let options = auth::options(head, body)?;
     let Committed { reply, index } = api.parts.cluster.propose(command, options).await?;
     let Reply::TokenCreated { id } = reply? else { unreachable!("a creation is answered as one") };
-    if id != drawn {
+    if id != drawn.id {
         return Err(InputError::SecretTold { id }.into());
     }
     let view = api.parts.cluster.read(Consistency::AtLeast(index)).await?;
     let expires_at = view.state().auth.token(id).and_then(|token| token.expires_at).map(time);
-    let created = TokenCreated { id: id.to_string(), token: format!("{id}.{secret}"), secret, expires_at };
+    let token = drawn.text();
+    let created = TokenCreated { id: id.to_string(), token, secret: drawn.secret, expires_at };
     Ok(at_index(answer::json(StatusCode::CREATED, &created), index))
 }
 

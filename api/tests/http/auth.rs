@@ -7,6 +7,7 @@ use capstan_model::auth::Operation::{
     self, Administer, Metrics, Read, ReadRequests, Start, Stop, WriteCluster, WriteLrps, WriteSpecs,
     WriteVariables,
 };
+use futures::StreamExt;
 use http::{
     Request, Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE},
@@ -380,6 +381,23 @@ async fn the_configured_name_and_password_open_what_is_under_v1_and_no_more() {
         told,
         [(json!("ann"), json!("made domain e fresh")), (json!("u"), json!("made domain d fresh"))]
     );
+}
+
+#[tokio::test]
+async fn an_export_is_broken_off_when_its_token_is_revoked() {
+    let guarded = Guarded::start(Access::default()).await;
+    for _ in 0..120 {
+        let started = guarded.start_request("one", Some(&guarded.root.bearer())).await;
+        assert_eq!(started.status(), StatusCode::CREATED);
+    }
+    let reader = guarded.token("ann", "dba").await;
+    let path = "/cluster/v1/requests/export";
+    let opened = guarded.node.api.open(request("GET", path, Some(&reader.bearer()), "")).await;
+    let mut body = opened.into_body();
+    assert!(body.next().await.unwrap().is_ok(), "it may read requests");
+    let revoke = format!("/cluster/v1/auth/tokens/{}", reader.id);
+    assert_eq!(guarded.as_root("DELETE", &revoke, "").await.status(), StatusCode::NO_CONTENT);
+    assert!(body.next().await.unwrap().is_err(), "there was more to read");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! `capstan auth require` and `capstan auth set`.
 
-use capstan_client::cluster::AuthChange;
+use capstan_client::{CallError, cluster::AuthChange};
 
 use super::show;
 use crate::{
@@ -46,13 +46,24 @@ async fn change(change: AuthChange, options: &CallOptions, console: &mut Console
         }
     }
     let changed = client.change_auth(&change).await.map_err(|error| {
-        let is_last = error.status() == Some(409);
+        let next = match &error {
+            CallError::Refused { code: Some(code), .. } => next_after(code),
+            _ => None,
+        };
         let failure = Failure::from(error);
-        if is_last {
-            failure.suggesting("capstan token create --name NAME --role admin, without --expires")
-        } else {
-            failure
+        match next {
+            Some(next) => failure.suggesting(next),
+            None => failure,
         }
     })?;
     show::tell(&changed, options, console)
+}
+
+/// What to try after a refusal.
+fn next_after(code: &str) -> Option<&'static str> {
+    match code {
+        "no_admin_left" => Some("capstan token create --name NAME --role admin, without --expires"),
+        "locks_out" => Some("call again with a token that has one of the new admin roles"),
+        _ => None,
+    }
 }

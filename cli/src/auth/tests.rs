@@ -51,10 +51,15 @@ async fn only_what_is_named_changes() {
     let line = ["auth", "set", "--strict", "true", "--admin-role", "root,ops", "-o", "json"];
     let ran = run(&node(vec![changed(r#"{"strict":true,"admin_roles":["root","ops"]}"#)]).await, &line).await;
     assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["required"], true, "{}", ran.err);
-    let body = json!({ "code": "no_admin_left", "message": "make one first" }).to_string();
-    let last = Reply { call: "PATCH ", status: "409 Conflict", body };
-    let ran = run(&node(vec![last]).await, &["auth", "set", "--admin-role", "nobody"]).await;
-    assert!(ran.err.contains("next: capstan token create"), "{}", ran.err);
+    for (code, next) in [
+        ("no_admin_left", "next: capstan token create"),
+        ("locks_out", "next: call again with a token that has one of the new admin roles"),
+    ] {
+        let body = json!({ "code": code, "message": "not so" }).to_string();
+        let refused = Reply { call: "PATCH ", status: "409 Conflict", body };
+        let ran = run(&node(vec![refused]).await, &["auth", "set", "--admin-role", "nobody"]).await;
+        assert!(ran.err.contains(next), "{}", ran.err);
+    }
 }
 
 fn record(number: u64) -> Value {

@@ -14,8 +14,8 @@ const DETAIL: &str = "GET /cluster/v1/requests/dc05ckj8di16o61bq710 ";
 pub(super) fn detail(id: &str, state: &str) -> Value {
     json!({
         "id": id, "type": "release", "user": "", "state": state, "created_at": "2026-11-20T14:16:50Z",
-        "started_at": "2026-11-20T14:16:50.5Z", "finished_at": null, "node": 2, "total_jobs": 3, "finished_jobs": 1,
-        "timeout": null, "deadline": null, "timed_out_at": null, "paused": null, "retry_of": null, "retried_by": [],
+        "started_at": "2026-11-20T14:16:50.5Z", "finished_at": null, "node": 2, "specs": null, "total_jobs": 3,
+        "finished_jobs": 1, "timeout": null, "deadline": null, "timed_out_at": null, "paused": null, "retry_of": null, "retried_by": [],
         "awaiting": [], "decisions": [], "jobs": [],
     })
 }
@@ -70,6 +70,7 @@ async fn an_approval_is_named_by_its_job_when_several_wait() {
 #[tokio::test]
 async fn show_tells_what_is_waited_for() {
     let mut shown: Value = serde_json::from_str(&asking()).unwrap();
+    shown["specs"] = json!("9e296193f76a33a1be2a7313e38391e2cc4b856a281245a4d67e0032035ad085");
     shown["timeout"] = json!("2h");
     shown["deadline"] = json!("2026-11-20T16:16:50.5Z");
     shown["paused"] = json!({"by": "ann", "since": "2026-11-20T14:16:55Z"});
@@ -87,6 +88,7 @@ async fn show_tells_what_is_waited_for() {
     .await;
     let ran = run(&node, &["request", "show", ID]).await;
     let expected = "\
+specs     version 9e296193f76a
 timeout   2h, until 2026-11-20 16:16:50 UTC (in 1 h)
 paused    by ann since 2026-11-20 14:16:55 UTC (5 s ago)
 retry of  dc05ckj8di16o61bq711, 0 jobs kept

@@ -95,9 +95,15 @@ async fn every_call_brings_the_token_that_is_given() {
     )
     .await;
     assert_eq!(ran.exit, Exit::Done, "{}", ran.err);
-    for line in [["token", "ls", "--token", "a\nb"], ["token", "ls", "--token-file", "/does/not/exist"]] {
+    let ran = run(&node(vec![listed("GET ")]).await, &["token", "ls", "--token", ""]).await;
+    assert_eq!(ran.exit, Exit::Done, "nothing is as good as none: {}", ran.err);
+    // The devices have no end, and no token.
+    let files =
+        ["/does/not/exist", "/dev/zero", "/dev/null"].map(|file| ["token", "ls", "--token-file", file]);
+    let tokens = ["a.\nb", "aa", "aa.", ".5ec", " "].map(|token| ["token", "ls", "--token", token]);
+    for line in files.into_iter().chain(tokens) {
         let ran = run("", &line).await;
-        assert_eq!(ran.exit, Exit::Usage, "{}", ran.err);
+        assert_eq!(ran.exit, Exit::Usage, "{line:?}: {}", ran.err);
     }
     let unknown = Reply {
         call: "GET ",

@@ -127,9 +127,11 @@ impl Client {
     /// The same client, whose calls bring this token.
     ///
     /// # Errors
-    /// [`InvalidToken`] for what cannot stand in a header.
+    /// [`InvalidToken`] for what has no id or no secret, or cannot stand in a header.
     pub fn with_token(mut self, token: &str) -> Result<Self, InvalidToken> {
-        self.token = Some(sensitive(format!("Bearer {token}")).ok_or(InvalidToken)?);
+        let has_both = token.split_once('.').is_some_and(|(id, secret)| !id.is_empty() && !secret.is_empty());
+        let header = sensitive(format!("Bearer {token}")).filter(|_| has_both);
+        self.token = Some(header.ok_or(InvalidToken)?);
         Ok(self)
     }
 

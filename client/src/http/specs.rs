@@ -2,12 +2,7 @@
 
 use http::{HeaderValue, Method, header};
 
-use super::{
-    Client, ReadOptions,
-    call::Call,
-    error::CallError,
-    segment,
-};
+use super::{Client, ReadOptions, call::Call, error::CallError, segment};
 use crate::cluster::{SpecsContent, SpecsList, SpecsPush, SpecsPushed};
 
 const PATH: &str = "/cluster/v1/specs";

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Auth, AuthCommand, AuthEvent, Author, CreateToken, Denied, DeniedBecause, Operation, PolicyChange,
-    authorise,
+    Auth, AuthCommand, AuthEvent, Author, Caller, CreateToken, Denied, DeniedBecause, Operation,
+    PolicyChange, authorise,
     policy::{check_role, checked_roles, invalid},
     token::{DROPPED_MAX, LIFETIME_SECS_MAX, TOKENS_MAX, Token, TokenId},
 };
@@ -22,7 +22,19 @@ pub(crate) fn admit(
         let because = DeniedBecause::Internal;
         return Err(Denied { caller: caller.name, operation: Operation::Administer, because }.into());
     };
-    Ok(authorise(auth.policy(), &caller, operation, author.acl.as_ref())?)
+    authorise(auth.policy(), &caller, operation, author.acl.as_ref())?;
+    if let Command::Auth(AuthCommand::ChangePolicy(change)) = command {
+        stays_admin(auth, change, &caller)?;
+    }
+    Ok(())
+}
+
+/// No administrator takes the cluster out of his own hands where it asks who calls: a role that was misspelt, or that many have, would be in
+/// charge. Where nobody would be left at all, the handler says so.
+fn stays_admin(auth: &Auth, change: &PolicyChange, caller: &Caller) -> Result<(), Rejection> {
+    let changed = change.of(auth.policy())?;
+    let is_locked_out = changed.required && auth.policy().is_admin(caller) && !changed.is_admin(caller);
+    if is_locked_out && auth.has_lasting_admin(&changed, None) { Err(Rejection::LocksOut) } else { Ok(()) }
 }
 
 /// Decides on an `AuthCommand`.

@@ -124,6 +124,9 @@ fn check_files(files: &[SpecFile]) -> Result<(), Rejection> {
         if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return refused("expected names with / between them, none of them . or ..");
         }
+        if path.chars().any(char::is_control) {
+            return refused("it has a control character");
+        }
         match before {
             Some(before) if before == &**path => return refused("it is there twice"),
             Some(before) if before > &**path => return refused("it is not in the order of the paths"),
@@ -134,7 +137,7 @@ fn check_files(files: &[SpecFile]) -> Result<(), Rejection> {
     let bytes: usize = files.iter().map(|file| file.path.len() + file.text.len()).sum();
     if bytes > VERSION_BYTES_MAX {
         let (bytes, bytes_max) = (bytes as u64, VERSION_BYTES_MAX as u64);
-        return Err(Rejection::TooLarge { what: "all spec files".to_owned(), bytes, bytes_max });
+        return Err(Rejection::TooLarge { what: "the version".to_owned(), bytes, bytes_max });
     }
     Ok(())
 }

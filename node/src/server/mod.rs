@@ -5,9 +5,11 @@
 //! ended; only then does the node speak with its peers, and its actors act. Stopping goes the other way.
 //!
 //! * `stop`: why a node stops. `actor_thread`: the one thread of all actors. `ports`: what the API asks of
-//!   the node. `page`: metrics. `space`: room on the disk. `specs`: the request specs.
+//!   the node. `page`: metrics. `space`: room on the disk. `specs`: the request specs. `admin_token`: the way back
+//!   in without a token.
 
 mod actor_thread;
+mod admin_token;
 mod page;
 mod ports;
 mod space;
@@ -331,6 +333,9 @@ impl Preparation {
         tokio::spawn(keep_up(metrics));
         tokio::spawn(specs.seed(handle.clone()));
         tokio::spawn(specs::answer_hangups(hangup));
+        let wanted =
+            admin_token::make_if_wanted(config.data.clone(), handle.clone(), Arc::new(SystemEntropy));
+        tokio::spawn(wanted);
         info!("serving");
 
         let result = tokio::select! {
