@@ -122,8 +122,7 @@ impl LiveRequest {
 }
 
 fn after_failure(spec: &JobSpec, current: &Job, backoff: Option<&Backoff>, at: Timestamp) -> AfterTry {
-    let wait = spec.retry_wait.as_ref().map_or(Duration::ZERO, Wait::duration);
-    let wait = backoff.map_or(wait, |backoff| backoff.wait_after(wait, current.tries_failed));
+    let wait = wait_after(spec.retry_wait.as_ref(), backoff, current.tries_failed);
     let retries = spec.retry + u32::from(mutant!("retry-off-by-one"));
     if current.tries_failed >= retries || is_noop(&spec.job_type) {
         AfterTry::Failed
@@ -132,6 +131,12 @@ fn after_failure(spec: &JobSpec, current: &Job, backoff: Option<&Backoff>, at: T
     } else {
         AfterTry::RetryAt(at.after(wait))
     }
+}
+
+/// How long to wait before the next try, after so many waits.
+pub(super) fn wait_after(wait: Option<&Wait>, backoff: Option<&Backoff>, waits: u32) -> Duration {
+    let wait = wait.map_or(Duration::ZERO, Wait::duration);
+    backoff.map_or(wait, |backoff| backoff.wait_after(wait, waits))
 }
 
 /// Lets a try fail that would leave more job data behind than a job may have: its own, or that of a job after it.
