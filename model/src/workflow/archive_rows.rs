@@ -117,7 +117,7 @@ pub(crate) enum FinishedDataRow {
     Kept(JobData),
     /// It was more than is kept.
     TooLarge {
-        /// How much, in bytes of names and values.
+        /// How much at least, in bytes of names and values.
         bytes: u64,
     },
 }
@@ -139,11 +139,10 @@ fn write_rest(live: &LiveRequest, state: RequestState, sink: &mut RowSink) {
         return;
     }
     let jobs = live.chain().places().zip(live.jobs()).map(|(place, (_, job))| (place, job.data.clone()));
-    let data = JobData::new(jobs);
-    let row = match data.bytes() {
-        0 => return,
-        bytes if bytes > DATA_BYTES_MAX => FinishedDataRow::TooLarge { bytes: bytes as u64 },
-        _ => FinishedDataRow::Kept(data),
+    let row = match JobData::within(DATA_BYTES_MAX, jobs) {
+        Ok(data) if data == JobData::default() => return,
+        Ok(data) => FinishedDataRow::Kept(data),
+        Err(bytes) => FinishedDataRow::TooLarge { bytes: bytes as u64 },
     };
     sink.archive(&finished_key(Table::FinishedData, live.id()), &row);
 }

@@ -41,7 +41,7 @@ pub enum FinishedData {
     Kept(JobData),
     /// There was more than is kept.
     TooLarge {
-        /// How much, in bytes of names and values.
+        /// How much at least, in bytes of names and values.
         bytes: u64,
     },
 }
@@ -78,12 +78,12 @@ pub enum Refused {
     Complete(RequestId),
     /// Its job data was too much to be kept.
     #[error(
-        "the jobs of request {request} had {bytes} bytes of job data, more than is kept of a finished request; start a new request"
+        "the jobs of request {request} had at least {bytes} bytes of job data, more than is kept of a finished request; start a new request"
     )]
     DataTooLarge {
         /// The request.
         request: RequestId,
-        /// How much.
+        /// How much at least.
         bytes: u64,
     },
     /// The request has no such arg.
