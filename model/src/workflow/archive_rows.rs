@@ -82,13 +82,14 @@ pub(super) fn write_try(
     }
     let chain = live.chain();
     let spec = chain.job(job);
-    // The first job of a sequence runs once in each try of it.
+    // The first job of a sequence runs once in each try of it; one that was kept has done so before.
     let begin = chain.sequence(spec.sequence).begin;
+    let sequence_try = live.job_at(begin).try_no.0 + u32::from(live.terms.keeps(begin));
     let row = JobLogRow {
         name: spec.name.clone(),
         job_type: spec.job_type.clone(),
         sequence: chain.job(begin).id,
-        sequence_try: live.job_at(begin).try_no,
+        sequence_try: TryNo(sequence_try),
         state: report.end.state(),
         exit: report.exit,
         error: report.error.clone(),
