@@ -1,7 +1,7 @@
 //! What keeps a request from being changed as asked.
 
 use capstan_model::{
-    ids::RequestId,
+    ids::{JobId, RequestId, TryNo},
     workflow::{request::RequestState, rerun},
 };
 
@@ -29,8 +29,20 @@ pub(crate) enum Refusal {
         request: RequestId,
         /// The job, as sent.
         job: String,
-        /// The jobs that do, by id and name.
-        awaiting: Vec<(String, String)>,
+        /// The jobs that do, by id, name and try.
+        awaiting: Vec<String>,
+    },
+    /// Another try of the job waits.
+    #[error("try {named} of job {job} of request {request} does not wait for a decision; {}", waiting(.awaiting))]
+    StaleTry {
+        /// The request.
+        request: RequestId,
+        /// The job.
+        job: JobId,
+        /// The try, as sent.
+        named: TryNo,
+        /// The jobs that do wait, by id, name and try.
+        awaiting: Vec<String>,
     },
     /// Only dry runs are made here.
     #[error(
@@ -42,10 +54,10 @@ pub(crate) enum Refusal {
     Retry(#[from] rerun::Refused),
 }
 
-fn waiting(awaiting: &[(String, String)]) -> String {
+fn waiting(awaiting: &[String]) -> String {
     if awaiting.is_empty() {
-        return "none of its jobs does".to_owned();
+        "none of its jobs does".to_owned()
+    } else {
+        format!("these do: {}", awaiting.join(", "))
     }
-    let named: Vec<String> = awaiting.iter().map(|(id, name)| format!("{id} ({name})")).collect();
-    format!("these do: {}", named.join(", "))
 }
