@@ -49,6 +49,14 @@ pub(crate) enum Refusal {
         "POST /api/v1/requests starts a request; here dry_run is needed, as in POST /cluster/v1/requests?dry_run"
     )]
     NotADryRun,
+    /// Its jobs and their data are too much for one command.
+    #[error("request {request} cannot be gone on with: {reason}; start a new request")]
+    RetryTooLarge {
+        /// Which.
+        request: RequestId,
+        /// How much, and the bound.
+        reason: String,
+    },
     /// It cannot be gone on with.
     #[error(transparent)]
     Retry(#[from] rerun::Refused),
