@@ -345,9 +345,10 @@ impl ApiError {
                     Unchanged::Ended { .. } => (S::CONFLICT, "ended"),
                     Unchanged::NotEnded { .. } => (S::CONFLICT, "not_ended"),
                     Unchanged::NotAwaiting { .. } => (S::CONFLICT, "not_awaiting"),
+                    Unchanged::StaleTry { .. } => (S::CONFLICT, "stale_try"),
                     Unchanged::NotADryRun => (S::BAD_REQUEST, "invalid_query"),
                     Unchanged::Retry(Refused::UnknownArg { .. }) => (S::BAD_REQUEST, "invalid_request"),
-                    Unchanged::Retry(_) => (S::CONFLICT, "not_retryable"),
+                    Unchanged::RetryTooLarge { .. } | Unchanged::Retry(_) => (S::CONFLICT, "not_retryable"),
                 },
                 InputError::Receptor(e) => match e {
                     Refusal::Json(_) => (S::BAD_REQUEST, "invalid_body"),

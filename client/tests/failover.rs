@@ -212,9 +212,6 @@ async fn a_start_is_repeated_under_the_same_key() {
     let second = Node::start(&[STARTED]).await;
     let client = client(&[&first.address, &second.address]);
     assert_eq!(client.create_request(&one()).await.unwrap().id, "dc05ckj8di16o61bq710");
-    let key = |call: &String| {
-        call.lines().find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_owned)).unwrap()
-    };
     assert_eq!(key(&first.calls()[0]), key(&second.calls()[0]));
     assert_eq!(key(&first.calls()[0]).len(), 32);
 }
@@ -229,6 +226,23 @@ async fn a_push_of_specs_is_repeated_under_the_same_key() {
     let (sent, again) = (&first.calls()[0], &second.calls()[0]);
     assert!(sent.contains("if-match: \"1234\"") && sent.contains("idempotency-key: "), "{sent}");
     assert_eq!(sent.replace(&first.address, ""), again.replace(&second.address, ""));
+}
+
+#[tokio::test]
+async fn a_pause_and_a_resume_are_repeated_under_the_same_key() {
+    let first = Node::start(&[Step::HangUp]).await;
+    let second = Node::start(&[GONE, GONE]).await;
+    let client = client(&[&first.address, &second.address]);
+    assert!(client.pause_request("a").await.unwrap_err().is_not_found());
+    assert!(client.resume_request("a").await.unwrap_err().is_not_found());
+    let (paused, resumed) = (key(&second.calls()[0]), key(&second.calls()[1]));
+    assert_eq!(key(&first.calls()[0]), paused);
+    assert_ne!(paused, resumed);
+}
+
+/// The key a call carries.
+fn key(call: &str) -> String {
+    call.lines().find_map(|line| line.strip_prefix("idempotency-key: ").map(str::to_owned)).unwrap()
 }
 
 #[tokio::test]

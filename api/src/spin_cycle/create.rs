@@ -67,7 +67,7 @@ async fn build_and_store(
     idempotency: Option<Idempotency>,
 ) -> Result<(RequestId, Committed), ApiError> {
     let started = Instant::now();
-    let mut rebuilds = 0;
+    let mut rebuilds = Rebuilds::default();
     let mut drawn = None;
     loop {
         let in_use = api.specs_in_use(api.parts.cluster.view().state()).await?;
@@ -78,11 +78,23 @@ async fn build_and_store(
         let id = *drawn.get_or_insert_with(|| draw_request_id(&api.parts));
         let committed = api.parts.cluster.propose(built.into_command(id, head.caller().name), options).await;
         let committed = committed.map_err(|source| CreateError { source, location: location(id) })?;
-        match &committed.reply {
-            // This node has applied the refusal, and with it the specs that are current now.
-            Err(Rejection::BuiltFromOtherSpecs { .. }) if rebuilds < REBUILDS_MAX => rebuilds += 1,
-            _ => return Ok((id, committed)),
+        if !rebuilds.is_due(&committed) {
+            return Ok((id, committed));
         }
+    }
+}
+
+/// Counts how often a request was built again because other specs became current.
+#[derive(Default)]
+pub(crate) struct Rebuilds(u32);
+
+impl Rebuilds {
+    /// Whether what was proposed is to be built again. This node has applied the refusal, and with it the specs that are current now.
+    pub(crate) fn is_due(&mut self, committed: &Committed) -> bool {
+        let is_old = matches!(committed.reply, Err(Rejection::BuiltFromOtherSpecs { .. }));
+        let is_due = is_old && self.0 < REBUILDS_MAX;
+        self.0 += u32::from(is_due);
+        is_due
     }
 }
 

@@ -37,7 +37,8 @@ pub(super) fn lines(request: &RequestDetail, now: UtcTime) -> Vec<String> {
     }
     for awaited in &request.awaiting {
         fact("waiting", waiting(awaited, now));
-        fact("", format!("capstan request approve {} {}", request.id, escape::line(&awaited.name)));
+        // By id: several may have the name, and a shell may take it apart.
+        fact("", format!("capstan request approve {} {}", request.id, awaited.job_id));
     }
     lines
 }

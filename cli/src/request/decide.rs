@@ -34,7 +34,7 @@ pub(super) async fn run(
     let client = options.client()?;
     let request = client.request_detail(&id, ReadOptions::default()).await.map_err(about_request)?;
     let awaited = choose(&request, job.as_deref())?;
-    let decide = Decide { comment };
+    let decide = Decide { comment, try_no: Some(awaited.try_no) };
     let decided = client.decide_approval(&id, &awaited.job_id, approved, &decide).await;
     let request = decided.map_err(about_request)?;
     if options.output == Output::Json {

@@ -101,6 +101,7 @@ async fn wait_follows_to_the_end_and_tells_how_it_went() {
     let nothing = r#"{"jobs":[],"requests":{}}"#;
     let node = node(vec![
         ok(RUNNING, running(1)),
+        ok(RUNNING, running(1).replace("sleeping", "(waiting for approval)")),
         ok(RUNNING, running(2)),
         ok(RUNNING, nothing),
         ok(GET, request(3, 3)),
@@ -109,7 +110,9 @@ async fn wait_follows_to_the_end_and_tells_how_it_went() {
     let ran = run(&node, &["request", "wait", ID]).await;
     assert_eq!((ran.out, ran.exit), (format!("{ID} COMPLETE, 3 of 3 jobs, 2.4 s\n"), Exit::Done));
     let steps: Vec<&str> = ran.err.lines().map(|line| line.rsplit_once(',').unwrap().0).collect();
-    assert_eq!(steps, ["RUNNING, 1 of 3 jobs", "RUNNING, 2 of 3 jobs"]);
+    let expected =
+        ["RUNNING, 1 of 3 jobs", "RUNNING (waiting for approval), 1 of 3 jobs", "RUNNING, 2 of 3 jobs"];
+    assert_eq!(steps, expected);
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ async fn an_approval_is_named_by_its_job_when_several_wait() {
         status: "200 OK",
         body: asking(),
     };
-    let sent = Reply { call: r#"{"comment":"fine"}"#, ..approve };
+    let sent = Reply { call: r#"{"comment":"fine","try":1}"#, ..approve };
     let node = node(vec![sent, ok(DETAIL, asking())]).await;
     let unclear = run(&node, &["request", "approve", ID]).await;
     let expected = format!(
@@ -95,9 +95,9 @@ retry of  dc05ckj8di16o61bq711, 0 jobs kept
 retried   as dc05ckj8di16o61bq712
 decided   cccc rejected 2026-11-20 14:16:54 UTC (6 s ago): no
 waiting   ask-dev for approval: ok? (since 2026-11-20 14:16:51 UTC (9 s ago))
-          capstan request approve dc05ckj8di16o61bq710 ask-dev
+          capstan request approve dc05ckj8di16o61bq710 aaaa
 waiting   ask-ops for approval: ok? (since 2026-11-20 14:16:51 UTC (9 s ago))
-          capstan request approve dc05ckj8di16o61bq710 ask-ops
+          capstan request approve dc05ckj8di16o61bq710 bbbb
 ";
     assert!(ran.out.ends_with(expected), "{}{}", ran.out, ran.err);
     let as_json = run(&node, &["request", "show", ID, "-o", "json"]).await;

@@ -32,6 +32,9 @@ pub struct Wait {
 const LOOK_AGAIN_MIN: Duration = Duration::from_millis(50);
 const LOOK_AGAIN_MAX: Duration = Duration::from_secs(1);
 
+/// What the status of a job says that waits for somebody.
+const WAITS_FOR_SOMEBODY: [&str; 2] = ["(paused)", "(waiting for approval)"];
+
 /// How many of the last lines of a failed job's output are shown.
 const OUTPUT_LINES_MAX: usize = 10;
 
@@ -79,10 +82,10 @@ async fn follow(
     let mut seen = false;
     loop {
         match look(client, id).await {
-            Ok(request) if request.state.is_final() => return Ok(request),
-            Ok(request) => {
+            Ok(seen_now) if seen_now.request.state.is_final() => return Ok(seen_now.request),
+            Ok(seen_now) => {
                 seen = true;
-                progress.show(&request, console)?;
+                progress.show(&seen_now, console)?;
             }
             Err(failure) if seen && failure.is_unavailable() => progress.show_silence(console)?,
             Err(failure) => return Err(failure),
@@ -92,20 +95,29 @@ async fn follow(
     }
 }
 
+/// A request as it was seen.
+struct Seen {
+    request: Request,
+    /// What somebody has to do before it goes on.
+    waits_for: Option<&'static str>,
+}
+
 /// Reads the request without its chain while it runs: the chain may have ten thousand jobs.
-async fn look(client: &Client, id: &str) -> Result<Request, Failure> {
+async fn look(client: &Client, id: &str) -> Result<Seen, Failure> {
     let mut running = client.running(Some(id), ReadOptions::default()).await?;
     if let Some(request) = running.requests.remove(id) {
-        return Ok(request);
+        let says = |words: &&str| running.jobs.iter().any(|job| job.status == **words);
+        return Ok(Seen { request, waits_for: WAITS_FOR_SOMEBODY.into_iter().find(says) });
     }
-    client.request(id, ReadOptions::default()).await.map_err(about_request)
+    let request = client.request(id, ReadOptions::default()).await.map_err(about_request)?;
+    Ok(Seen { request, waits_for: None })
 }
 
 /// What is shown while waiting: a bar on a terminal, else a line whenever something has changed.
 struct Progress {
     bar: Option<ProgressBar>,
     started: Instant,
-    shown: Option<(State, u64)>,
+    shown: Option<(State, u64, Option<&'static str>)>,
     silent: bool,
 }
 
@@ -115,21 +127,23 @@ impl Progress {
         Self { bar, started: Instant::now(), shown: None, silent: false }
     }
 
-    fn show(&mut self, request: &Request, console: &mut Console) -> Result<(), Failure> {
+    fn show(&mut self, Seen { request, waits_for }: &Seen, console: &mut Console) -> Result<(), Failure> {
         self.silent = false;
+        let state = waits_for.map_or(Cow::Borrowed(request.state.name()), |waits_for| {
+            Cow::Owned(format!("{} {waits_for}", request.state))
+        });
         if let Some(bar) = &self.bar {
             bar.set_length(request.total_jobs);
             bar.set_position(request.finished_jobs);
-            bar.set_message(request.state.name());
+            bar.set_message(state.into_owned());
             return Ok(());
         }
-        let now = (request.state, request.finished_jobs);
+        let now = (request.state, request.finished_jobs, *waits_for);
         if self.shown.replace(now) == Some(now) {
             return Ok(());
         }
         let elapsed = duration(self.started.elapsed());
-        let line =
-            format!("{}, {} of {} jobs, {elapsed}", request.state, request.finished_jobs, request.total_jobs);
+        let line = format!("{state}, {} of {} jobs, {elapsed}", request.finished_jobs, request.total_jobs);
         Ok(console.note(&line)?)
     }
 

@@ -41,7 +41,7 @@ pub struct RequestDetail {
     pub paused: Option<RequestPause>,
     /// The finished request it goes on with.
     pub retry_of: Option<String>,
-    /// The requests that go on with it.
+    /// The requests that go on with it, the last hundred by id.
     pub retried_by: Vec<String>,
     /// Its jobs that wait for somebody to decide.
     pub awaiting: Vec<AwaitedApproval>,
@@ -185,4 +185,7 @@ pub struct RetryRequest {
 pub struct Decide {
     /// Why; at most 4 KiB.
     pub comment: String,
+    /// The try that was looked at: a decision about it is refused once another one waits. The one that waits, if left out.
+    #[serde(rename = "try", skip_serializing_if = "Option::is_none")]
+    pub try_no: Option<u32>,
 }

@@ -78,15 +78,16 @@ impl Client {
         self.read_json(cluster_path(id)?, Vec::new(), options).await
     }
 
-    /// Lets nothing of a request start; what runs goes on to its end. A repeat changes nothing.
+    /// Lets nothing of a request start; what runs goes on to its end. Carries an `Idempotency-Key` unless the options say otherwise, so
+    /// that a lost answer does not pause it again after somebody else has resumed it.
     pub async fn pause_request(&self, id: &str) -> Result<RequestDetail, CallError> {
-        let call = Call::new(Method::PUT, format!("{}/pause", cluster_path(id)?), Repeat::Harmless);
+        let call = self.keyed(Method::PUT, format!("{}/pause", cluster_path(id)?));
         self.call(&call).await?.json()
     }
 
-    /// Lets a paused request go on. A repeat changes nothing.
+    /// Lets a paused request go on. Carries an `Idempotency-Key` unless the options say otherwise, as [`Client::pause_request`] does.
     pub async fn resume_request(&self, id: &str) -> Result<RequestDetail, CallError> {
-        let call = Call::new(Method::PUT, format!("{}/resume", cluster_path(id)?), Repeat::Harmless);
+        let call = self.keyed(Method::PUT, format!("{}/resume", cluster_path(id)?));
         self.call(&call).await?.json()
     }
 

@@ -29,9 +29,12 @@ pub struct Beyond {
     pub control: Control,
     /// What was decided about its approvals, by job and then by try.
     pub decisions: Vec<(JobId, TryNo, Decision)>,
-    /// The requests that go on with it, by id.
+    /// The requests that go on with it, by id, which begins with when it was drawn: the last hundred.
     pub retried_by: Vec<RequestId>,
 }
+
+/// How many of the requests that go on with one are told.
+const RETRIED_BY_MAX: usize = 100;
 
 /// What a request has beyond Spin Cycle; of an unknown one there is nothing.
 ///
@@ -45,21 +48,20 @@ pub fn beyond(state: &State, rows: &dyn RowReader, id: RequestId) -> Result<Beyo
             (row.terms, row.control)
         }
     };
+    Ok(Beyond { terms, control, decisions: decisions(rows, id)?, retried_by: retried_by(rows, id)? })
+}
+
+/// The newest requests that go on with a finished one, by id.
+fn retried_by(rows: &dyn RowReader, id: RequestId) -> Result<Vec<RequestId>, LoadError> {
     let prefix = retries_key(id);
-    let retry = |(key, _): (Bytes, Bytes)| {
-        let mut parts = KeyReader::new(&key);
+    let retry = |(key, _): &(Bytes, Bytes)| {
+        let mut parts = KeyReader::new(key);
         let _: [u8; 12] = parts.fixed()?;
         let retry = RequestId(parts.fixed()?);
         parts.end()?;
         Ok(retry)
     };
-    let retried_by = Scan::new(rows, &prefix, &prefix.clone().end()).map(retry);
-    Ok(Beyond {
-        terms,
-        control,
-        decisions: decisions(rows, id)?,
-        retried_by: retried_by.collect::<Result<_, LoadError>>()?,
-    })
+    rows.scan_back(&prefix, &prefix.clone().end(), RETRIED_BY_MAX).iter().rev().map(retry).collect()
 }
 
 /// What was decided about the approvals of a request, by job and then by try.

@@ -83,7 +83,7 @@ impl Draft<'_> {
             let job = self.job(request, *place).1;
             let Phase::Awaiting { since } = job.phase else { continue };
             let try_no = job.try_no;
-            let report = undecided_report(TryEnd::Stopped, why.into(), since, self.at);
+            let report = TryReport::unwritten(TryEnd::Stopped, why.into(), since, self.at);
             let ended = EndedTry { request, job: *place, try_no, report, then: AfterTry::Stopped };
             self.record(WorkflowEvent::TryEnded(Box::new(ended)));
         }
@@ -97,7 +97,7 @@ impl Draft<'_> {
         try_no: TryNo,
         since: Timestamp,
     ) {
-        let report = undecided_report(TryEnd::Failed, Arc::default(), since, self.at);
+        let report = TryReport::unwritten(TryEnd::Failed, Arc::default(), since, self.at);
         self.end_try(request, job, try_no, EndOfTry { report, cause: Cause::Overdue });
         self.settle(request);
     }
@@ -128,24 +128,11 @@ impl LiveRequests {
 fn decided_report(decision: &Decision, since: Timestamp) -> TryReport {
     let text = decision.text();
     let end = if decision.approved { TryEnd::Complete } else { TryEnd::Failed };
-    let report = undecided_report(end, Arc::default(), since, decision.at);
+    let report = TryReport::unwritten(end, Arc::default(), since, decision.at);
     if decision.approved {
         // Not compressed: what is stored here must not depend on a compressor's version.
         TryReport { stdout: Output::Plain(text.into()), ..report }
     } else {
         TryReport { error: text.into(), ..report }
-    }
-}
-
-fn undecided_report(end: TryEnd, error: Arc<str>, since: Timestamp, at: Timestamp) -> TryReport {
-    TryReport {
-        end,
-        exit: i64::from(end == TryEnd::Failed),
-        error,
-        stdout: Output::default(),
-        stderr: Output::default(),
-        started_at: since,
-        finished_at: at,
-        job_data: Default::default(),
     }
 }

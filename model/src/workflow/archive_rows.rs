@@ -82,13 +82,14 @@ pub(super) fn write_try(
     }
     let chain = live.chain();
     let spec = chain.job(job);
-    // The first job of a sequence runs once in each try of it.
+    // The first job of a sequence runs once in each try of it; one that was kept has done so before.
     let begin = chain.sequence(spec.sequence).begin;
+    let sequence_try = live.job_at(begin).try_no.0 + u32::from(live.terms.keeps(begin));
     let row = JobLogRow {
         name: spec.name.clone(),
         job_type: spec.job_type.clone(),
         sequence: chain.job(begin).id,
-        sequence_try: live.job_at(begin).try_no,
+        sequence_try: TryNo(sequence_try),
         state: report.end.state(),
         exit: report.exit,
         error: report.error.clone(),
@@ -117,7 +118,7 @@ pub(crate) enum FinishedDataRow {
     Kept(JobData),
     /// It was more than is kept.
     TooLarge {
-        /// How much, in bytes of names and values.
+        /// How much at least, in bytes of names and values.
         bytes: u64,
     },
 }
@@ -139,11 +140,10 @@ fn write_rest(live: &LiveRequest, state: RequestState, sink: &mut RowSink) {
         return;
     }
     let jobs = live.chain().places().zip(live.jobs()).map(|(place, (_, job))| (place, job.data.clone()));
-    let data = JobData::new(jobs);
-    let row = match data.bytes() {
-        0 => return,
-        bytes if bytes > DATA_BYTES_MAX => FinishedDataRow::TooLarge { bytes: bytes as u64 },
-        _ => FinishedDataRow::Kept(data),
+    let row = match JobData::within(DATA_BYTES_MAX, jobs) {
+        Ok(data) if data == JobData::default() => return,
+        Ok(data) => FinishedDataRow::Kept(data),
+        Err(bytes) => FinishedDataRow::TooLarge { bytes: bytes as u64 },
     };
     sink.archive(&finished_key(Table::FinishedData, live.id()), &row);
 }

@@ -100,6 +100,20 @@ pub struct TryReport {
     pub job_data: JsonMap,
 }
 
+impl TryReport {
+    /// The report of a try that apply itself ends: nothing was written.
+    pub(super) fn unwritten(
+        end: TryEnd,
+        error: Arc<str>,
+        started_at: Timestamp,
+        finished_at: Timestamp,
+    ) -> Self {
+        let (stdout, stderr) = (Output::default(), Output::default());
+        let exit = i64::from(end == TryEnd::Failed);
+        Self { end, exit, error, stdout, stderr, started_at, finished_at, job_data: JsonMap::new() }
+    }
+}
+
 /// How a try ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TryEnd {

@@ -12,7 +12,6 @@ use super::{
     command::{TryEnd, TryReport},
     event::{AfterTry, EndedTry, WorkflowEvent},
     job::{Job, Phase, is_noop, takes_slot},
-    output::Output,
     ownership,
     request::LiveRequest,
     retry::{self, Cause},
@@ -188,7 +187,9 @@ impl<'a> Draft<'a> {
         match current.phase {
             Phase::Pending | Phase::RetryWait { .. } if is_noop(&spec.job_type) => {
                 let try_no = TryNo(current.try_no.0 + 1);
-                self.end_try(request, job, try_no, EndOfTry::reported(noop_report(self.at)));
+                // It runs in no time.
+                let report = TryReport::unwritten(TryEnd::Complete, Arc::default(), self.at, self.at);
+                self.end_try(request, job, try_no, EndOfTry::reported(report));
             }
             Phase::Pending | Phase::RetryWait { .. } if needs_slot && !self.has_slot(owner) => {
                 self.record(WorkflowEvent::JobReady { request, job });
@@ -223,19 +224,5 @@ impl<'a> Draft<'a> {
             let place = self.request(request).chain().place(job).expect("a ready job is in its chain");
             self.start(request, place);
         }
-    }
-}
-
-/// What the log says of a `noop`, which runs in no time inside apply.
-fn noop_report(at: Timestamp) -> TryReport {
-    TryReport {
-        end: TryEnd::Complete,
-        exit: 0,
-        error: Arc::default(),
-        stdout: Output::default(),
-        stderr: Output::default(),
-        started_at: at,
-        finished_at: at,
-        job_data: Default::default(),
     }
 }

@@ -9,7 +9,6 @@ use super::{
     draft::{Draft, EndOfTry},
     event::WorkflowEvent,
     job::{Phase, takes_slot},
-    output::Output,
     request::{LiveRequest, RequestState},
     retry::Cause,
 };
@@ -153,7 +152,8 @@ impl Draft<'_> {
         sometimes!("a takeover finds no try that ran", running.is_empty());
         for (place, try_no, since, cause) in running.into_iter().filter(|_| !mutant!("lost-tries-not-ended"))
         {
-            let report = lost_report(lost, since, self.at);
+            let error = format!("node {lost} was lost while the job ran").into();
+            let report = TryReport::unwritten(TryEnd::Failed, error, since, self.at);
             self.end_try(request, place, try_no, EndOfTry { report, cause });
         }
         self.hand_over(request);
@@ -169,19 +169,5 @@ impl Draft<'_> {
         } else {
             self.find_owner(request);
         }
-    }
-}
-
-/// What the log says of a try that ran on a node when it was lost.
-fn lost_report(node: NodeId, started_at: Timestamp, at: Timestamp) -> TryReport {
-    TryReport {
-        end: TryEnd::Failed,
-        exit: 1,
-        error: format!("node {node} was lost while the job ran").into(),
-        stdout: Output::default(),
-        stderr: Output::default(),
-        started_at,
-        finished_at: at,
-        job_data: Default::default(),
     }
 }

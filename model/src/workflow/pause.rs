@@ -6,17 +6,15 @@ use super::{
     draft::Draft,
     event::WorkflowEvent,
     handle::{self, Decision},
+    request::LiveRequest,
 };
-use crate::{rejection::Rejection, reply::Answer, state::State, time::Timestamp};
+use crate::{ids::RequestId, rejection::Rejection, reply::Answer, state::State, time::Timestamp};
 
 /// Pauses a request; a repeat changes nothing.
 pub(crate) fn pause(state: &State, at: Timestamp, pause: &PauseRequest) -> Decision {
     handle::check_caller(&pause.by)?;
     let (request, by) = (pause.request, pause.by.clone());
-    let live = handle::find(state, request)?;
-    if live.progress.stopped_at.is_some() {
-        return Err(Rejection::Stopping { request });
-    }
+    let live = find(state, request)?;
     if live.control.paused.is_some() {
         return Ok((Answer::Done, vec![]));
     }
@@ -29,7 +27,7 @@ pub(crate) fn pause(state: &State, at: Timestamp, pause: &PauseRequest) -> Decis
 pub(crate) fn resume(state: &State, at: Timestamp, resume: &ResumeRequest) -> Decision {
     handle::check_caller(&resume.by)?;
     let (request, by) = (resume.request, resume.by.clone());
-    let live = handle::find(state, request)?;
+    let live = find(state, request)?;
     if live.control.paused.is_none() {
         return Ok((Answer::Done, vec![]));
     }
@@ -39,4 +37,13 @@ pub(crate) fn resume(state: &State, at: Timestamp, resume: &ResumeRequest) -> De
     frontier.into_iter().for_each(|job| draft.make_runnable(request, job));
     draft.settle(request);
     Ok((Answer::Done, draft.into_events()))
+}
+
+/// A request that goes on: of one that is being stopped nothing starts any more, paused or not.
+fn find(state: &State, request: RequestId) -> Result<&LiveRequest, Rejection> {
+    let live = handle::find(state, request)?;
+    if live.progress.stopped_at.is_some() {
+        return Err(Rejection::Stopping { request });
+    }
+    Ok(live)
 }

@@ -46,10 +46,8 @@ pub(super) fn after_try(
     if cause == Cause::Rejected {
         return AfterTry::Failed;
     }
-    if cause == Cause::Overdue && !stopped {
-        // Whatever it says: it had its time, and was told to end.
-        report.end = TryEnd::Failed;
-        report.error = overdue(live, job);
+    if cause == Cause::Overdue {
+        fail_overdue(live, job, report);
     }
     let drained = cause == Cause::Drained && !stopped;
     // A job that has to be killed for a user's stop has failed; a drain is none of its doing.
@@ -93,6 +91,18 @@ pub(super) fn after_try(
     }
 }
 
+/// Lets a try fail that was out of time, whatever it says: it had its time, and was told to end.
+fn fail_overdue(live: &LiveRequest, job: JobPlace, report: &mut TryReport) {
+    let not_begun = report.started_at == Timestamp::ZERO && report.end == TryEnd::Failed;
+    if live.progress.stopped_at.is_none() || report.end == TryEnd::Complete {
+        report.end = TryEnd::Failed;
+    }
+    // Why it could not be started says more.
+    if !not_begun {
+        report.error = overdue(live, job);
+    }
+}
+
 /// What the log says of a try that was out of time.
 fn overdue(live: &LiveRequest, job: JobPlace) -> Arc<str> {
     let after = live.terms.try_timeout(job).map_or("", |timeout| &**timeout.text());
@@ -112,8 +122,7 @@ impl LiveRequest {
 }
 
 fn after_failure(spec: &JobSpec, current: &Job, backoff: Option<&Backoff>, at: Timestamp) -> AfterTry {
-    let wait = spec.retry_wait.as_ref().map_or(Duration::ZERO, Wait::duration);
-    let wait = backoff.map_or(wait, |backoff| backoff.wait_after(wait, current.tries_failed));
+    let wait = wait_after(spec.retry_wait.as_ref(), backoff, current.tries_failed);
     let retries = spec.retry + u32::from(mutant!("retry-off-by-one"));
     if current.tries_failed >= retries || is_noop(&spec.job_type) {
         AfterTry::Failed
@@ -122,6 +131,12 @@ fn after_failure(spec: &JobSpec, current: &Job, backoff: Option<&Backoff>, at: T
     } else {
         AfterTry::RetryAt(at.after(wait))
     }
+}
+
+/// How long to wait before the next try, after so many waits.
+pub(super) fn wait_after(wait: Option<&Wait>, backoff: Option<&Backoff>, waits: u32) -> Duration {
+    let wait = wait.map_or(Duration::ZERO, Wait::duration);
+    backoff.map_or(wait, |backoff| backoff.wait_after(wait, waits))
 }
 
 /// Lets a try fail that would leave more job data behind than a job may have: its own, or that of a job after it.

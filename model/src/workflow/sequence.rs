@@ -16,8 +16,9 @@ use super::{
     live_rows::{parallel_key, sequence_key},
     parallel::ParallelPlace,
     request::LiveRequest,
+    retry,
 };
-use crate::{ids::RequestId, rows::RowSink, spec::Wait, time::Timestamp};
+use crate::{ids::RequestId, rows::RowSink, time::Timestamp};
 
 /// The mutable part of a sequence: one row, absent before its first failure.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,11 +97,11 @@ impl Draft<'_> {
             return;
         }
         let spec = live.chain().sequence(sequence);
-        let (begin, wait) = (spec.begin, spec.retry_wait.as_ref().map(Wait::duration));
+        let begin = spec.begin;
         let backoff = live.terms.sequences.get(&sequence);
         let waits = live.sequence_progress(sequence).tries_failed;
-        let wait = wait.map(|wait| backoff.map_or(wait, |backoff| backoff.wait_after(wait, waits)));
-        let retry_at = wait.filter(|wait| !wait.is_zero()).map(|wait| self.at.after(wait));
+        let wait = retry::wait_after(spec.retry_wait.as_ref(), backoff, waits);
+        let retry_at = (!wait.is_zero()).then(|| self.at.after(wait));
         self.record(WorkflowEvent::SequenceReset { request, sequence, retry_at });
         if retry_at.is_none() {
             self.make_runnable(request, begin);

@@ -205,19 +205,39 @@ pub struct JobData {
 impl JobData {
     /// What jobs have; those without data are left out.
     pub fn new(jobs: impl IntoIterator<Item = (JobPlace, Arc<JsonMap>)>) -> Self {
-        let mut numbers = BTreeMap::<Arc<JsonMap>, u32>::new();
+        Self::within(usize::MAX, jobs).expect("no data has so many bytes")
+    }
+
+    /// What jobs have, if it is not more than so many bytes.
+    ///
+    /// # Errors
+    /// It is more: how much had been counted by then.
+    pub(super) fn within(
+        bytes_max: usize,
+        jobs: impl IntoIterator<Item = (JobPlace, Arc<JsonMap>)>,
+    ) -> Result<Self, usize> {
         let jobs: BTreeMap<JobPlace, Arc<JsonMap>> =
             jobs.into_iter().filter(|(_, data)| !data.is_empty()).collect();
-        let mut data = Self::default();
-        for (place, map) in jobs {
-            let next = u32::try_from(data.maps.len()).expect("a chain is bounded");
-            let number = *numbers.entry(map.clone()).or_insert_with(|| {
-                data.maps.push(map);
-                next
-            });
-            data.jobs.push((place, number));
+        let mut numbers = BTreeMap::<&JsonMap, u32>::new();
+        // Most jobs share the map of one before them, and maps are large: one that was seen is not compared again. Which maps are
+        // shared differs between nodes, what comes of it does not.
+        let mut seen = BTreeMap::<*const JsonMap, u32>::new();
+        let (mut data, mut bytes) = (Self::default(), 0);
+        for (place, map) in &jobs {
+            let known = seen.get(&Arc::as_ptr(map)).or_else(|| numbers.get(&**map)).copied();
+            let number = known.unwrap_or_else(|| u32::try_from(data.maps.len()).expect("a chain is bounded"));
+            if known.is_none() {
+                bytes += json::size(map);
+                if bytes > bytes_max {
+                    return Err(bytes);
+                }
+                data.maps.push(map.clone());
+                numbers.insert(map, number);
+            }
+            seen.insert(Arc::as_ptr(map), number);
+            data.jobs.push((*place, number));
         }
-        data
+        Ok(data)
     }
 
     /// Each job with its data. A job whose map is missing has none.
@@ -247,5 +267,107 @@ impl JobData {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{
+        ids::JobId,
+        workflow::{
+            chain::{ChainParts, JobSpec, SequenceSpec},
+            json::JsonText,
+            parallel::{Expansion, ParallelSpec},
+        },
+    };
+
+    /// `a`, three jobs behind it of which one runs at a time, and `e` behind them.
+    fn fan() -> ValidChain {
+        let job = |number: u8, successors: &[u32]| JobSpec {
+            id: JobId([b'0', b'0', b'0', b'0' + number]),
+            name: char::from(b'a' + number).to_string().into(),
+            job_type: "ok".into(),
+            args: JsonMap::new(),
+            bytes: Bytes::new(),
+            retry: 0,
+            retry_wait: None,
+            idempotent: false,
+            sequence: SequencePlace(0),
+            successors: successors.iter().copied().map(JobPlace).collect(),
+        };
+        let jobs = vec![job(0, &[1, 2, 3]), job(1, &[4]), job(2, &[4]), job(3, &[4]), job(4, &[])];
+        let sequences = vec![SequenceSpec { begin: JobPlace(0), parent: None, retry: 0, retry_wait: None }];
+        let one = |place| Expansion { first: JobPlace(place), last: JobPlace(place) };
+        let parallels = vec![ParallelSpec {
+            begin: JobPlace(0),
+            running_max: 1,
+            expansions: [1, 2, 3].map(one).to_vec(),
+        }];
+        ValidChain::try_from(ChainParts { jobs, sequences, parallels }).unwrap()
+    }
+
+    fn keeping(kept: &[u32]) -> Terms {
+        let kept = kept.iter().copied().map(JobPlace).collect();
+        Terms { retry_of: Some(RetryOf { request: RequestId([1; 12]), kept }), ..Terms::default() }
+    }
+
+    #[test]
+    fn terms_that_do_not_fit_a_chain_are_refused() {
+        let named = |name: &str| Arc::<str>::from(name);
+        let of_job = Terms { jobs: [(JobPlace(5), JobTerms::default())].into(), ..Terms::default() };
+        let factor = crate::spec::Factor::try_from(2_000).unwrap();
+        let backoff = Backoff { factor, wait_max: None };
+        let of_sequence = Terms { sequences: [(SequencePlace(1), backoff)].into(), ..Terms::default() };
+        let cases = [
+            ("terms of no job", of_job, Err(InvalidTerms::Place)),
+            ("terms of no sequence", of_sequence, Err(InvalidTerms::Place)),
+            ("no job is kept", keeping(&[0, 5]), Err(InvalidTerms::Place)),
+            ("everything is kept", keeping(&[0, 1, 2, 3, 4]), Err(InvalidTerms::NothingLeft)),
+            ("what is before it is not", keeping(&[1]), Err(InvalidTerms::NotReached { job: named("b") })),
+            (
+                "the third before the first",
+                keeping(&[0, 3]),
+                Err(InvalidTerms::Parallel { begin: named("a") }),
+            ),
+            ("the second before the first", keeping(&[0, 2]), Ok(())),
+            ("in order", keeping(&[0, 1, 2]), Ok(())),
+            ("nothing", keeping(&[]), Ok(())),
+        ];
+        for (name, terms, expected) in cases {
+            assert_eq!(terms.check(&fan()), expected, "{name}");
+        }
+    }
+
+    fn map(bytes: usize) -> Arc<JsonMap> {
+        Arc::new(JsonMap::from([(Arc::from("k"), JsonText::string(&"x".repeat(bytes)))]))
+    }
+
+    #[test]
+    fn a_job_begins_with_no_more_data_than_it_may_have() {
+        let data = |place, bytes| JobData::new([(JobPlace(place), map(bytes))]);
+        assert_eq!(data(4, 10).check(&fan()), Ok(()));
+        assert_eq!(data(5, 10).check(&fan()), Err(InvalidTerms::Place));
+        let too_much = Err(InvalidTerms::Data { job: "c".into() });
+        assert_eq!(data(2, JOB_DATA_BYTES_MAX).check(&fan()), too_much);
+    }
+
+    #[test]
+    fn data_is_the_same_whether_jobs_share_their_maps_or_not() {
+        let (small, large) = (map(10), map(1_000));
+        let shared = [&small, &large, &small, &large].map(Arc::clone);
+        let apart = [10, 1_000, 10, 1_000].map(map);
+        let within = |bytes_max, maps: &[Arc<JsonMap>; 4]| {
+            JobData::within(bytes_max, (0..).map(JobPlace).zip(maps.iter().cloned()))
+        };
+        let each_once = json::size(&small) + json::size(&large);
+        let data = within(each_once, &shared).unwrap();
+        assert_eq!((data.maps.len(), data.jobs.len(), data.bytes()), (2, 4, each_once));
+        assert_eq!(within(each_once, &apart), Ok(data));
+        for maps in [&shared, &apart] {
+            assert_eq!(within(each_once - 1, maps), Err(each_once));
+        }
     }
 }

@@ -202,13 +202,6 @@ impl LiveRequests {
             })
     }
 
-    /// The jobs of all requests that run or wait for something, with their requests.
-    pub fn active_jobs(&self) -> impl Iterator<Item = (&LiveRequest, &JobSpec, &Job)> {
-        self.in_state(RequestState::Running).flat_map(|live| {
-            live.jobs().filter(|(_, job)| job.phase.is_active()).map(move |(spec, job)| (live, spec, job))
-        })
-    }
-
     fn indexed(&self, request: &RequestId) -> &LiveRequest {
         self.get(request).expect("indexes name live requests")
     }

@@ -184,6 +184,10 @@ impl Liveness {
                             | StepKey::Hear(_) => {}
                         }
                     }
+                    // It ended by itself before it could be stopped.
+                    Err(rejection) if matches!(key, StepKey::Expire(..)) => {
+                        tracing::debug!(?key, %rejection, "not out of time any more");
+                    }
                     Err(rejection) => tracing::warn!(?key, %rejection, "refused"),
                 },
                 Err(error) => tracing::debug!(?key, %error, "not committed yet"),

@@ -60,8 +60,8 @@ pub struct Sequence {
     id: JobId,
     tools: Tools,
     held: BTreeMap<TryKey, Held>,
-    /// Tries whose retry is being waited for or woken.
-    waking: BTreeSet<TryKey>,
+    /// Tries whose retry is being waited for, with the timer, or woken.
+    waking: BTreeMap<TryKey, Option<SpawnHandle>>,
     /// Set when State wants nothing of this sequence any more; it ends once its reports are settled.
     dismissed: bool,
 }
@@ -89,6 +89,8 @@ enum Step {
     Start(TryKey),
     Stop(TryKey),
     Wake(TryKey),
+    /// Its retry is not waited for any more: it was woken, its request was paused, stopped or taken over.
+    LetSleep(TryKey),
     Forget(TryKey),
 }
 
@@ -129,6 +131,7 @@ fn plan(
             HeldView { stopping: true, .. } => {}
         }
     }
+    steps.extend(waking.difference(retries).map(|key| Step::LetSleep(*key)));
     steps.extend(retries.difference(waking).map(|key| Step::Wake(*key)));
     steps
 }
@@ -136,7 +139,7 @@ fn plan(
 impl Sequence {
     /// An actor for a sequence of a request this node owns; `id` is that of its first job.
     pub fn new(request: RequestId, id: JobId, tools: Tools) -> Self {
-        Self { request, id, tools, held: BTreeMap::new(), waking: BTreeSet::new(), dismissed: false }
+        Self { request, id, tools, held: BTreeMap::new(), waking: BTreeMap::new(), dismissed: false }
     }
 
     fn look(&mut self, ctx: &mut Context<Self>) {
@@ -148,11 +151,11 @@ impl Sequence {
             .map(|running| (TryKey::from(&running.id), running))
             .collect();
         let retries = retries_in(state, me, self.request, self.id);
-        self.waking.retain(|key| retries.contains_key(key));
         let held = self.held.iter().map(|(key, held)| (*key, held.view())).collect();
         let stops = wanted.iter().map(|(key, running)| (*key, running.stop_requested)).collect();
         let due = retries.keys().copied().collect();
-        for step in plan(&stops, &due, &held, &self.waking) {
+        let waking = self.waking.keys().copied().collect();
+        for step in plan(&stops, &due, &held, &waking) {
             match step {
                 Step::Start(_) if buggify!("buggify: a start is put off") => {
                     ctx.run_later(PUT_OFF, Self::look);
@@ -166,6 +169,11 @@ impl Sequence {
                 Step::Wake(key) => {
                     let (id, wait) = retries[&key];
                     self.wake_after(wait, id, ctx);
+                }
+                Step::LetSleep(key) => {
+                    if let Some(Some(timer)) = self.waking.remove(&key) {
+                        ctx.cancel_future(timer);
+                    }
                 }
             }
         }
@@ -318,17 +326,21 @@ impl Sequence {
 
     /// Proposes the next try once its wait is over. The timer only wakes; whether the time has come is for apply to say.
     fn wake_after(&mut self, wait: Duration, id: TryId, ctx: &mut Context<Self>) {
+        let wait = match wait {
+            wait if buggify!("buggify: a retry is woken early") => wait / 2,
+            wait if buggify!("buggify: a retry is woken late") => wait + PUT_OFF,
+            wait => wait,
+        };
+        let timer = ctx.run_later(wait, move |actor, ctx| actor.wake(id, ctx));
+        self.waking.insert(TryKey::from(&id), Some(timer));
+    }
+
+    fn wake(&mut self, id: TryId, ctx: &mut Context<Self>) {
         let key = TryKey::from(&id);
-        self.waking.insert(key);
+        self.waking.insert(key, None);
         let (tools, actor, alarm) = (self.tools.clone(), ctx.address(), self.tools.alarm.clone());
         actix::spawn(async move {
             let _alarm = alarm;
-            let wait = match wait {
-                wait if buggify!("buggify: a retry is woken early") => wait / 2,
-                wait if buggify!("buggify: a retry is woken late") => wait + PUT_OFF,
-                wait => wait,
-            };
-            tokio::time::sleep(wait).await;
             if capstan_model::mutant!("retry-started-before-commit") {
                 let next = TryKey { try_no: TryNo(key.try_no.0 + 1), ..key };
                 drop(tools.executor.start(StartSpec::new(next, "work")).await);
@@ -414,7 +426,10 @@ impl Handler<SequenceMessage> for Sequence {
             SequenceMessage::StartAnswered(key, answer) => self.start_answered(key, answer, ctx),
             SequenceMessage::Reported(_) => self.look(ctx),
             SequenceMessage::Woken(key) => {
-                self.waking.remove(&key);
+                // After a pause it may be waited for anew.
+                if matches!(self.waking.get(&key), Some(None)) {
+                    self.waking.remove(&key);
+                }
                 self.look(ctx);
             }
             SequenceMessage::NothingLeft => {
@@ -484,5 +499,12 @@ mod tests {
         let (a, b) = (key(b'a', 1), key(b'b', 1));
         let steps = plan(&BTreeMap::new(), &[a, b].into(), &BTreeMap::new(), &[a].into());
         assert_eq!(steps, [Step::Wake(b)]);
+    }
+
+    #[test]
+    fn a_retry_that_is_not_to_come_is_waited_for_no_longer() {
+        let (a, b) = (key(b'a', 1), key(b'b', 1));
+        let steps = plan(&BTreeMap::new(), &[b].into(), &BTreeMap::new(), &[a, b].into());
+        assert_eq!(steps, [Step::LetSleep(a)]);
     }
 }

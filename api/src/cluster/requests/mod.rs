@@ -62,6 +62,9 @@ async fn change(
         Err(Rejection::NotAwaiting { job, .. } | Rejection::NoSuchJob { job, .. }) => {
             Err(InputError::from(approval::not_awaiting(view.state(), request, &job.to_string())).into())
         }
+        Err(Rejection::StaleTry { job, named, .. }) => {
+            Err(InputError::from(approval::stale_try(view.state(), request, job, named)).into())
+        }
         Err(Rejection::NotLive { .. }) => Err(not_live(view, request).await?.into()),
         Err(refusal) => Err(refusal.into()),
     }

@@ -14,7 +14,7 @@ use capstan_model::{
         rerun::{Finished, Rerun},
     },
 };
-use capstan_raft_store::handle::{CLIENT_DEADLINE, Consistency, ProposeOptions, View};
+use capstan_raft_store::handle::{CLIENT_DEADLINE, Consistency, ProposeError, ProposeOptions, View};
 use http::{HeaderValue, StatusCode, header::LOCATION};
 use tokio::time::Instant;
 
@@ -27,7 +27,7 @@ use crate::{
     error::{ApiError, CreateError, InputError},
     headers,
     service::Inner,
-    spin_cycle::create,
+    spin_cycle::create::{self, Rebuilds},
 };
 
 /// Stores the request that goes on with a finished one, or answers what it would be, to whom may start such requests.
@@ -38,21 +38,27 @@ pub(crate) async fn retry(api: &Inner, head: &Head<'_>, id: &str, sent: &[u8]) -
     if !preview && create::is_draining(api) {
         return Err(InputError::Draining.into());
     }
-    let acl = auth::requests::may_change(api, head, Operation::Start, request).await?;
+    auth::requests::may_change(api, head, Operation::Start, request).await?;
     let idempotency = headers::idempotency(head, sent)?;
     let finished = find(api.parts.cluster.read(Consistency::Linearizable).await?, request).await?;
     let given: JsonMap =
         args.iter().map(|(name, value)| (Arc::from(name.as_str()), JsonText::from(value))).collect();
-    let rerun = plan_rerun(api, &finished, &given).await?;
-    if preview {
-        return Ok(answer::json(StatusCode::OK, &plan::of_rerun(&finished, &rerun)));
-    }
-    let drawn = create::draw_request_id(&api.parts);
-    let deadline = CLIENT_DEADLINE.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
-    let options = ProposeOptions { deadline, ..auth::options_for(head, idempotency, acl) };
-    let command = rerun.into_command(drawn, head.caller().name);
-    let committed = api.parts.cluster.propose(command, options).await;
-    let committed = committed.map_err(|source| CreateError { source, location: location(drawn) })?;
+    let (mut drawn, mut rebuilds) = (None, Rebuilds::default());
+    let committed = loop {
+        let rerun = plan_rerun(api, &finished, &given, started).await?;
+        if preview {
+            return Ok(answer::json(StatusCode::OK, &plan::of_rerun(&finished, &rerun)));
+        }
+        let acl = auth::requests::may_change(api, head, Operation::Start, request).await?;
+        let deadline = CLIENT_DEADLINE.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
+        let options = ProposeOptions { deadline, ..auth::options_for(head, idempotency.clone(), acl) };
+        let id = *drawn.get_or_insert_with(|| create::draw_request_id(&api.parts));
+        let committed = api.parts.cluster.propose(rerun.into_command(id, head.caller().name), options).await;
+        let committed = committed.map_err(|source| not_stored(source, request, id))?;
+        if !rebuilds.is_due(&committed) {
+            break committed;
+        }
+    };
     let new = match committed.reply {
         Ok(Reply::RequestCreated { id, .. }) => id,
         Ok(other) => unreachable!("a creation is answered as one, not {other:?}"),
@@ -78,17 +84,32 @@ async fn find(view: View, request: RequestId) -> Result<Finished, ApiError> {
 }
 
 /// With the args it had the request goes on with its chain; with others the graph is built anew.
-async fn plan_rerun(api: &Inner, finished: &Finished, given: &JsonMap) -> Result<Rerun, ApiError> {
-    let planned = if given.is_empty() {
+async fn plan_rerun(
+    api: &Inner,
+    finished: &Finished,
+    given: &JsonMap,
+    started: Instant,
+) -> Result<Rerun, ApiError> {
+    let planned = if finished.has_args(given) {
         finished.rerun()
     } else {
         let kind = &finished.detail.summary.request_type;
         let in_use = api.specs_in_use(api.parts.cluster.view().state()).await?;
         let args = finished.args_with(given);
-        let built = create::build_in_time(&api.parts, in_use, (kind, &args), Instant::now()).await?;
+        let built = create::build_in_time(&api.parts, in_use, (kind, &args), started).await?;
         finished.rerun_as(built, given)
     };
     Ok(planned.map_err(|refused| InputError::from(Refusal::from(refused)))?)
+}
+
+/// Why a new request was not stored. What goes on with a finished one has its data too, so a smaller body is no way out.
+fn not_stored(source: ProposeError, finished: RequestId, drawn: RequestId) -> ApiError {
+    match source {
+        ProposeError::TooLarge { reason } => {
+            InputError::from(Refusal::RetryTooLarge { request: finished, reason }).into()
+        }
+        source => CreateError { source, location: location(drawn) }.into(),
+    }
 }
 
 fn location(id: RequestId) -> String {

@@ -157,7 +157,7 @@ impl<D: FnMut() -> JobId> Builder<D> {
         self.plan().link(inner.last, outer.last);
         let parent = caller.map(|at| self.calls.list[at.node.call].sequence);
         let begin = unordered(outer.first);
-        self.plan().add_sequence(SequenceSpec { begin, parent, retry, retry_wait: wait }, backoff);
+        self.plan().add_sequence(SequenceSpec { begin, parent, retry, retry_wait: wait }, backoff)?;
         let call = self.calls.list.len();
         let nodes: Vec<NodeProgress> = spec
             .nodes
@@ -268,12 +268,10 @@ impl<D: FnMut() -> JobId> Builder<D> {
     ) -> Result<Option<CreateCall>, BuildError> {
         let sequence = self.calls.list[at.node.call].sequence;
         let job = self.plan().add_job(&node.name, job_type, sequence, args.clone())?;
-        let spec = self.plan().spec_mut(job);
-        spec.retry = node.retry;
-        spec.retry_wait = node.retry_wait.clone();
-        let id = spec.id;
-        *self.plan().terms_mut(job) =
-            JobTerms { timeout: node.timeout.clone(), backoff: node.backoff.clone() };
+        let id = self.plan().spec(job).id;
+        self.plan().set_retry(job, node.retry, node.retry_wait.clone())?;
+        let terms = JobTerms { timeout: node.timeout.clone(), backoff: node.backoff.clone() };
+        self.plan().set_terms(job, terms)?;
         if is_noop(job_type) {
             self.end_expansion(at, Span { first: job, last: job }, args)?;
             return Ok(None);

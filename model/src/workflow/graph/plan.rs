@@ -11,7 +11,7 @@ use super::{BuildError, error::DRAWS_MAX};
 use crate::{
     command::COMMAND_BYTES_MAX,
     ids::JobId,
-    spec::Backoff,
+    spec::{Backoff, Wait},
     workflow::{
         chain::{ChainParts, JOBS_MAX, JobPlace, JobSpec, SequencePlace, SequenceSpec, ValidChain},
         json::{self, JsonMap},
@@ -22,6 +22,8 @@ use crate::{
 
 /// What a job takes in a command beside its names, args and bytes, at most.
 const JOB_BYTES: usize = 32;
+/// What a wait or a factor takes beside its text, at most: whose it is, and how long the text is.
+const WAIT_BYTES: usize = 8;
 
 /// Jobs, their order, and their sequences. A job's place is where it stands here, until the chain is put in order.
 pub(super) struct Plan<D> {
@@ -133,14 +135,35 @@ impl<D: FnMut() -> JobId> Plan<D> {
         SequencePlace(u32::try_from(self.sequences.len()).expect("sequences are fewer than jobs"))
     }
 
-    pub(super) fn terms_mut(&mut self, job: usize) -> &mut JobTerms {
-        &mut self.jobs[job].terms
+    /// Sets how long each try of a job may run, and how the wait between them grows.
+    pub(super) fn set_terms(&mut self, job: usize, terms: JobTerms) -> Result<(), BuildError> {
+        self.keep(
+            terms.timeout.as_ref().map_or(0, wait_size) + terms.backoff.as_ref().map_or(0, backoff_size),
+        )?;
+        self.jobs[job].terms = terms;
+        Ok(())
     }
 
-    pub(super) fn add_sequence(&mut self, sequence: SequenceSpec, backoff: Option<Backoff>) {
+    /// Sets how often a job is tried again, and after which wait.
+    pub(super) fn set_retry(&mut self, job: usize, retry: u32, wait: Option<Wait>) -> Result<(), BuildError> {
+        self.keep(wait.as_ref().map_or(0, wait_size))?;
+        let spec = &mut self.jobs[job].spec;
+        (spec.retry, spec.retry_wait) = (retry, wait);
+        Ok(())
+    }
+
+    pub(super) fn add_sequence(
+        &mut self,
+        sequence: SequenceSpec,
+        backoff: Option<Backoff>,
+    ) -> Result<(), BuildError> {
+        self.keep(
+            sequence.retry_wait.as_ref().map_or(0, wait_size) + backoff.as_ref().map_or(0, backoff_size),
+        )?;
         let place = self.next_sequence();
         self.backoffs.extend(backoff.map(|backoff| (place, backoff)));
         self.sequences.push(sequence);
+        Ok(())
     }
 
     /// Lets at most `running_max` of the expansions behind a job run at a time.
@@ -187,6 +210,15 @@ impl<D: FnMut() -> JobId> Plan<D> {
             .expect("a builder builds valid chains");
         (chain, terms)
     }
+}
+
+/// What a wait takes in a command: it is kept as it was written.
+fn wait_size(wait: &Wait) -> usize {
+    WAIT_BYTES + wait.text().len()
+}
+
+fn backoff_size(backoff: &Backoff) -> usize {
+    WAIT_BYTES + backoff.wait_max.as_ref().map_or(0, wait_size)
 }
 
 /// Where a job stands, as a place; the order of ids comes later.

@@ -75,6 +75,10 @@ impl<'a> Matching<'a> {
             let sequence = self.new_sequences[spec.sequence.at()];
             candidates.entry((sequence, &spec.name)).or_default().push(place);
         }
+        // Of expansions the first of the list begin first, so those are the ones that can be kept.
+        for of_name in candidates.values_mut() {
+            of_name.sort_by_key(|place| self.new.parallels().started_by(*place).map(|(_, number)| number));
+        }
         let mut found = BTreeMap::new();
         for place in self.old.in_order().into_iter().filter(|place| wanted.contains(place)) {
             let spec = self.old.job(place);
@@ -173,3 +177,6 @@ fn differing(before: &JsonMap, after: &JsonMap) -> Vec<Arc<str>> {
     let names: BTreeSet<&Arc<str>> = before.keys().chain(after.keys()).collect();
     names.into_iter().filter(|name| before.get(*name) != after.get(*name)).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests;

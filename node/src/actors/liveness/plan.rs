@@ -7,6 +7,7 @@ use capstan_model::{
     ids::{Incarnation, NodeId},
     state::State,
     time::Timestamp,
+    workflow::command::Expire,
 };
 use capstan_raft_store::handle::SeenNode;
 
@@ -44,6 +45,11 @@ impl Silence<'_> {
         self.of(life).is_some_and(|silence| silence > patience)
     }
 
+    /// Whether this leader has heard this life.
+    fn has_heard(&self, life: Incarnation) -> bool {
+        self.seen.iter().any(|node| node.incarnation == life)
+    }
+
     /// Whether this life has reported lately enough for a cell.
     fn is_heard(&self, life: Incarnation) -> bool {
         let is_near = |node: &SeenNode| node.incarnation == life && node.silence <= self.cell_silent_after;
@@ -78,7 +84,8 @@ pub(super) fn plan(silence: &Silence<'_>, state: &State, at: Timestamp) -> Vec<S
         .map(|(_, record)| Step::Lose(record.incarnation));
     let is_work = state.requests.to_take_over(&state.nodes).next().is_some();
     let overdue = state.requests.overdue(state.settings.suspended_max(), at).take(ENDED_MAX);
-    let expired = state.requests.expired(at).take(ENDED_MAX);
+    let expired =
+        state.requests.expired(at).filter(|expire| is_owner_heard(silence, state, expire)).take(ENDED_MAX);
     let ends = overdue.map(Step::End).chain(expired.map(Step::Expire));
     let owners = admitted.chain(lost).chain(is_work.then_some(Step::TakeOver)).chain(ends);
     let cells = state.lrps.cells().filter_map(|(_, cell)| {
@@ -92,6 +99,15 @@ pub(super) fn plan(silence: &Silence<'_>, state: &State, at: Timestamp) -> Vec<S
     owners.chain(cells).collect()
 }
 
+/// Whether the owner of a try is there to be told to stop it. After an outage of the whole cluster log time leaps: an owner that has not
+/// come back is lost with its tries, which is another end than theirs. What no owner holds has none to wait for.
+fn is_owner_heard(silence: &Silence<'_>, state: &State, expire: &Expire) -> bool {
+    let Some((job, _)) = expire.try_of else { return true };
+    let Some(live) = state.requests.get(&expire.request) else { return true };
+    let runs = live.job(job).is_some_and(|(_, job)| job.phase.runs());
+    !runs || live.progress.owner.is_some_and(|owner| silence.has_heard(owner))
+}
+
 #[cfg(test)]
 mod tests {
     use std::{sync::Arc, time::Duration};
@@ -103,7 +119,6 @@ mod tests {
         lrp::{cell::Announcement, command::LrpCommand},
         spec::Specs,
         workflow::{
-            command::Expire,
             graph::{Builder, Created, Step as BuildStep},
             json::JsonMap,
         },
@@ -260,8 +275,8 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_out_of_time_is_proposed_until_it_is_committed() {
+    /// Three nodes that can run what they are given, and a [`timed`] request of this id.
+    fn running(id: RequestId) -> (State, [SeenNode; 3]) {
         let mut state = joined();
         let heard = [seen(1, 1), seen(2, 1), seen(3, 1)].map(|node| SeenNode {
             facts: NodeFacts { job_types: vec!["sleep".into()], slots: 1, ..node.facts },
@@ -271,8 +286,14 @@ mod tests {
         for (index, step) in (10..).zip(plan(&listening(&heard), &state, Timestamp::ZERO)) {
             commit(&mut state, index, step.into_command(0));
         }
-        let id = RequestId([1; 12]);
         commit_by_1(&mut state, 20, Timestamp(20), timed(id));
+        (state, heard)
+    }
+
+    #[test]
+    fn what_is_out_of_time_is_proposed_until_it_is_committed() {
+        let id = RequestId([1; 12]);
+        let (mut state, heard) = running(id);
         let begun = state.log_time();
         let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3_600));
         let at = |state: &State, after| plan(&listening(&heard), state, begun.after(after));
@@ -284,6 +305,24 @@ mod tests {
         let late = begun.after(minute);
         commit_by_1(&mut state, 21, late, Step::Expire(expire).into_command(0));
         assert_eq!(at(&state, minute), [], "it is being stopped");
+    }
+
+    #[test]
+    fn a_try_whose_owner_has_not_come_back_is_not_out_of_time_but_its_request_may_be() {
+        let id = RequestId([1; 12]);
+        let (state, heard) = running(id);
+        let owner = state.requests.get(&id).unwrap().progress.owner.unwrap();
+        let leap = state.log_time().after(Duration::from_secs(3_600));
+        let others: Vec<SeenNode> = heard.iter().filter(|node| node.incarnation != owner).cloned().collect();
+        let request = Step::Expire(Expire { request: id, try_of: None });
+        assert_eq!(
+            plan(&just_begun(&others), &state, leap),
+            [request.clone()],
+            "a leader that has just begun"
+        );
+        let old = plan(&listening(&others), &state, leap);
+        assert_eq!(old, [Step::Lose(owner), request], "one that has waited for the owner");
+        assert_eq!(plan(&just_begun(&heard), &state, leap).len(), 2, "the owner is there");
     }
 
     #[test]
