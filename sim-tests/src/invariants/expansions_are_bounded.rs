@@ -45,6 +45,10 @@ impl Invariant for ExpansionsAreBounded {
                 WorkflowEvent::RequestCreated { request: created, .. } => {
                     let ChainParts { parallels, .. } = created.chain.clone().into();
                     self.requests.insert(request, parallels.into_iter().map(Expansions::new).collect());
+                    let kept: Vec<JobPlace> = self.claims.kept(request).collect();
+                    for job in kept {
+                        self.of(request).for_each(|expansions| expansions.was_complete(job));
+                    }
                 }
                 WorkflowEvent::TryStarted { job, .. } => first = first.and(self.begun(request, *job)),
                 WorkflowEvent::TryEnded(ended) => {
@@ -107,6 +111,12 @@ impl Expansions {
             return Err(format!("{unfinished} expansions of at most {running_max} run; closed: {closed}"));
         }
         Ok(())
+    }
+
+    /// A job that a request keeps which goes on with another.
+    fn was_complete(&mut self, job: JobPlace) {
+        self.begun.extend(self.spec.expansions.iter().position(|one| one.first == job));
+        self.completed(job);
     }
 
     fn completed(&mut self, job: JobPlace) {
