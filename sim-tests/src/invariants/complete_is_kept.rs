@@ -1,4 +1,5 @@
-//! A request that goes on with a finished one keeps what was complete there, and runs the rest.
+//! A request that goes on with a finished one keeps what was complete there, and runs the rest; with other args what was approved is asked
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -80,14 +81,26 @@ impl CompleteIsKept {
             return Err(format!("request {of} has ended as {ended:?}"));
         }
         let old = &self.claims.created(*of).chain;
-        let name = |chain: &ValidChain, job: &JobPlace| chain.job(*job).name.clone();
-        let is_same = if chain == old {
-            kept == complete
-        } else {
-            // The places are others; the names of what is kept are those of what was complete.
-            let names: BTreeSet<_> = kept.iter().map(|job| name(chain, job)).collect();
-            kept.len() == complete.len() && complete.iter().all(|job| names.contains(&name(old, job)))
-        };
+        let is_same =
+            if chain == old { kept == complete } else { is_found_again(chain, kept, old, complete) };
         if is_same { Ok(()) } else { Err(format!("request {of} has completed {complete:?}")) }
     }
+}
+
+/// Whether the same is complete in a graph that was built anew, in which the places are others: all but approvals, and what runs nowhere
+/// behind them.
+fn is_found_again(
+    chain: &ValidChain,
+    kept: &BTreeSet<JobPlace>,
+    old: &ValidChain,
+    complete: &BTreeSet<JobPlace>,
+) -> bool {
+    let names = |chain: &ValidChain, jobs: &BTreeSet<JobPlace>, left_out: &[&str]| {
+        let jobs = jobs.iter().map(|job| chain.job(*job)).filter(|job| !left_out.contains(&&*job.job_type));
+        let mut names: Vec<_> = jobs.map(|job| job.name.clone()).collect();
+        names.sort_unstable();
+        names
+    };
+    let asked_again = kept.iter().all(|job| &*chain.job(*job).job_type != "approval");
+    asked_again && names(chain, kept, &["noop"]) == names(old, complete, &["noop", "approval"])
 }
