@@ -1,17 +1,17 @@
-//! Nothing of a paused request starts, and it does not end for that either: what is left to do waits for the pause to end.
+//! Nothing of a paused request starts, and it does not end for that either: what is left to do waits for the pause to end, and starts then.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use capstan_model::{
     ids::RequestId,
     workflow::{
-        chain::{ChainParts, JobPlace, ValidChain},
+        chain::{ChainParts, JobPlace, SequencePlace, ValidChain},
         event::{AfterTry, WorkflowEvent},
     },
 };
 
 use super::{Invariant, claims::Claims};
-use crate::oracle::Observation;
+use crate::{ledger::Committed, oracle::Observation};
 
 /// No claim and no place in line between a pause and its end.
 #[derive(Default)]
@@ -28,12 +28,14 @@ struct Jobs {
     complete: BTreeSet<JobPlace>,
     /// Jobs that have begun in the present try of their sequence.
     begun: BTreeSet<JobPlace>,
+    /// Sequences that are to be reset; nothing of them starts.
+    failing: BTreeSet<SequencePlace>,
     is_stopped: bool,
 }
 
 impl Invariant for PausedStartNothing {
     fn name(&self) -> &'static str {
-        "nothing of a paused request starts, and what is left to do waits"
+        "nothing of a paused request starts, and what is left to do waits for its end"
     }
 
     fn observe(&mut self, observation: &Observation<'_>) -> Result<(), String> {
@@ -56,7 +58,33 @@ impl Invariant for PausedStartNothing {
                 self.requests.remove(&request);
             }
         }
-        Ok(())
+        let resumed = committed.workflow().filter_map(|event| match event {
+            WorkflowEvent::RequestResumed { request, .. } => Some(*request),
+            _ => None,
+        });
+        resumed.map(|request| self.goes_on(committed, request)).collect()
+    }
+}
+
+impl PausedStartNothing {
+    /// In the entry that ends a pause all starts that could have before.
+    fn goes_on(&self, committed: &Committed, request: RequestId) -> Result<(), String> {
+        let Some(jobs) = self.requests.get(&request) else { return Ok(()) };
+        let live = committed.after.requests.get(&request);
+        let owner = live.and_then(|live| live.progress.owner);
+        let has_owner = owner
+            .and_then(|owner| committed.after.nodes.get(&owner.node))
+            .is_some_and(|record| record.is_available() && Some(record.incarnation) == owner);
+        let is_free = jobs.paused.is_none() && jobs.failing.is_empty() && !jobs.is_stopped;
+        let chain = &self.claims.created(request).chain;
+        match jobs.left_to_do(chain).filter(|_| is_free && has_owner) {
+            Some(job) => Err(format!(
+                "index {}: request {request} is resumed, and {} is left to do",
+                committed.index,
+                chain.job(job).name
+            )),
+            None => Ok(()),
+        }
     }
 }
 
@@ -88,11 +116,17 @@ impl Jobs {
                     self.is_free()?;
                 }
             }
-            WorkflowEvent::SequenceReset { sequence, .. } => {
+            WorkflowEvent::SequenceFailed { sequence, .. } => {
+                self.failing.insert(*sequence);
+            }
+            WorkflowEvent::SequenceReset { sequence, retry_at, .. } => {
+                self.failing.retain(|inner| !chain.encloses(*sequence, *inner));
                 for job in chain.members(*sequence) {
                     self.complete.remove(job);
                     self.begun.remove(job);
                 }
+                // What waits for its time has begun.
+                self.begun.extend(retry_at.map(|_| chain.sequence(*sequence).begin));
             }
             WorkflowEvent::RequestEnded { .. } if self.paused.is_some() && !self.is_stopped => {
                 if let Some(job) = self.left_to_do(chain) {

@@ -22,7 +22,10 @@ const CLIENTS: u64 = 0xc0de;
 /// How long a process runs at the most, in a request that it may hold up.
 const LONG_MAX: Duration = Duration::from_secs(60);
 /// The kinds of requests they start.
-const KINDS: [&str; 5] = ["release", "bounded", "growing", "signed", specs::DRAWN_BEYOND];
+const KINDS: [&str; 6] = ["release", "bounded", "growing", "signed", "spread", specs::DRAWN_BEYOND];
+/// The one of them that takes a list of items, and the longest list.
+const WITH_ITEMS: &str = "spread";
+const ITEMS_MAX: u64 = 5;
 
 /// How busy the clients are.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -171,7 +174,8 @@ impl BeyondClient {
         let run_max = if rng.random_bool(self.load.long_odds) { LONG_MAX } else { self.caller.load.run_max };
         let runs = rng.random_range(Duration::ZERO..run_max);
         let fails = if rng.random_bool(0.5) { rng.random_range(0..4) } else { 0 };
-        self.caller.ask(kind, program, runs, fails).await;
+        let items = (kind == WITH_ITEMS).then(|| self.caller.rng.random_range(2..=ITEMS_MAX));
+        self.caller.ask_for(kind, program, (runs, fails), items).await;
     }
 
     /// Decides the first approval that waits, if one does.
@@ -179,7 +183,7 @@ impl BeyondClient {
         let Some(detail) = self.look(id).await else { return };
         let Some(awaited) = detail.awaiting.first() else { return };
         self.decided += 1;
-        let approved = self.caller.rng.random_bool(0.7);
+        let approved = self.caller.rng.random_bool(0.6);
         let comment = format!("word-{}-{}", self.caller.id, self.decided);
         let verb = if approved { "approve" } else { "reject" };
         let path = format!("/cluster/v1/requests/{id}/jobs/{}/{verb}", awaited.job_id);
@@ -270,8 +274,12 @@ impl BeyondClient {
 
     async fn dry_run(&mut self) {
         let kind = KINDS[self.caller.rng.random_range(0..KINDS.len())];
-        let body = json!({ "type": kind, "args": { "cmd": "work", "args": "0 0 planned" } }).to_string();
-        let answer = self.caller.call(Method::POST, "/cluster/v1/requests?dry_run".to_owned(), &body).await;
+        let mut body = json!({ "type": kind, "args": { "cmd": "work", "args": "0 0 planned" } });
+        if kind == WITH_ITEMS {
+            body["args"]["items"] = json!(["one", "two"]);
+        }
+        let path = "/cluster/v1/requests?dry_run".to_owned();
+        let answer = self.caller.call(Method::POST, path, &body.to_string()).await;
         if let Answer::Response(response) = answer {
             self.caller.understood::<RequestPlan>("a dry run", &response);
         }
