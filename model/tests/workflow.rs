@@ -491,7 +491,7 @@ impl Runner {
         let found = archive::finished_for_rerun(&MemoryRows(&self.replica.rows), finished)?;
         let finished = found.ok_or("it has not ended")?;
         let given = json_map(args);
-        let planned = if given.is_empty() {
+        let planned = if finished.has_args(&given) {
             finished.rerun()
         } else {
             let args = finished.args_with(&given);

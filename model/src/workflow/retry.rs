@@ -46,10 +46,8 @@ pub(super) fn after_try(
     if cause == Cause::Rejected && !mutant!("rejected-is-asked-again") {
         return AfterTry::Failed;
     }
-    if cause == Cause::Overdue && !stopped {
-        // Whatever it says: it had its time, and was told to end.
-        report.end = TryEnd::Failed;
-        report.error = overdue(live, job);
+    if cause == Cause::Overdue {
+        fail_overdue(live, job, report);
     }
     let drained = cause == Cause::Drained && !stopped;
     // A job that has to be killed for a user's stop has failed; a drain is none of its doing.
@@ -90,6 +88,18 @@ pub(super) fn after_try(
         TryEnd::Failed | TryEnd::Unknown | TryEnd::CutOff => {
             after_failure(spec, current, live.terms.job_backoff(job), at)
         }
+    }
+}
+
+/// Lets a try fail that was out of time, whatever it says: it had its time, and was told to end.
+fn fail_overdue(live: &LiveRequest, job: JobPlace, report: &mut TryReport) {
+    let not_begun = report.started_at == Timestamp::ZERO && report.end == TryEnd::Failed;
+    if live.progress.stopped_at.is_none() || report.end == TryEnd::Complete {
+        report.end = TryEnd::Failed;
+    }
+    // Why it could not be started says more.
+    if !not_begun {
+        report.error = overdue(live, job);
     }
 }
 

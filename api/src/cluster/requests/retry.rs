@@ -79,7 +79,7 @@ async fn find(view: View, request: RequestId) -> Result<Finished, ApiError> {
 
 /// With the args it had the request goes on with its chain; with others the graph is built anew.
 async fn plan_rerun(api: &Inner, finished: &Finished, given: &JsonMap) -> Result<Rerun, ApiError> {
-    let planned = if given.is_empty() {
+    let planned = if finished.has_args(given) {
         finished.rerun()
     } else {
         let kind = &finished.detail.summary.request_type;

@@ -2,8 +2,9 @@
 //!
 //! With the args it had, the chain is the old one. With others the graph is built anew, from the specs as they are, and each
 //! complete job must be found in it again: at the same place, of the same type, with the same args. Nothing is kept that another
-//! request would not have done in the same way.
+//! request would not have done in the same way, and no approval of what would have run with the old args.
 
+mod approvals;
 mod matching;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -109,8 +110,18 @@ pub enum Refused {
         /// What would be different.
         mismatch: Mismatch,
     },
+    /// A complete job follows an approval that would be asked again.
+    #[error(
+        "job {job} is complete, and follows approval {approval}, which is asked again when args change: its work cannot be taken as approved; start a new request"
+    )]
+    Approved {
+        /// Where the job stands, from the request inwards.
+        job: String,
+        /// Where the approval does.
+        approval: String,
+    },
     /// What would be kept does not fit the new graph.
-    #[error("the specs have changed since: {0}; start a new request")]
+    #[error("what is complete does not fit the request as it would be now: {0}; start a new request")]
     Unfit(#[from] InvalidTerms),
 }
 
@@ -129,7 +140,13 @@ impl Finished {
         args
     }
 
-    /// Goes on with the chain it had.
+    /// Whether it had these args: then it goes on as with none.
+    pub fn has_args(&self, given: &JsonMap) -> bool {
+        let args = &self.detail.created.args;
+        given.iter().all(|(name, value)| args.iter().any(|arg| arg.name == *name && arg.value == *value))
+    }
+
+    /// Goes on with the chain it had; what was approved of it stays approved.
     ///
     /// # Errors
     /// Nothing is left to run, or its job data is lost.
@@ -143,10 +160,10 @@ impl Finished {
         Ok(Rerun { request_type, args, chain, terms, data: data.clone(), specs: None })
     }
 
-    /// Goes on with a graph that was built anew with [`Self::args_with`].
+    /// Goes on with a graph that was built anew with [`Self::args_with`]. Its approvals are asked again.
     ///
     /// # Errors
-    /// A complete job is not found in it again, or the args change nothing.
+    /// A complete job is not found in it again, or follows an approval, or the args change nothing.
     pub fn rerun_as(&self, built: Built, given: &JsonMap) -> Result<Rerun, Refused> {
         let (complete, data) = (self.complete()?, self.kept_data()?);
         let known = |name: &Arc<str>| built.args.iter().any(|arg| arg.name == *name);
@@ -157,7 +174,7 @@ impl Finished {
         let old = &self.detail.created.chain;
         let matching = Matching::new(old, &built.chain);
         let found = matching
-            .find(&complete)
+            .find(&approvals::taken_back(old, complete)?)
             .map_err(|(job, mismatch)| Refused::Other { job: matching::path(old, job), mismatch })?;
         let changed = changed_args(&self.detail.created.args, &built.args);
         if !changed.is_empty() && matching.leaves_the_same(&found) {
