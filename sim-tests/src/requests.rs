@@ -316,9 +316,15 @@ impl RequestClient {
             }
             return;
         }
-        let before = self.requests.asked.borrow_mut()[place].end.replace(found.state);
-        if before.is_some_and(|before| before != found.state) {
-            let seen = format!("request {id} ended otherwise before: {found:?}");
+        self.note_end(place, found.state);
+    }
+
+    /// A request was seen to have ended so.
+    fn note_end(&self, place: usize, end: State) {
+        let asked = &mut self.requests.asked.borrow_mut()[place];
+        let before = asked.end.replace(end);
+        if before.is_some_and(|before| before != end) {
+            let seen = format!("it ended otherwise before, as {before:?}: {asked:?}");
             self.requests.oracle.violated("a request that has ended stays so", seen);
         }
     }

@@ -6,7 +6,10 @@ pub(super) mod verdict;
 
 use std::time::Duration;
 
-use capstan_client::cluster::{RequestDetail, RequestPlan};
+use capstan_client::{
+    cluster::{RequestDetail, RequestPlan},
+    spin_cycle::State,
+};
 use capstan_model::sometimes;
 use http::{Method, StatusCode};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
@@ -22,7 +25,8 @@ const CLIENTS: u64 = 0xc0de;
 /// How long a process runs at the most, in a request that it may hold up.
 const LONG_MAX: Duration = Duration::from_secs(60);
 /// The kinds of requests they start.
-const KINDS: [&str; 6] = ["release", "bounded", "growing", "signed", "spread", specs::DRAWN_BEYOND];
+const KINDS: [&str; 7] =
+    ["release", "bounded", "growing", "signed", "disputed", "spread", specs::DRAWN_BEYOND];
 /// The one of them that takes a list of items, and the longest list.
 const WITH_ITEMS: &str = "spread";
 const ITEMS_MAX: u64 = 5;
@@ -153,7 +157,7 @@ impl BeyondClient {
             let kind = weights.iter().take_while(passed).count();
             match (kind, self.caller.choose()) {
                 (0, _) | (_, None) => self.start().await,
-                (1, Some((_, id))) => self.decide(&id).await,
+                (1, Some((place, id))) => self.decide(place, &id).await,
                 (2, Some((_, id))) => self.hold(&id, "pause").await,
                 (3, Some((_, id))) => self.hold(&id, "resume").await,
                 (4, _) => self.go_on().await,
@@ -179,8 +183,8 @@ impl BeyondClient {
     }
 
     /// Decides the first approval that waits, if one does.
-    async fn decide(&mut self, id: &str) {
-        let Some(detail) = self.look(id).await else { return };
+    async fn decide(&mut self, place: usize, id: &str) {
+        let Some(detail) = self.look(place, id).await else { return };
         let Some(awaited) = detail.awaiting.first() else { return };
         self.decided += 1;
         let approved = self.caller.rng.random_bool(0.6);
@@ -286,10 +290,15 @@ impl BeyondClient {
     }
 
     /// A request as it is; one that was acknowledged is found.
-    async fn look(&mut self, id: &str) -> Option<RequestDetail> {
+    async fn look(&mut self, place: usize, id: &str) -> Option<RequestDetail> {
         let answer = self.caller.call(Method::GET, format!("/cluster/v1/requests/{id}"), "").await;
         let Answer::Response(response) = answer else { return None };
-        self.caller.understood("a look at a request", &response)
+        let detail: RequestDetail = self.caller.understood("a look at a request", &response)?;
+        let ends = [State::Complete, State::Fail, State::Stopped];
+        if let Some(end) = ends.into_iter().find(|end| end.name() == detail.state) {
+            self.caller.note_end(place, end);
+        }
+        Some(detail)
     }
 
     /// One of the newest that have ended otherwise than complete: its tag and its id.
