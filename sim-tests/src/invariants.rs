@@ -2,12 +2,14 @@
 
 mod acknowledged_are_kept;
 mod applied_grows;
+mod approvals_are_decided;
 mod capacity_is_kept;
 mod cells_report_truly;
 mod chain;
 mod claims;
 mod committed_agreement;
 mod committed_is_kept;
+mod complete_is_kept;
 mod crashes_back_off;
 mod cursors_are_honoured;
 mod data_is_handed_on;
@@ -34,6 +36,7 @@ mod no_event_is_missed;
 mod nodes_return;
 mod on_sound_disks;
 mod parents_first;
+mod paused_start_nothing;
 mod positions_in_order;
 mod records_are_unique;
 mod records_change_legally;
@@ -48,6 +51,7 @@ mod streams_begin_exactly;
 mod streams_begin_now;
 #[cfg(test)]
 mod testing;
+mod timeouts_are_kept;
 mod tries_are_accounted;
 mod tries_are_apart;
 mod tries_start_claimed;
@@ -103,6 +107,10 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::<ends_follow_jobs::EndsFollowJobs>::default(),
         Box::<stops_are_told::StopsAreTold>::default(),
         Box::<data_is_handed_on::DataIsHandedOn>::default(),
+        Box::<paused_start_nothing::PausedStartNothing>::default(),
+        Box::<timeouts_are_kept::TimeoutsAreKept>::default(),
+        Box::<approvals_are_decided::ApprovalsAreDecided>::default(),
+        Box::<complete_is_kept::CompleteIsKept>::default(),
         Box::<log_time_is_true::LogTimeIsTrue>::default(),
         Box::<nodes_return::NodesReturn>::default(),
         Box::<records_are_unique::RecordsAreUnique>::default(),

@@ -80,6 +80,14 @@ pub enum Area {
     Task,
     /// Streams of events.
     Event,
+    /// Tries and requests that are out of time.
+    Timeout,
+    /// Jobs that wait for somebody to decide.
+    Approval,
+    /// Requests that are paused.
+    Pause,
+    /// Requests that go on with a finished one.
+    Rerun,
 }
 
 /// All of them, by what they break: the name, and what is wrong.
@@ -210,6 +218,7 @@ const TABLE: &[(Area, &[(&str, &str)])] = &[
         ("retry-off-by-one", "A job is tried once more than its spec says."),
         ("retry-started-before-commit", "The process of a retry is started before the retry is committed."),
         ("retry-wait-zero", "A retry does not wait."),
+        ("wait-does-not-grow", "Every wait between the tries of a job is as long as the first."),
         ("retries-not-renewed", "A sequence's next try leaves its jobs the retries that the last one had left."),
     ]),
     (Area::Sequence, &[
@@ -268,6 +277,32 @@ const TABLE: &[(Area, &[(&str, &str)])] = &[
         ("event-not-awaited", "A node that has not seen the event that was named begins at its own end."),
         ("stream-begins-stale", "A stream that is new begins at whatever its node has."),
         ("events-lost-at-install", "A snapshot is installed without the events."),
+    ]),
+    (Area::Timeout, &[
+        ("time-without-owner-counts", "The time in which no node owned a request counts against its timeout."),
+        ("request-timeouts-not-noticed", "A request that is out of time goes on."),
+        ("overdue-try-may-complete", "A try that was out of time is complete when it says so."),
+        ("overdue-not-passed-on", "What runs is not told that it is out of time."),
+        ("timed-out-counts-as-stopped", "A request that was out of time counts as stopped by a user."),
+    ]),
+    (Area::Approval, &[
+        ("approval-lost-with-owner", "An approval ends with the node that owned its request."),
+        ("rejected-is-asked-again", "A rejected approval is tried again while it has retries."),
+        ("sequence-of-rejected-tried-again", "A sequence is tried again although an approval in it was rejected."),
+        ("decision-not-kept", "Who decided is not kept."),
+    ]),
+    (Area::Pause, &[
+        ("pause-checked-nowhere", "What becomes runnable is started although its request is paused."),
+        ("paused-waits-in-line", "What waits for a slot goes on waiting in line when its request is paused."),
+        ("pause-ends-request", "A paused request ends as soon as nothing of it runs."),
+        ("pause-not-stored", "Pauses and rejections are kept in memory only."),
+        ("resume-starts-nothing", "What became runnable during a pause is not started when it ends."),
+    ]),
+    (Area::Rerun, &[
+        ("kept-job-runs-again", "What was complete runs again in the request that goes on."),
+        ("kept-data-lost", "A request that goes on with another begins without its job data."),
+        ("kept-expansions-forgotten", "A request that goes on with another counts its expansions anew."),
+        ("retried-by-missed", "A finished request does not know what goes on with it."),
     ]),
 ];
 

@@ -10,7 +10,12 @@ use capstan_raft_store::timing::Timing;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    events::TailLoad, faults::Planned, lrps::LrpLoad, net::Latency, probes::Buggify, requests::RequestLoad,
+    events::TailLoad,
+    faults::Planned,
+    lrps::LrpLoad,
+    net::Latency,
+    probes::Buggify,
+    requests::{RequestLoad, beyond::BeyondLoad},
     workload::Load,
 };
 
@@ -33,6 +38,9 @@ pub struct Plan {
     pub load: Load,
     /// How busy the clients of requests are.
     pub requests: RequestLoad,
+    /// How busy those are that use what requests have beyond Spin Cycle.
+    #[serde(default)]
+    pub beyond: BeyondLoad,
     /// How busy the clients of LRPs are, and what cells have.
     #[serde(default)]
     pub lrps: LrpLoad,

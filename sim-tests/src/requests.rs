@@ -3,6 +3,7 @@
 //! Every request carries a tag of its own in its args, by which [`verdict`] finds it again.
 
 mod archive;
+pub(crate) mod beyond;
 pub(crate) mod listing;
 pub(crate) mod specs;
 pub(crate) mod verdict;
@@ -27,7 +28,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use self::listing::Listing;
+use self::{beyond::Decided, listing::Listing};
 use crate::{
     net::{Net, NoResponse, Place},
     oracle::Oracle,
@@ -95,6 +96,18 @@ pub(crate) struct Asked {
     start: Start,
     /// The end it was seen to have come to.
     end: Option<State>,
+    /// The id of the finished request that it goes on with.
+    retry_of: Option<String>,
+}
+
+impl Asked {
+    /// Its tag and id, if it was seen to have ended otherwise than complete.
+    fn failed(&self) -> Option<(&str, &str)> {
+        match (&self.start, self.end) {
+            (Start::Done(id), Some(State::Fail | State::Stopped)) => Some((&self.tag, id)),
+            _ => None,
+        }
+    }
 }
 
 /// What became of the call that started a request.
@@ -114,6 +127,7 @@ pub struct Requests {
     net: Arc<Net>,
     oracle: Arc<Oracle>,
     asked: Rc<RefCell<Vec<Asked>>>,
+    decided: Rc<RefCell<Vec<Decided>>>,
     calls: Rc<RefCell<u64>>,
     /// The highest log index in any answer.
     seen: Rc<Cell<u64>>,
@@ -135,8 +149,8 @@ enum Freshness {
 impl Requests {
     /// Nothing was asked for yet.
     pub fn new(net: Arc<Net>, oracle: Arc<Oracle>) -> Self {
-        let (asked, calls, listings) = Default::default();
-        Self { net, oracle, asked, calls, seen: Rc::default(), listings, is_closed: Rc::default() }
+        let (asked, decided, calls, listings) = Default::default();
+        Self { net, oracle, asked, decided, calls, seen: Rc::default(), listings, is_closed: Rc::default() }
     }
 
     /// How many calls were made.
@@ -248,7 +262,7 @@ impl RequestClient {
         let tag = format!("tag-{}-{}", self.id, self.started);
         let place = {
             let mut asked = self.requests.asked.borrow_mut();
-            asked.push(Asked { tag: tag.clone(), start: Start::Unknown, end: None });
+            asked.push(Asked { tag: tag.clone(), start: Start::Unknown, end: None, retry_of: None });
             asked.len() - 1
         };
         let words = format!("{} {fails} {tag}", runs.as_millis());
@@ -302,9 +316,15 @@ impl RequestClient {
             }
             return;
         }
-        let before = self.requests.asked.borrow_mut()[place].end.replace(found.state);
-        if before.is_some_and(|before| before != found.state) {
-            let seen = format!("request {id} ended otherwise before: {found:?}");
+        self.note_end(place, found.state);
+    }
+
+    /// A request was seen to have ended so.
+    fn note_end(&self, place: usize, end: State) {
+        let asked = &mut self.requests.asked.borrow_mut()[place];
+        let before = asked.end.replace(end);
+        if before.is_some_and(|before| before != end) {
+            let seen = format!("it ended otherwise before, as {before:?}: {asked:?}");
             self.requests.oracle.violated("a request that has ended stays so", seen);
         }
     }
@@ -394,7 +414,7 @@ impl RequestClient {
         match both {
             (Answer::Response(one), Answer::Response(other)) => {
                 sometimes!("a call through two nodes at once is answered by both");
-                let id = |response| self.read::<RequestBody>(response).map(|request| request.id);
+                let id = |response| self.read::<serde_json::Value>(response)?.get("id").cloned();
                 if one.status() != other.status() || id(&one) != id(&other) {
                     let found = format!(
                         "{} {:?}, and {} {:?}",

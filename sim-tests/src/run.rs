@@ -28,7 +28,7 @@ use crate::{
     oracle::{Observation, Oracle, Violation},
     plan::{Heal, Plan},
     probes::{Counting, Counts},
-    requests::{self, Requests, verdict},
+    requests::{self, Requests, beyond, verdict},
     tally::Tally,
     trace::{Event, Trace, TraceSummary},
     workload::{self, Load, Workload},
@@ -270,6 +270,8 @@ impl Stage<'_> {
             (1..=plan.requests.clients)
                 .map(|id| tokio::task::spawn_local(requests.client(id, rng.random(), &plan.requests).run())),
         );
+        let beyond = requests.beyond_clients(&plan.beyond, plan.seed, plan.requests.run_max);
+        clients.extend(beyond.into_iter().map(|client| tokio::task::spawn_local(client.run())));
         clients.extend(
             (1..=plan.lrps.clients)
                 .map(|id| tokio::task::spawn_local(lrps.client(id, rng.random(), &plan.lrps).run())),
@@ -304,8 +306,10 @@ impl Stage<'_> {
         self.demand_progress(&world.serving(), self.elections(), CHECKER, rng.random()).await;
         self.read_everything(&plan.load, rng.random()).await;
         let cleaning = tokio::task::spawn_local(cleaner::clean(world.clone()));
+        let deciding = tokio::task::spawn_local(beyond::cleaner::clean(world.clone()));
         settle(world).await;
         cleaning.abort();
+        deciding.abort();
         tailing.tailers.settle(world.serving()).await;
         drop(tailing);
         undraining.abort();

@@ -70,6 +70,8 @@ pub(crate) fn decide(state: &State, at: Timestamp, decide: &DecideApproval) -> D
     let report = decided_report(&decision, since);
     let cause = if *approved { Cause::Reported } else { Cause::Rejected };
     let mut draft = Draft::new(state, at);
+    sometimes!("an approval is rejected", !approved);
+    sometimes!("an approval is decided in a paused request", live.control.paused.is_some());
     draft.record(WorkflowEvent::ApprovalDecided { request, job: place, try_no: *try_no, decision });
     draft.end_try(request, place, *try_no, EndOfTry { report, cause });
     draft.settle(request);
@@ -118,7 +120,7 @@ impl LiveRequests {
                 live.control.rejected.insert(job);
             });
         }
-        if let Some(sink) = sink {
+        if let Some(sink) = sink.filter(|_| !mutant!("decision-not-kept")) {
             let id = self.live_mut(request).chain().job(job).id;
             sink.archive(&decision_key(request).fixed(&id.0).u32(try_no.0), decision);
         }

@@ -125,7 +125,9 @@ pub(crate) enum FinishedDataRow {
 
 /// Writes what is found of a new request by the one it goes on with.
 pub(super) fn write_created(live: &LiveRequest, sink: &mut RowSink) {
-    if let Some(retry_of) = &live.terms.retry_of {
+    if let Some(retry_of) = &live.terms.retry_of
+        && !mutant!("retried-by-missed")
+    {
         sink.archive(&retries_key(retry_of.request).fixed(&live.id().0), &());
     }
 }

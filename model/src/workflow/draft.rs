@@ -178,7 +178,7 @@ impl<'a> Draft<'a> {
         let live = self.request(request);
         let owner = live.progress.owner.filter(|owner| ownership::may_start(self.nodes, *owner));
         let is_stopped = live.progress.stopped_at.is_some() && !mutant!("stop-checked-at-enqueue");
-        let is_paused = live.control.paused.is_some();
+        let is_paused = live.control.paused.is_some() && !mutant!("pause-checked-nowhere");
         let Some(owner) = owner.filter(|_| !is_stopped && !is_paused && live.may_launch(job)) else {
             return; // A stopped request starts nothing; one that is paused or has no owner, not yet.
         };

@@ -22,6 +22,7 @@ pub(crate) fn expire(state: &State, at: Timestamp, expire: &Expire) -> Decision 
             if !is_over(live.deadline(), at) {
                 return Err(Rejection::NotOverdue { request });
             }
+            sometimes!("a request is out of time");
             draft.expire_request(expire);
         }
         Some((job, try_no)) => {
@@ -56,8 +57,14 @@ impl Draft<'_> {
     fn expire_try(&mut self, expire: &Expire, job: JobPlace, try_no: TryNo) {
         let request = expire.request;
         match self.job(request, job).1.phase {
-            Phase::Awaiting { since } => self.expire_approval(request, job, try_no, since),
-            _ => self.record(WorkflowEvent::TryOverdue { request, job }),
+            Phase::Awaiting { since } => {
+                sometimes!("nobody decides an approval in time");
+                self.expire_approval(request, job, try_no, since);
+            }
+            _ => {
+                sometimes!("a try is out of time");
+                self.record(WorkflowEvent::TryOverdue { request, job });
+            }
         }
     }
 }
@@ -69,6 +76,7 @@ impl LiveRequests {
         due.filter_map(|(_, request, job)| {
             let live = self.get(request)?;
             let try_of = match job {
+                None if mutant!("request-timeouts-not-noticed") => return None,
                 None => None,
                 Some(job) => Some((*job, live.job(*job)?.1.try_no)),
             };

@@ -83,7 +83,7 @@ pub(crate) fn finish_try(state: &State, at: Timestamp, finish: &FinishTry) -> De
     let mut draft = Draft::new(state, at);
     let stopped = live.progress.stopped_at.is_some();
     let cause = match report.end {
-        _ if matches!(phase, Phase::Overdue { .. }) => Cause::Overdue,
+        _ if matches!(phase, Phase::Overdue { .. }) && !mutant!("overdue-try-may-complete") => Cause::Overdue,
         TryEnd::CutOff => Cause::Lost,
         // A job that ends while its node is drained was stopped for that, or might as well have been.
         _ if !ownership::may_start(&state.nodes, id.incarnation) => {

@@ -204,7 +204,7 @@ impl<'a> JobKey<'a> {
             request: live.id(),
             job: spec.id,
             job_type: &spec.job_type,
-            paused: live.control.paused.is_some(),
+            paused: live.control.paused.is_some() && !mutant!("paused-waits-in-line"),
             countdown: live.countdown(place),
         }
     }

@@ -242,7 +242,9 @@ impl LiveRequests {
         assert!(from == to || from.may_become(to), "request {request} went from {from:?} to {to:?}");
         if let Some(sink) = sink {
             sink.replace(&request_key(request), Some(&before.progress), Some(&live.progress));
-            sink.replace(&control_key(request), before.control.row(), live.control.row());
+            if !mutant!("pause-not-stored") {
+                sink.replace(&control_key(request), before.control.row(), live.control.row());
+            }
         }
         self.indexes.remove_request(&before);
         self.indexes.add_request(live);

@@ -145,6 +145,9 @@ impl Draft<'_> {
             .filter_map(|place| match live.job_at(place).phase {
                 Phase::Running { since } => Some((place, live.job_at(place).try_no, since, Cause::Lost)),
                 Phase::Overdue { since } => Some((place, live.job_at(place).try_no, since, Cause::Overdue)),
+                Phase::Awaiting { since } if mutant!("approval-lost-with-owner") => {
+                    Some((place, live.job_at(place).try_no, since, Cause::Lost))
+                }
                 _ => None,
             })
             .collect();
@@ -163,6 +166,8 @@ impl Draft<'_> {
     pub(super) fn hand_over(&mut self, request: RequestId) {
         self.record(WorkflowEvent::RequestSuspended { request, at: self.at });
         let live = self.request(request);
+        sometimes!("a paused request changes its owner", live.control.paused.is_some());
+        sometimes!("an approval waits while its request changes its owner", live.awaiting().next().is_some());
         if live.is_over() {
             // Nothing is left to run: the request ends without needing an owner.
             self.end(request);

@@ -18,6 +18,7 @@ pub(crate) fn pause(state: &State, at: Timestamp, pause: &PauseRequest) -> Decis
     if live.control.paused.is_some() {
         return Ok((Answer::Done, vec![]));
     }
+    sometimes!("a request is paused while its jobs run", live.tally().running > 0);
     let mut draft = Draft::new(state, at);
     draft.record(WorkflowEvent::RequestPaused { request, by, at });
     Ok((Answer::Done, draft.into_events()))
@@ -34,6 +35,8 @@ pub(crate) fn resume(state: &State, at: Timestamp, resume: &ResumeRequest) -> De
     let mut draft = Draft::new(state, at);
     draft.record(WorkflowEvent::RequestResumed { request, by });
     let frontier: Vec<JobPlace> = draft.request(request).frontier().collect();
+    let frontier = if mutant!("resume-starts-nothing") { Vec::new() } else { frontier };
+    sometimes!("a request that is resumed has something to start", !frontier.is_empty());
     frontier.into_iter().for_each(|job| draft.make_runnable(request, job));
     draft.settle(request);
     Ok((Answer::Done, draft.into_events()))

@@ -20,18 +20,22 @@ impl LiveRequest {
         let Some(retry_of) = &terms.retry_of else { return };
         let created = self.created.clone();
         let chain = &created.chain;
-        for (place, map) in data.iter() {
+        for (place, map) in data.iter().filter(|_| !mutant!("kept-data-lost")) {
             self.jobs[place.at()].data = map.clone();
         }
         for place in &retry_of.kept {
-            self.jobs[place.at()].phase = Phase::Complete;
+            if !mutant!("kept-job-runs-again") {
+                self.jobs[place.at()].phase = Phase::Complete;
+            }
             let handed_on = self.jobs[place.at()].data.clone();
             for next in &chain.job(*place).successors {
                 self.jobs[next.at()].parents_left -= 1;
                 self.hand_on(*next, &handed_on, data);
             }
         }
-        for (place, admitted, complete) in retry_of.expansions(chain) {
+        for (place, admitted, complete) in
+            retry_of.expansions(chain).filter(|_| !mutant!("kept-expansions-forgotten"))
+        {
             let progress = ParallelProgress { admitted, complete, closed: false };
             self.parallels.insert(place, progress);
         }

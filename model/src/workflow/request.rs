@@ -260,13 +260,15 @@ impl LiveRequest {
     /// Whether nothing is left to do of it: nothing is active, and nothing waits for a pause to end or for an owner.
     pub(super) fn is_over(&self) -> bool {
         let may_go_on = self.progress.stopped_at.is_none()
-            && (self.control.paused.is_some() || self.progress.owner.is_none());
+            && (self.control.paused.is_some() && !mutant!("pause-ends-request")
+                || self.progress.owner.is_none());
         self.tally.active == 0 && !(may_go_on && self.frontier().next().is_some())
     }
 
     /// How it ends, once none of its jobs is active (`reference/spin-cycle.md` 4.5).
     pub(super) fn end_state(&self) -> RequestState {
-        let stopped = self.progress.stopped_at.is_some() && self.control.timed_out_at.is_none();
+        let in_time = self.control.timed_out_at.is_none() || mutant!("timed-out-counts-as-stopped");
+        let stopped = self.progress.stopped_at.is_some() && in_time;
         if self.tally.complete == self.total_jobs() {
             RequestState::Complete
         } else if stopped && (self.tally.failed == 0 || mutant!("stop-hides-failure")) {

@@ -43,7 +43,7 @@ pub(super) fn after_try(
     at: Timestamp,
 ) -> AfterTry {
     let stopped = live.progress.stopped_at.is_some();
-    if cause == Cause::Rejected {
+    if cause == Cause::Rejected && !mutant!("rejected-is-asked-again") {
         return AfterTry::Failed;
     }
     if cause == Cause::Overdue {
@@ -122,7 +122,8 @@ impl LiveRequest {
 }
 
 fn after_failure(spec: &JobSpec, current: &Job, backoff: Option<&Backoff>, at: Timestamp) -> AfterTry {
-    let wait = wait_after(spec.retry_wait.as_ref(), backoff, current.tries_failed);
+    let waits = if mutant!("wait-does-not-grow") { 0 } else { current.tries_failed };
+    let wait = wait_after(spec.retry_wait.as_ref(), backoff, waits);
     let retries = spec.retry + u32::from(mutant!("retry-off-by-one"));
     if current.tries_failed >= retries || is_noop(&spec.job_type) {
         AfterTry::Failed

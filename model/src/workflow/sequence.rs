@@ -59,7 +59,7 @@ impl LiveRequest {
         let is_rejected = |sequence: SequencePlace| {
             let inside =
                 |rejected: &JobPlace| self.chain().encloses(sequence, self.chain().job(*rejected).sequence);
-            self.control.rejected.iter().any(inside)
+            self.control.rejected.iter().any(inside) && !mutant!("sequence-of-rejected-tried-again")
         };
         let has_budget = |sequence: &SequencePlace| {
             let retries =

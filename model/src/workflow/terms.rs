@@ -171,7 +171,9 @@ impl LiveRequest {
         let timeout = self.terms.timeout.as_ref()?.duration();
         let counts = self.progress.owner.is_some() && self.progress.stopped_at.is_none();
         let started_at = self.progress.started_at.filter(|_| counts)?;
-        Some(started_at.after(timeout).after(self.control.unowned))
+        let unowned =
+            if mutant!("time-without-owner-counts") { Duration::ZERO } else { self.control.unowned };
+        Some(started_at.after(timeout).after(unowned))
     }
 
     /// When the try of a job is out of time; `None` if it never is, runs not, or is being stopped.

@@ -170,7 +170,7 @@ impl State {
                 job: row,
                 stop_requested: rests
                     || live.progress.stopped_at.is_some()
-                    || matches!(row.phase, Phase::Overdue { .. }),
+                    || matches!(row.phase, Phase::Overdue { .. }) && !mutant!("overdue-not-passed-on"),
                 stream_bytes_max: output::stream_bytes_max(live.tally().output_bytes),
             }
         })

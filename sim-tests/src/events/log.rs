@@ -222,6 +222,19 @@ impl EventLog {
                 let state = ended.report.end.state().name();
                 ("job", "job_ended", self.of_job(ended.request, ended.job, ended.try_no, state)?)
             }
+            WorkflowEvent::ApprovalDecided { request, job, try_no, decision } => {
+                let mut data = self.of_job(*request, *job, *try_no, "RUNNING")?;
+                let (approved, comment) = (decision.approved, &*decision.comment);
+                data["decision"] = json!({ "approved": approved, "by": &*decision.by, "comment": comment });
+                ("job", "job_decided", data)
+            }
+            WorkflowEvent::RequestPaused { by, .. } => {
+                ("request", "request_paused", json!({ "id": id, "by": &**by }))
+            }
+            WorkflowEvent::RequestResumed { by, .. } => {
+                ("request", "request_resumed", json!({ "id": id, "by": &**by }))
+            }
+            WorkflowEvent::RequestTimedOut { .. } => ("request", "request_timed_out", json!({ "id": id })),
             _ => return None,
         })
     }

@@ -8,6 +8,7 @@ use capstan_model::{
         chain::{JobPlace, JobSpec},
         command::CreateRequest,
         event::WorkflowEvent,
+        terms::Terms,
     },
 };
 
@@ -36,6 +37,7 @@ pub(super) struct Claims {
 
 struct Known {
     created: Arc<CreateRequest>,
+    terms: Arc<Terms>,
     owner: Option<Incarnation>,
     epoch: Epoch,
 }
@@ -47,9 +49,9 @@ impl Claims {
     /// It ends a try that has ended before, or starts one a second time.
     pub(super) fn heed(&mut self, index: u64, event: &WorkflowEvent) -> Result<(), String> {
         match event {
-            WorkflowEvent::RequestCreated { request, .. } => {
-                let known = Known { created: Arc::clone(request), owner: None, epoch: Epoch(0) };
-                self.requests.insert(request.id, known);
+            WorkflowEvent::RequestCreated { request, terms, .. } => {
+                let (created, terms) = (Arc::clone(request), Arc::clone(terms));
+                self.requests.insert(request.id, Known { created, terms, owner: None, epoch: Epoch(0) });
             }
             WorkflowEvent::RequestOwned { request, owner, .. } => {
                 if let Some(known) = self.requests.get_mut(request) {
@@ -104,6 +106,13 @@ impl Claims {
         self.tries.get(name)
     }
 
+    /// A job with its newest try, if any was claimed.
+    pub(super) fn newest_try(&self, request: RequestId, job: JobPlace) -> Option<(JobId, TryNo)> {
+        let id = self.spec(request, job).id;
+        let of_job = (request, id, TryNo(0))..=(request, id, TryNo(u32::MAX));
+        self.tries.range(of_job).next_back().map(|((.., try_no), _)| (id, *try_no))
+    }
+
     /// The job at a place of a request's chain.
     pub(super) fn spec(&self, request: RequestId, job: JobPlace) -> &JobSpec {
         self.requests[&request].created.chain.job(job)
@@ -114,7 +123,18 @@ impl Claims {
         &self.requests[&request].created
     }
 
-    fn name(&self, request: RequestId, job: JobPlace, try_no: TryNo) -> Try {
+    /// What a request has beyond Spin Cycle.
+    pub(super) fn terms(&self, request: RequestId) -> &Terms {
+        &self.requests[&request].terms
+    }
+
+    /// The jobs that are complete from the start, in a request that goes on with another.
+    pub(super) fn kept(&self, request: RequestId) -> impl Iterator<Item = JobPlace> + '_ {
+        kept(self.terms(request))
+    }
+
+    /// The name of a try at a place of a request's chain.
+    pub(super) fn name(&self, request: RequestId, job: JobPlace, try_no: TryNo) -> Try {
         (request, self.spec(request, job).id, try_no)
     }
 
@@ -122,4 +142,9 @@ impl Claims {
         let known = self.requests.get(&request)?;
         Some(Claim { owner: known.owner?, epoch: known.epoch, index, ended: None })
     }
+}
+
+/// The jobs that terms let be complete from the start.
+pub(super) fn kept(terms: &Terms) -> impl Iterator<Item = JobPlace> + '_ {
+    terms.retry_of.iter().flat_map(|retry_of| retry_of.kept.iter().copied())
 }

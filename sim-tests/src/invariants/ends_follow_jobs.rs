@@ -1,4 +1,4 @@
-//! A request ends as its jobs did.
+//! A request ends as its jobs did, and one that was out of time has failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use capstan_model::{
 use super::{Invariant, claims::Claims};
 use crate::oracle::Observation;
 
-/// Complete if every job is, stopped if it was and nothing failed, failed otherwise.
+/// Complete if every job is, stopped if a user did and nothing failed, failed otherwise.
 #[derive(Default)]
 pub(crate) struct EndsFollowJobs {
     claims: Claims,
@@ -26,6 +26,7 @@ struct Jobs {
     complete: BTreeSet<JobPlace>,
     failed: BTreeSet<JobPlace>,
     is_stopped: bool,
+    is_out_of_time: bool,
 }
 
 impl Invariant for EndsFollowJobs {
@@ -41,6 +42,7 @@ impl Invariant for EndsFollowJobs {
             let request = event.request();
             let jobs = self.requests.entry(request).or_default();
             match event {
+                WorkflowEvent::RequestCreated { .. } => jobs.complete.extend(self.claims.kept(request)),
                 WorkflowEvent::TryEnded(ended) => {
                     match ended.then {
                         AfterTry::Complete => jobs.complete.insert(ended.job),
@@ -58,11 +60,12 @@ impl Invariant for EndsFollowJobs {
                     jobs.failed.remove(job);
                 }
                 WorkflowEvent::RequestStopped { .. } => jobs.is_stopped = true,
+                WorkflowEvent::RequestTimedOut { .. } => jobs.is_out_of_time = true,
                 WorkflowEvent::RequestEnded { state, .. } => {
-                    let Jobs { complete, failed, is_stopped } = &*jobs;
+                    let Jobs { complete, failed, is_stopped, is_out_of_time } = &*jobs;
                     let end = if complete.len() == self.claims.created(request).chain.len() {
                         RequestState::Complete
-                    } else if *is_stopped && failed.is_empty() {
+                    } else if *is_stopped && !is_out_of_time && failed.is_empty() {
                         RequestState::Stopped
                     } else {
                         RequestState::Failed

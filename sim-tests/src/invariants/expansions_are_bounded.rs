@@ -1,8 +1,9 @@
-//! Expansions: no more at a time than the spec says, and no further one once one has failed for good.
+//! Expansions: no more at a time than the spec says, and no further one once one has failed for good; and no request ends while one could begin.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use capstan_model::{
+    command::Command,
     ids::RequestId,
     workflow::{
         chain::{ChainParts, JobPlace, SequencePlace},
@@ -19,11 +20,14 @@ use crate::oracle::Observation;
 pub(crate) struct ExpansionsAreBounded {
     claims: Claims,
     requests: BTreeMap<RequestId, Vec<Expansions>>,
+    stopped: BTreeSet<RequestId>,
 }
 
 /// Expansions of one list.
 struct Expansions {
     spec: ParallelSpec,
+    /// Whether the job before them is complete.
+    is_reached: bool,
     begun: BTreeSet<usize>,
     complete: BTreeSet<usize>,
     is_closed: bool,
@@ -45,6 +49,10 @@ impl Invariant for ExpansionsAreBounded {
                 WorkflowEvent::RequestCreated { request: created, .. } => {
                     let ChainParts { parallels, .. } = created.chain.clone().into();
                     self.requests.insert(request, parallels.into_iter().map(Expansions::new).collect());
+                    let kept: Vec<JobPlace> = self.claims.kept(request).collect();
+                    for job in kept {
+                        self.of(request).for_each(|expansions| expansions.was_complete(job));
+                    }
                 }
                 WorkflowEvent::TryStarted { job, .. } => first = first.and(self.begun(request, *job)),
                 WorkflowEvent::TryEnded(ended) => {
@@ -61,7 +69,20 @@ impl Invariant for ExpansionsAreBounded {
                     }
                 }
                 WorkflowEvent::SequenceReset { sequence, .. } => self.reset(request, *sequence),
-                WorkflowEvent::RequestEnded { .. } => drop(self.requests.remove(&request)),
+                WorkflowEvent::RequestStopped { .. } | WorkflowEvent::RequestTimedOut { .. } => {
+                    self.stopped.insert(request);
+                }
+                WorkflowEvent::RequestEnded { .. } => {
+                    let is_given_up = |(command, _): &(Command, _)| matches!(command, Command::EndSuspended { request: of } if *of == request);
+                    let may_leave =
+                        self.stopped.contains(&request) || committed.commands.iter().any(is_given_up);
+                    let left = self.of(request).find(|expansions| expansions.could_begin());
+                    if let Some(left) = left.filter(|_| !may_leave) {
+                        let begun = left.begun.len();
+                        first = first.and(Err(format!("request {request} has ended, {begun} have begun")));
+                    }
+                    self.requests.remove(&request);
+                }
                 _ => {}
             }
         }
@@ -92,7 +113,8 @@ impl ExpansionsAreBounded {
 
 impl Expansions {
     fn new(spec: ParallelSpec) -> Self {
-        Self { spec, begun: BTreeSet::new(), complete: BTreeSet::new(), is_closed: false }
+        let (begun, complete) = Default::default();
+        Self { spec, is_reached: false, begun, complete, is_closed: false }
     }
 
     fn begins(&mut self, job: JobPlace) -> Result<(), String> {
@@ -109,7 +131,21 @@ impl Expansions {
         Ok(())
     }
 
+    /// Whether another one could begin.
+    fn could_begin(&self) -> bool {
+        let unfinished = self.begun.difference(&self.complete).count();
+        let is_left = self.begun.len() < self.spec.expansions.len();
+        self.is_reached && is_left && !self.is_closed && unfinished < self.spec.running_max as usize
+    }
+
+    /// A job that a request keeps which goes on with another.
+    fn was_complete(&mut self, job: JobPlace) {
+        self.begun.extend(self.spec.expansions.iter().position(|one| one.first == job));
+        self.completed(job);
+    }
+
     fn completed(&mut self, job: JobPlace) {
+        self.is_reached |= self.spec.begin == job;
         let number = self.spec.expansions.iter().position(|one| one.last == job);
         self.complete.extend(number);
     }

@@ -41,6 +41,10 @@ impl Invariant for ParentsFirst {
             // What is wrong with the claims themselves is for others to say.
             drop(self.claims.heed(committed.index, event));
             match event {
+                WorkflowEvent::RequestCreated { request, .. } => {
+                    let kept = self.claims.kept(request.id).map(|job| (request.id, job));
+                    self.complete.extend(kept);
+                }
                 WorkflowEvent::TryStarted { request, job, try_no, .. } => {
                     first = first.and(self.claimed(*request, *job, *try_no));
                 }

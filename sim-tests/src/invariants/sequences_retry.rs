@@ -1,4 +1,5 @@
-//! J4 for sequences: they are tried again whole, as often as their retries allow, and not before all of them has stopped.
+//! J4 for sequences: they are tried again whole, as often as their retries allow, and not before all of them has stopped; never again once an
+//! approval inside was rejected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,6 +29,10 @@ struct Progress {
     resets: BTreeMap<SequencePlace, u32>,
     /// The sequence whose failure has to be recorded next.
     due: Option<SequencePlace>,
+    /// Those around an approval that was rejected.
+    rejected: BTreeSet<SequencePlace>,
+    /// Whether the end of a rejected approval comes next.
+    is_rejection: bool,
     is_stopped: bool,
 }
 
@@ -71,7 +76,13 @@ impl Progress {
             }
             WorkflowEvent::TryEnded(ended) => return self.ended(chain, ended),
             WorkflowEvent::SequenceReset { sequence, .. } => return self.reset(chain, *sequence),
-            WorkflowEvent::RequestStopped { .. } => self.is_stopped = true,
+            WorkflowEvent::ApprovalDecided { job, decision, .. } if !decision.approved => {
+                self.rejected.extend(chain.enclosing(*job));
+                self.is_rejection = true;
+            }
+            WorkflowEvent::RequestStopped { .. } | WorkflowEvent::RequestTimedOut { .. } => {
+                self.is_stopped = true;
+            }
             _ => {}
         }
         Ok(())
@@ -94,10 +105,13 @@ impl Progress {
         }
         // What a `noop` fails for stays so.
         let is_final = ended.then == AfterTry::Failed && !is_noop;
-        if is_final && !self.is_stopped && !self.is_failing(chain, job) {
-            let has_retries =
-                |sequence: &SequencePlace| self.resets_of(*sequence) < chain.sequence(*sequence).retry;
-            self.due = chain.enclosing(job).find(has_retries);
+        let is_rejection = std::mem::take(&mut self.is_rejection);
+        if is_final && !is_rejection && !self.is_stopped && !self.is_failing(chain, job) {
+            let may_retry = |sequence: &SequencePlace| {
+                self.resets_of(*sequence) < chain.sequence(*sequence).retry
+                    && !self.rejected.contains(sequence)
+            };
+            self.due = chain.enclosing(job).find(may_retry);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! J5: once a stop is committed nothing of the request starts.
+//! J5: once a stop is committed nothing of the request starts, be it a user's or that of a request that is out of time.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,11 @@ impl Invariant for StopIsFinal {
                 for event in committed.workflow() {
                     let stop = self.stopped.get(&event.request());
                     match (event, stop) {
-                        (WorkflowEvent::RequestStopped { request, .. }, None) => {
+                        (
+                            WorkflowEvent::RequestStopped { request, .. }
+                            | WorkflowEvent::RequestTimedOut { request, .. },
+                            None,
+                        ) => {
                             self.stopped.insert(*request, committed.index);
                         }
                         (WorkflowEvent::TryStarted { .. } | WorkflowEvent::JobReady { .. }, Some(stop)) => {

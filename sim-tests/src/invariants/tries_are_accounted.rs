@@ -49,19 +49,22 @@ impl Invariant for TriesAreAccounted {
                     let WorkflowEvent::TryEnded(ended) = event else { continue };
                     let spec = self.claims.spec(ended.request, ended.job);
                     let (name, kind) = ((ended.request, spec.id, ended.try_no), &*spec.job_type);
-                    if kind == "noop" {
-                        continue;
+                    if matches!(kind, "noop" | "approval") {
+                        continue; // Nothing runs for them.
                     }
-                    let is_reported = committed.commands.iter().any(|(command, reply)| match command {
-                        Command::FinishTry(finish) => {
-                            reply.is_ok() && (finish.id.request, finish.id.job, finish.id.try_no) == name
+                    let reported = committed.commands.iter().find_map(|(command, reply)| match command {
+                        Command::FinishTry(finish) if reply.is_ok() => {
+                            let (id, report) = (&finish.id, &finish.report);
+                            ((id.request, id.job, id.try_no) == name).then_some(report)
                         }
-                        _ => false,
+                        _ => None,
                     });
-                    if !is_reported {
-                        first = first.and(self.lost(&name, committed.index, &committed.after));
-                    } else if kind == "shell-command" && has_run(&ended.report) {
-                        self.reported.insert(name, format!("{:?}", ended.report));
+                    match reported {
+                        None => first = first.and(self.lost(&name, committed.index, &committed.after)),
+                        Some(report) if kind == "shell-command" && has_run(report) => {
+                            self.reported.insert(name, format!("{report:?}"));
+                        }
+                        Some(_) => {}
                     }
                 }
                 first

@@ -13,12 +13,14 @@ use crate::{
     lrps::{CellLoad, LrpLoad, Mix},
     net::Latency,
     probes::Buggify,
-    requests::RequestLoad,
+    requests::{RequestLoad, beyond::BeyondLoad},
     workload::Load,
 };
 
 /// What tailers follow from beside the seed: a draw of theirs changes nothing else.
 const TAILING: u64 = 0x7a11;
+/// The same of those that use what requests have beyond Spin Cycle.
+const BEYOND: u64 = 0xbe70;
 
 pub(super) fn draw(seed: u64) -> Plan {
     let mut rng = SmallRng::seed_from_u64(seed);
@@ -51,6 +53,7 @@ pub(super) fn draw(seed: u64) -> Plan {
         latency,
         load: load(&mut rng),
         requests: requests(&mut rng),
+        beyond: BeyondLoad::draw(seed ^ BEYOND),
         tailing: TailLoad::draw(seed ^ TAILING),
         specs_seed: rng.random(),
         lrps: lrps(&mut rng, nodes),
