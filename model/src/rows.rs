@@ -284,6 +284,17 @@ pub fn decode_archive_head<V: DeserializeOwned>(key: &[u8], value: &[u8]) -> Res
         .map_err(|e| undecodable(key, e))
 }
 
+/// As [`decode_archive`], of a table whose rows had no content once; `None` for one of these.
+///
+/// # Errors
+/// The value is of no known version.
+pub fn decode_archive_if_any<V: DeserializeOwned>(key: &[u8], value: &[u8]) -> Result<Option<V>, LoadError> {
+    let (Archived::V1 { index: _, row: () }, row) =
+        postcard::take_from_bytes(value).map_err(|e| undecodable(key, e))?;
+    let row = (!row.is_empty()).then(|| postcard::from_bytes(row)).transpose();
+    row.map_err(|e| undecodable(key, e))
+}
+
 /// The index that wrote an archive row, without decoding the rest.
 ///
 /// # Errors

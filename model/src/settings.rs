@@ -3,7 +3,7 @@
 //! A default is never edited once shipped: replicas that disagree about it would diverge. Another default comes
 //! with another cluster version.
 
-use std::time::Duration;
+use std::{num::IntErrorKind, ops::RangeInclusive, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -221,9 +221,18 @@ impl Setting {
             let names = Settings::default().all().map(|s| s.name()).join(", ");
             return Err(invalid(name, format!("there is no such setting; there are {names}")));
         };
-        let count = || value.parse().map_err(|_| invalid(name, format!("{value:?} is not a whole number")));
-        let small = || count().map(|n: u64| u32::try_from(n).unwrap_or(u32::MAX));
-        let setting = match kind {
+        let count = || {
+            let bounds = kind.bounds().expect("what is counted has bounds");
+            match value.parse() {
+                Ok(count) if bounds.contains(&count) => Ok(count),
+                Err(error) if *error.kind() != IntErrorKind::PosOverflow => {
+                    Err(invalid(name, format!("{value:?} is not a whole number")))
+                }
+                _ => Err(out_of_bounds(name, value, &bounds)),
+            }
+        };
+        let small = || count().map(|count| u32::try_from(count).expect("what is in bounds is small"));
+        Ok(match kind {
             Self::ArchiveDays(_) => Self::ArchiveDays(small()?),
             Self::ArchiveRequestsMax(_) => Self::ArchiveRequestsMax(count()?),
             Self::EventDays(_) => Self::EventDays(small()?),
@@ -236,26 +245,39 @@ impl Setting {
             Self::IdempotencyHours(_) => Self::IdempotencyHours(small()?),
             Self::VariablesMax(_) => Self::VariablesMax(count()?),
             Self::SuspendedHours(_) => Self::SuspendedHours(small()?),
-        };
-        setting.check()?;
-        Ok(setting)
+        })
+    }
+
+    /// Between which values it may be; `None` if it is no number.
+    fn bounds(&self) -> Option<RangeInclusive<u64>> {
+        match self {
+            Self::ArchiveDays(_) | Self::EventDays(_) => Some(1..=3_650),
+            Self::ArchiveRequestsMax(_) | Self::EventsMax(_) => Some(1_000..=100_000_000),
+            Self::IdempotencyHours(_) => Some(1..=168),
+            Self::VariablesMax(_) => Some(1..=10_000_000),
+            Self::SuspendedHours(_) => Some(0..=8_760),
+            Self::ReadConsistency(_) => None,
+        }
     }
 
     fn check(&self) -> Result<(), Rejection> {
-        let (value, bounds) = match *self {
-            Self::ArchiveDays(days) | Self::EventDays(days) => (u64::from(days), 1..=3_650),
-            Self::ArchiveRequestsMax(count) | Self::EventsMax(count) => (count, 1_000..=100_000_000),
-            Self::IdempotencyHours(hours) => (u64::from(hours), 1..=168),
-            Self::VariablesMax(count) => (count, 1..=10_000_000),
-            Self::SuspendedHours(hours) => (u64::from(hours), 0..=8_760),
+        let value = match *self {
+            Self::ArchiveDays(n) | Self::EventDays(n) => n.into(),
+            Self::IdempotencyHours(n) | Self::SuspendedHours(n) => n.into(),
+            Self::ArchiveRequestsMax(n) | Self::EventsMax(n) | Self::VariablesMax(n) => n,
             Self::ReadConsistency(_) => return Ok(()),
         };
-        if bounds.contains(&value) {
-            return Ok(());
+        match self.bounds() {
+            Some(bounds) if !bounds.contains(&value) => {
+                Err(out_of_bounds(self.name(), &value.to_string(), &bounds))
+            }
+            _ => Ok(()),
         }
-        let reason = format!("{value} is not between {} and {}", bounds.start(), bounds.end());
-        Err(invalid(self.name(), reason))
     }
+}
+
+fn out_of_bounds(name: &str, value: &str, bounds: &RangeInclusive<u64>) -> Rejection {
+    invalid(name, format!("{value} is not between {} and {}", bounds.start(), bounds.end()))
 }
 
 fn invalid(name: &str, reason: String) -> Rejection {
@@ -287,6 +309,8 @@ mod tests {
         let cases = [
             ("archive_days", "0", "0 is not between 1 and 3650"),
             ("archive_days", "3651", "3651 is not between 1 and 3650"),
+            ("archive_days", "4294967297", "4294967297 is not between 1 and 3650"),
+            ("archive_days", "99999999999999999999", "99999999999999999999 is not between 1 and 3650"),
             ("archive_requests_max", "999", "999 is not between 1000 and 100000000"),
             ("event_days", "-1", "\"-1\" is not a whole number"),
             ("idempotency_hours", "169", "169 is not between 1 and 168"),

@@ -6,18 +6,20 @@ mod archive_world;
 mod common;
 mod workflow_common;
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 
 use archive_world::{HOUR, Made, World, any_made, id};
+use bytes::Bytes;
 use capstan_model::{
     archive::{self, Filter, Page, Place, TRIMMED_ROWS_MAX, TrimRequests},
     command::Command,
     event::Event,
     rejection::Rejection,
-    rows::Table,
+    rows::{RowReader, Table},
     time::Timestamp,
     workflow::{ARG_TEXT_BYTES_MAX, request::RequestState},
 };
+use common::memory_rows::MemoryRows;
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 /// A filter whose every part matches some of what [`any_made`] makes, and some parts nothing.
@@ -59,19 +61,23 @@ fn any_page() -> impl Strategy<Value = Page> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// A list has what its filter says, in its order, whichever indexes it is made of, also when some have left.
+    /// A list has what its filter says, in its order, whichever indexes it is made of, also when some have left, and in whichever steps it is read.
     #[test]
     fn a_list_is_what_a_plain_list_would_be(
         made in vec(any_made(), 0..40),
         asked in vec((any_filter(), any_page()), 1..12),
         trimmed_at in option::of(0..100_u64),
+        rows_max in select(vec![1, 100, 1_000]),
     ) {
         let mut world = World::of(&made);
         if let Some(hours) = trimmed_at {
             world.keep_for_a_day(hours);
         }
         for (filter, page) in asked {
-            prop_assert_eq!(world.listed(&filter, page), world.plainly_listed(&filter, page), "{:?} {:?}", filter, page);
+            let expected = world.plainly_listed(&filter, page);
+            prop_assert_eq!(&world.listed(&filter, page), &expected, "{:?} {:?}", filter, page);
+            let in_steps = world.listed_in_steps(&filter, page, rows_max);
+            prop_assert_eq!(in_steps, expected, "{:?} {:?}, {} rows a step", filter, page, rows_max);
         }
     }
 
@@ -117,6 +123,104 @@ proptest! {
         prop_assert_eq!(world.replica.state.archive.count(), (after.len() - live) as u64);
         let with_rows = world.archived_ids();
         prop_assert!(with_rows.iter().all(|id| kept.contains(id)), "{:?} {:?}", with_rows, kept);
+    }
+}
+
+/// Rows, and how many of them were read.
+struct Counted<'a>(MemoryRows<'a>, Cell<usize>);
+
+impl Counted<'_> {
+    fn count(&self, rows: usize) {
+        self.1.set(self.1.get() + rows);
+    }
+}
+
+impl RowReader for Counted<'_> {
+    fn get(&self, key: &[u8]) -> Option<Bytes> {
+        self.count(1);
+        self.0.get(key)
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<(Bytes, Bytes)> {
+        let rows = self.0.scan(from, to, limit);
+        self.count(rows.len());
+        rows
+    }
+
+    fn scan_back(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<(Bytes, Bytes)> {
+        let rows = self.0.scan_back(from, to, limit);
+        self.count(rows.len());
+        rows
+    }
+}
+
+/// Requests `0..count` of which every second is of one type and has failed, one in a hundred is Ann's, and none is what `nobody` has.
+fn shelf(count: u8) -> World {
+    let made = (0..count).map(|number| Made {
+        created: number.into(),
+        kind: number % 2,
+        user: u8::from(number % 100 == 7),
+        args: vec![("host".into(), format!("\"{}\"", number % 5))],
+        end: Some(([RequestState::Complete, RequestState::Failed][usize::from(number % 2)], 0)),
+    });
+    World::of(&made.collect::<Vec<_>>())
+}
+
+#[test]
+fn the_rarest_filter_leads_and_a_row_of_it_says_what_the_other_indexes_would() {
+    let world = shelf(250);
+    let read = |filter: Filter, page: Page, rows_max: usize| {
+        let rows = Counted(world.rows(), Cell::new(0));
+        let found = archive::find(&world.replica.state, &rows, &filter, page, rows_max).unwrap();
+        (found, rows.1.get())
+    };
+    let all = Filter::default();
+    let rare = Filter {
+        request_type: Some("k1".into()),
+        user: Some("ann".into()),
+        states: vec![RequestState::Failed],
+        ..all.clone()
+    };
+    let (found, rows) = read(rare, Page::default(), usize::MAX);
+    assert_eq!(found.requests.len(), 3);
+    // Sixteen rows are read where a list is leapt into.
+    assert!(rows <= 16 * (2 + 2 * 3), "{rows} rows: each of the three is looked for in two other indexes");
+
+    let never = Filter {
+        request_type: Some("k0".into()),
+        args: vec![("host".into(), "1".into())],
+        states: vec![RequestState::Failed],
+        ..all.clone()
+    };
+    let (found, rows) = read(never, Page::default(), usize::MAX);
+    assert_eq!(found.requests.len(), 0);
+    assert!(rows < 150, "{rows} rows: those of the rarest of three, and few of the others");
+
+    let far = Page { offset: usize::MAX, limit: Some(1), after: None };
+    let (found, rows) = read(all, far, 100);
+    assert!(found.requests.is_empty() && rows < 100, "{rows} rows");
+    assert!(found.rest.is_some_and(|rest| rest.after.is_some() && rest.offset > usize::MAX - 250));
+}
+
+#[test]
+fn index_rows_from_before_there_were_hints_are_read() {
+    let mut world = shelf(20);
+    for (key, row) in &mut world.replica.rows {
+        let table = Table::of(key);
+        let old = [Table::ByCreation, Table::ByType, Table::ByUser, Table::ByState];
+        if table.is_some_and(|table| old.contains(&table)) {
+            row.truncate(row.len() - 4);
+        }
+    }
+    let page = Page::default();
+    let filters = [
+        Filter::default(),
+        Filter { request_type: Some("k1".into()), states: vec![RequestState::Failed], ..Filter::default() },
+        Filter { user: Some("ANN".into()), request_type: Some("k1".into()), ..Filter::default() },
+    ];
+    for (filter, count) in filters.iter().zip([20, 10, 1]) {
+        assert_eq!(world.listed(filter, page), world.plainly_listed(filter, page));
+        assert_eq!(world.listed(filter, page).len(), count);
     }
 }
 

@@ -70,40 +70,43 @@ struct Reader {
 
 impl Reader {
     /// The lines of a part of the list; `None` is no part.
-    async fn piece(self, part: Option<Page>) -> Result<Option<(Bytes, (Self, Option<Page>))>, BrokenOff> {
-        let Some(part) = part else { return Ok(None) };
-        self.open.is_not_over()?;
-        let (filter, with_logs) = (self.filter.clone(), self.with_logs);
-        let read = archive::read(self.view.clone(), move |view| lines(view, &filter, part, with_logs));
-        let (lines, next) = read.await?;
-        Ok(Some((lines.into(), (self, next))))
+    async fn piece(self, mut part: Option<Page>) -> Result<Option<(Bytes, (Self, Option<Page>))>, BrokenOff> {
+        let mut lines = Vec::new();
+        while let Some(page) = part.filter(|_| lines.len() < PIECE_BYTES) {
+            self.open.is_not_over()?;
+            let (filter, with_logs) = (self.filter.clone(), self.with_logs);
+            let read = move |view: &View| step(view, &filter, page, with_logs, lines);
+            (lines, part) = archive::read(self.view.clone(), read).await?;
+        }
+        Ok((!lines.is_empty()).then(|| (lines.into(), (self, part))))
     }
 }
 
-/// Lines of a part of the list, until there are enough for a piece, and the part behind them.
-fn lines(
+/// Adds lines of what one step finds, until there are enough for a piece, and says which part is behind them.
+fn step(
     view: &View,
     filter: &Filter,
     part: Page,
     with_logs: bool,
+    mut lines: Vec<u8>,
 ) -> Result<(Vec<u8>, Option<Page>), LoadError> {
-    let (mut lines, mut rest) = (Vec::new(), part);
-    while lines.len() < PIECE_BYTES {
-        let wanted = rest.limit.map_or(LISTED, |limit| limit.min(LISTED));
-        let found = model::requests(view.state(), view, filter, Page { limit: Some(wanted), ..rest })?;
-        for summary in &found {
-            push(&mut lines, view, summary.place(), with_logs)?;
-            let limit = rest.limit.map(|limit| limit - 1);
-            rest = Page { after: Some(summary.place()), offset: 0, limit };
-            if lines.len() >= PIECE_BYTES {
-                break;
-            }
-        }
-        if rest.limit == Some(0) || (found.len() < wanted && lines.len() < PIECE_BYTES) {
-            return Ok((lines, None));
+    let listed = Page { limit: Some(part.limit.map_or(LISTED, |limit| limit.min(LISTED))), ..part };
+    let found = model::find(view.state(), view, filter, listed, model::FIND_ROWS_MAX)?;
+    let mut rest = part;
+    for summary in &found.requests {
+        push(&mut lines, view, summary.place(), with_logs)?;
+        let limit = rest.limit.map(|limit| limit - 1);
+        rest = Page { after: Some(summary.place()), offset: 0, limit };
+        if lines.len() >= PIECE_BYTES {
+            return Ok((lines, Some(rest)));
         }
     }
-    Ok((lines, Some(rest)))
+    let is_full = listed.limit == Some(found.requests.len());
+    let rest = match found.rest {
+        Some(behind) => Some(Page { limit: rest.limit, ..behind }),
+        None => Some(rest).filter(|rest| is_full && rest.limit != Some(0)),
+    };
+    Ok((lines, rest))
 }
 
 /// Adds the line of a request, unless it has been trimmed meanwhile.

@@ -1,5 +1,7 @@
 //! The filters of `GET /api/v1/requests`, with upstream's words for what is wrong with them.
 
+use std::collections::BTreeSet;
+
 use capstan_client::spin_cycle::{State, UtcTime};
 use capstan_model::{
     archive::{Filter, Page, Place},
@@ -8,6 +10,9 @@ use capstan_model::{
 };
 
 use crate::{error::InputError, query};
+
+/// The most args that one call may ask for: each has an index to look into at every step.
+const ARGS_MAX: usize = 64;
 
 /// What a list of requests is asked for.
 #[derive(Debug)]
@@ -27,7 +32,10 @@ pub(crate) fn read(query: &str) -> Result<Wanted, InputError> {
     let given = |name| query::first(query, name).filter(|value| !value.is_empty());
 
     let named = all("state").map(|name| state(&name)).collect::<Result<Vec<_>, _>>()?;
-    let args = all("arg").map(|pair| arg(&pair)).collect::<Result<_, _>>()?;
+    let args = all("arg").map(|pair| arg(&pair)).collect::<Result<BTreeSet<_>, _>>()?;
+    if args.len() > ARGS_MAX {
+        return Err(refused("arg", format!("{} are more than the {ARGS_MAX} that may be given", args.len())));
+    }
     let since = given("since").map(|text| moment("since", &text)).transpose()?;
     let until = given("until").map(|text| moment("until", &text)).transpose()?;
     let limit = given("limit").map(|text| count("limit", &text)).transpose()?;
@@ -36,13 +44,16 @@ pub(crate) fn read(query: &str) -> Result<Wanted, InputError> {
         None => None,
     };
     let after = given("after").map(|text| place(&text)).transpose()?;
-    let states: Vec<_> = named.iter().filter_map(|state| RequestState::from_name(state.name())).collect();
+    let states = named.iter().filter_map(|state| RequestState::from_name(state.name()));
+    let mut states: Vec<_> = states.collect();
+    states.sort_by_key(|state| state.number());
+    states.dedup();
     let matches_nothing = states.is_empty() && !named.is_empty();
     let filter = Filter {
         request_type: given("type").map(Into::into),
         user: given("user").map(Into::into),
         states,
-        args,
+        args: args.into_iter().collect(),
         since: since.map(timestamp),
         until: until.map(timestamp),
     };
@@ -152,6 +163,17 @@ mod tests {
         assert_eq!(filter.until, None);
         assert_eq!((page.offset, page.limit), (1, Some(2)));
         assert_eq!(page.after.unwrap().to_string(), "7-9m4e2mr0ui3e8a215n4g");
+    }
+
+    #[test]
+    fn what_is_said_twice_counts_once_and_not_too_much_may_be_said() {
+        let twice = "arg=a%3D1&state=FAIL&".repeat(1_000);
+        let filter = read(&twice).unwrap().filter.unwrap();
+        assert_eq!((filter.args.len(), filter.states.len()), (1, 1));
+        let args = |count: usize| (0..count).map(|n| format!("arg=a{n}%3D1&")).collect::<String>();
+        assert_eq!(read(&args(64)).unwrap().filter.unwrap().args.len(), 64);
+        let refused = read(&args(65)).unwrap_err().to_string();
+        assert_eq!(refused, "invalid 'arg' parameter: 65 are more than the 64 that may be given");
     }
 
     #[test]

@@ -45,9 +45,17 @@ pub(crate) async fn list(api: &Inner, head: &Head<'_>) -> Result<Answer, ApiErro
     Ok(Reader { open, view, filter, layout: Layout::of(head), left }.answer(found))
 }
 
+/// All of a page, in steps: when nobody waits for it any more, it ends with the step that goes on.
 async fn find(view: &View, filter: &Filter, page: Page) -> Result<Vec<RequestSummary>, ArchiveError> {
-    let filter = filter.clone();
-    archive::read(view.clone(), move |view| model::requests(view.state(), view, &filter, page)).await
+    let (mut requests, mut rest) = (Vec::new(), Some(page));
+    while let Some(page) = rest {
+        let filter = filter.clone();
+        let find = move |view: &View| model::find(view.state(), view, &filter, page, model::FIND_ROWS_MAX);
+        let found = archive::read(view.clone(), find).await?;
+        requests.extend(found.requests);
+        rest = found.rest;
+    }
+    Ok(requests)
 }
 
 fn whole(head: &Head<'_>, view: &View, found: &[RequestSummary]) -> Answer {

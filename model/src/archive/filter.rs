@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use super::{
-    place::Place,
-    sorted::{IndexList, Sorted},
-};
+use super::{index_list::IndexList, place::Place, sorted::Sorted};
 use crate::{
     rows::RowReader,
     time::Timestamp,
     workflow::{
-        ArgTerm, Index, LENGTH_CLASSES,
+        ArgTerm, Index, LENGTH_CLASSES, WantedHints,
         command::RequestArg,
         request::{LiveRequest, RequestState},
     },
@@ -56,44 +53,66 @@ impl Filter {
         })
     }
 
+    /// What the hints of finished requests are that it shows.
+    pub(super) fn hints(&self) -> WantedHints {
+        WantedHints::of(&self.states, self.request_type.as_deref(), self.user.as_deref())
+    }
+
     /// The finished requests it shows from its first place on; `None` if it shows none.
-    pub(super) fn finished<'a>(&self, rows: &'a dyn RowReader) -> Option<Sorted<'a>> {
-        let index = |index: Index<'_>| Sorted::Index(Box::new(IndexList::new(rows, index.prefix())));
+    pub(super) fn finished<'a>(&self, indexes: Indexes<'a>) -> Option<Sorted<'a>> {
         let mut all = Vec::new();
-        all.extend(self.request_type.as_deref().map(|wanted| index(Index::Type(wanted))));
-        all.extend(self.user.as_deref().map(|wanted| index(Index::User(wanted))));
+        all.extend(self.request_type.as_deref().map(|wanted| indexes.of(Index::Type(wanted))));
+        all.extend(self.user.as_deref().map(|wanted| indexes.of(Index::User(wanted))));
         let ends = RequestState::ALL.into_iter().filter(|state| state.is_end());
         let (wanted, unwanted): (Vec<_>, Vec<_>) = ends.partition(|state| self.states.contains(state));
         if !self.states.is_empty() && !unwanted.is_empty() {
             if wanted.is_empty() {
                 return None;
             }
-            all.push(Sorted::Any(wanted.into_iter().map(|state| index(Index::State(state))).collect()));
+            let of_states = wanted.into_iter().map(|state| indexes.of(Index::State(state)));
+            all.push(Sorted::Any(of_states.collect()));
         }
-        all.extend(self.args.iter().map(|(name, value)| with_arg(rows, name, value)));
-        all.extend(self.since.map(|since| ended_after(rows, since)));
-        Some(if all.is_empty() { index(Index::Creation) } else { Sorted::All(all) })
+        all.extend(self.args.iter().map(|(name, value)| indexes.with_arg(name, value)));
+        all.extend(self.since.map(|since| indexes.ended_after(since)));
+        Some(if all.is_empty() { indexes.of(Index::Creation) } else { Sorted::All(all) })
     }
 }
 
-/// What was given an arg: what its index has, and what was given more args than there are index rows for.
-fn with_arg<'a>(rows: &'a dyn RowReader, name: &str, value: &str) -> Sorted<'a> {
-    let term = ArgTerm::of(name, value);
-    let list = |term: &ArgTerm| IndexList::new(rows, Index::Arg(term).prefix());
-    let indexed = match &term {
-        ArgTerm::Text(..) => list(&term),
-        ArgTerm::Hash(_) | ArgTerm::More => list(&term).unsure(),
-    };
-    let lists = [indexed, list(&ArgTerm::More).unsure()];
-    Sorted::Any(lists.into_iter().map(|list| Sorted::Index(Box::new(list))).collect())
+/// The indexes of finished requests, and what is wanted of each.
+#[derive(Clone, Copy)]
+pub(super) struct Indexes<'a> {
+    pub(super) rows: &'a dyn RowReader,
+    pub(super) hints: &'a WantedHints,
 }
 
-/// What ended after a moment: of each class of lengths, what was created less than its length before that.
-fn ended_after(rows: &dyn RowReader, moment: Timestamp) -> Sorted<'_> {
-    let of_class = |class: u8| {
-        let longest = Duration::from_secs(4_u64.pow(class.into()));
-        let list = IndexList::new(rows, Index::Length(class).prefix());
-        Sorted::Index(Box::new(list.ended_after(moment, moment.before(longest))))
-    };
-    Sorted::Any((0..LENGTH_CLASSES).map(of_class).collect())
+impl<'a> Indexes<'a> {
+    fn list(self, index: Index<'_>) -> IndexList<'a> {
+        IndexList::new(self.rows, index.prefix(), self.hints)
+    }
+
+    fn of(self, index: Index<'_>) -> Sorted<'a> {
+        Sorted::Index(Box::new(self.list(index)))
+    }
+
+    /// What was given an arg: what its index has, and what was given more args than there are index rows for.
+    fn with_arg(self, name: &str, value: &str) -> Sorted<'a> {
+        let term = ArgTerm::of(name, value);
+        let list = |term: &ArgTerm| self.list(Index::Arg(term));
+        let indexed = match &term {
+            ArgTerm::Text(..) => list(&term),
+            ArgTerm::Hash(_) | ArgTerm::More => list(&term).unsure(),
+        };
+        let lists = [indexed, list(&ArgTerm::More).unsure()];
+        Sorted::Any(lists.into_iter().map(|list| Sorted::Index(Box::new(list))).collect())
+    }
+
+    /// What ended after a moment: of each class of lengths, what was created less than its length before that.
+    fn ended_after(self, moment: Timestamp) -> Sorted<'a> {
+        let of_class = |class: u8| {
+            let longest = Duration::from_secs(4_u64.pow(class.into()));
+            let list = self.list(Index::Length(class));
+            Sorted::Index(Box::new(list.ended_after(moment, moment.before(longest))))
+        };
+        Sorted::Any((0..LENGTH_CLASSES).map(of_class).collect())
+    }
 }

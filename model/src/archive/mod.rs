@@ -3,13 +3,15 @@
 //!
 //! A view's State and its rows are of one index, so a request is in exactly one of them.
 //!
-//! `find` makes lists, of index rows put together by `sorted` as a [`Filter`] says. [`Archive`] is what State knows of
+//! `find` makes lists, of index rows read by `index_list` and put together by `sorted` as a [`Filter`] says. [`Archive`] is what State knows of
 //! the archive; `trim` is how it gets no larger than the settings say.
 
 mod beyond;
 mod filter;
 mod find;
+mod index_list;
 mod kept;
+mod metered;
 mod place;
 mod sorted;
 mod trim;
@@ -38,7 +40,7 @@ pub(crate) use self::trim::trim;
 pub use self::{
     beyond::{Beyond, beyond, finished_for_rerun},
     filter::Filter,
-    find::{Page, requests},
+    find::{FIND_ROWS_MAX, Found, Page, find, requests},
     kept::Archive,
     place::{InvalidPlace, Place},
     trim::{TRIMMED_ROWS_MAX, TrimRequests, Trimmed, TrimmedLog, TrimmedLogs, trim_requests},

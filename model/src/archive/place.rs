@@ -48,6 +48,24 @@ impl Place {
         Self::before(self.created_at.0)
     }
 
+    /// The place right before this one; `None` before the first.
+    pub(super) fn previous(self) -> Option<Self> {
+        let mut id = self.id;
+        for byte in id.0.iter_mut().rev() {
+            *byte = byte.wrapping_sub(1);
+            if *byte != 0xff {
+                return Some(Self { id, ..self });
+            }
+        }
+        let later = self.created_at.0.0.checked_add(1)?;
+        Some(Self::of(Timestamp(later), RequestId([0xff; 12])))
+    }
+
+    /// How much later a request at this place was created than one at another, in nanoseconds; 0 if it was not.
+    pub(super) fn nanos_after(self, other: Self) -> u64 {
+        self.created_at.0.0.saturating_sub(other.created_at.0.0)
+    }
+
     /// The request that is, was or would be there.
     pub fn id(self) -> RequestId {
         self.id
@@ -124,8 +142,15 @@ mod tests {
         #[test]
         fn nothing_is_between_a_place_and_the_next(place in any_place(), other in any_place()) {
             match place.next() {
-                Some(next) => prop_assert!(place < next && !(place < other && other < next)),
+                Some(next) => {
+                    prop_assert!(place < next && !(place < other && other < next));
+                    prop_assert_eq!(next.previous(), Some(place));
+                }
                 None => prop_assert!(other <= place),
+            }
+            match place.previous() {
+                Some(previous) => prop_assert_eq!(previous.next(), Some(place)),
+                None => prop_assert_eq!(place, Place::FIRST),
             }
         }
     }

@@ -1,14 +1,15 @@
 //! The index rows of a finished request: by which of them finds read, and a trim removes.
 //!
 //! Every index but the order of ends has the same last two parts, the time of creation upside down and the id, so that each is a
-//! list in the order in which requests are listed, and several are merged without reading anything else.
+//! list in the order in which requests are listed, and several are merged without reading anything else. Every such row
+//! begins with the request's [`Hint`]; in the oldest there is nothing at all, and what they name may be of any.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3;
 
-use super::{command::RequestArg, request::RequestState};
+use super::{Hint, command::RequestArg, request::RequestState};
 use crate::{
     ids::RequestId,
     rows::{Key, RowSink, Table},
@@ -61,7 +62,7 @@ pub(crate) enum Index<'a> {
     User(&'a str),
     /// Those that ended alike.
     State(RequestState),
-    /// Those that took about as long, see [`length_class`]; the rows say when they ended.
+    /// Those that took about as long, see [`length_class`]; the rows say when they ended, too.
     Length(u8),
     /// Those that were given an arg.
     Arg(&'a ArgTerm),
@@ -114,14 +115,15 @@ impl Indexed {
 
     /// Writes its index rows.
     pub(super) fn write(&self, sink: &mut RowSink) {
+        let hint = Hint::of(self.state, &self.request_type, &self.user);
         for index in self.indexes() {
             if matches!(index, Index::State(_)) && mutant!("archive-index-missed") {
                 continue;
             }
             let key = self.key(index);
             match index {
-                Index::Length(_) => sink.archive(&key, &self.finished_at),
-                _ => sink.archive(&key, &()),
+                Index::Length(_) => sink.archive(&key, &(hint, self.finished_at)),
+                _ => sink.archive(&key, &hint),
             }
         }
     }

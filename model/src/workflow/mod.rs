@@ -7,6 +7,7 @@
 //! `pacing` which expansions may start. Beyond Spin Cycle: `expiry` ends what is out of time, `approval` what somebody decides,
 //! `pause` holds a request, `renewal` goes on with a finished one, which [`rerun`] plans. Actors and the API read through [`LiveRequests`] and [`view`].
 
+mod archive_hints;
 mod archive_indexes;
 mod archive_rows;
 mod chain_checks;
@@ -40,17 +41,18 @@ pub mod rerun;
 pub mod terms;
 pub mod view;
 
-pub use self::{
-    archive_indexes::{ARG_TEXT_BYTES_MAX, ARGS_INDEXED_MAX, ArgTerm, Indexed},
-    archive_rows::FinishedJob,
-    live::LiveRequests,
-    ownership::TAKEN_OVER_MAX,
-};
 pub(crate) use self::{
+    archive_hints::{Hint, WantedHints},
     archive_indexes::{Index, LENGTH_CLASSES, newest_first},
     archive_rows::{
         CreatedHead, FinishedDataRow, FinishedRow, FinishedTermsRow, JobLogRow, decision_key, finished_key,
         job_log_key, retries_key,
     },
     check::check,
+};
+pub use self::{
+    archive_indexes::{ARG_TEXT_BYTES_MAX, ARGS_INDEXED_MAX, ArgTerm, Indexed},
+    archive_rows::FinishedJob,
+    live::LiveRequests,
+    ownership::TAKEN_OVER_MAX,
 };

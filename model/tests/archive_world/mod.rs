@@ -275,6 +275,18 @@ impl World {
         self.summaries(filter, page).iter().map(|found| found.id).collect()
     }
 
+    /// As [`Self::listed`], in steps that read about so many rows each.
+    pub(crate) fn listed_in_steps(&self, filter: &Filter, page: Page, rows_max: usize) -> Vec<RequestId> {
+        let (mut listed, mut rest) = (Vec::new(), Some(page));
+        while let Some(page) = rest {
+            let step = archive::find(&self.replica.state, &self.rows(), filter, page, rows_max).unwrap();
+            listed.extend(step.requests.iter().map(|found| found.id));
+            assert!(step.rest != Some(page), "a step goes on by some: {page:?}");
+            rest = step.rest;
+        }
+        listed
+    }
+
     /// What a list is to have.
     pub(crate) fn plainly_listed(&self, filter: &Filter, page: Page) -> Vec<RequestId> {
         let mut all: Vec<&Told> = self.told.iter().filter(|told| is_shown(told, filter)).collect();

@@ -33,6 +33,7 @@ mod networks;
 mod owner_lost;
 mod reads;
 mod requests;
+mod retention;
 mod snapshot;
 mod spec_pushes;
 mod spinc;
