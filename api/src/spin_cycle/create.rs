@@ -7,6 +7,7 @@ use capstan_model::{
     ids::{JobId, RequestId},
     rejection::Rejection,
     reply::Answer as Reply,
+    sometimes,
     spec::Specs,
     workflow::{
         graph::{Builder, Built, Step},
@@ -80,7 +81,10 @@ async fn build_and_store(
         let committed = committed.map_err(|source| CreateError { source, location: location(id) })?;
         match &committed.reply {
             // This node has applied the refusal, and with it the specs that are current now.
-            Err(Rejection::BuiltFromOtherSpecs { .. }) if rebuilds < REBUILDS_MAX => rebuilds += 1,
+            Err(Rejection::BuiltFromOtherSpecs { .. }) if rebuilds < REBUILDS_MAX => {
+                sometimes!("a request is built again, because other specs are in use");
+                rebuilds += 1;
+            }
             _ => return Ok((id, committed)),
         }
     }

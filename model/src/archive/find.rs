@@ -31,6 +31,7 @@ pub fn requests(
     page: Page,
 ) -> Result<Vec<RequestSummary>, LoadError> {
     let first = match page.after {
+        Some(after) if mutant!("list-cursor-inclusive") => Some(after),
         Some(after) => after.next().zip(filter.first()).map(|(next, first)| next.max(first)),
         None => filter.first(),
     };

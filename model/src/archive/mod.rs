@@ -41,7 +41,9 @@ pub use self::{
     find::{Page, requests},
     kept::Archive,
     place::{InvalidPlace, Place},
-    trim::{TRIMMED_ROWS_MAX, TrimRequests, Trimmed, TrimmedLog, TrimmedLogs, trim_requests},
+    trim::{
+        TRIMMED_ROWS_MAX, TrimRequests, Trimmed, TrimmedLog, TrimmedLogs, trim_requests, trim_requests_beyond,
+    },
 };
 
 /// How many rows are read at a time.
