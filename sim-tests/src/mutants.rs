@@ -80,6 +80,12 @@ pub enum Area {
     Task,
     /// Streams of events.
     Event,
+    /// The request specs of the cluster.
+    Specs,
+    /// Who may do what.
+    Auth,
+    /// Which finished requests are kept, and lists of them.
+    Retention,
 }
 
 /// All of them, by what they break: the name, and what is wrong.
@@ -268,6 +274,27 @@ const TABLE: &[(Area, &[(&str, &str)])] = &[
         ("event-not-awaited", "A node that has not seen the event that was named begins at its own end."),
         ("stream-begins-stale", "A stream that is new begins at whatever its node has."),
         ("events-lost-at-install", "A snapshot is installed without the events."),
+    ]),
+    (Area::Specs, &[
+        ("specs-cas-ignored", "A push replaces whatever specs are current."),
+        ("stale-build-accepted", "A request is stored whatever specs it was built from."),
+        ("revert-keeps-files", "A revert names the older content and keeps the files as they are."),
+        ("specs-in-use-not-compared", "Requests are built from the specs that a node has loaded first, and named after the current ones."),
+        ("specs-listed-stale", "The list of versions is whatever its node has."),
+    ]),
+    (Area::Auth, &[
+        ("author-not-asked-in-apply", "What its caller may do is asked where a call is read, and not again when its command is applied."),
+        ("answered-before-denied", "A repeat under a key is answered whoever asks by then."),
+        ("expired-token-counts", "A token counts until it is dropped, whatever its end is."),
+        ("policy-change-takes-all", "A change of the policy that says nothing of strictness ends it."),
+        ("secret-not-compared", "The id of a token lets in, whatever secret comes with it."),
+        ("acl-not-carried", "A command does not carry the ACL of its request."),
+    ]),
+    (Area::Retention, &[
+        ("one-too-many-trimmed", "One request less is kept than is to be."),
+        ("trimmed-index-left", "A request that is trimmed stays in one of the indexes."),
+        ("trimmed-number-left", "A request that is trimmed keeps its place in the order of ends."),
+        ("list-cursor-inclusive", "A page begins with the request that the one before it ended with."),
     ]),
 ];
 

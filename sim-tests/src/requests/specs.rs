@@ -16,9 +16,14 @@ const NODES_MAX: [usize; 3] = [3, 4, 6];
 /// # Panics
 /// The specs are wrong.
 pub(crate) fn load(seed: u64) -> Arc<Specs> {
+    Arc::new(Specs::load(files(seed)).expect("the simulation's specs are right"))
+}
+
+/// Paths and texts of the files.
+pub(crate) fn files(seed: u64) -> [(String, String); 2] {
     let drawn = draw(&mut SmallRng::seed_from_u64(seed));
-    let files = [("specs.yaml", include_str!("specs.yaml")), ("drawn.yaml", &drawn)];
-    Arc::new(Specs::load(files).expect("the simulation's specs are right"))
+    [("specs.yaml", include_str!("specs.yaml").to_owned()), ("drawn.yaml", drawn)]
+        .map(|(path, text)| (path.to_owned(), text))
 }
 
 /// Draws three sequences: the last is the request, and each may hold the one before it once.
