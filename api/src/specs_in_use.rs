@@ -34,7 +34,7 @@ impl SpecsInUse {
         };
         let version = Some(current.id);
         if let Some((id, specs)) = &*self.lock()
-            && *id == current.id
+            && (*id == current.id || capstan_model::mutant!("specs-in-use-not-compared"))
         {
             return Ok(Versioned { specs: Arc::clone(specs), version });
         }

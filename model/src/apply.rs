@@ -245,7 +245,12 @@ where
     fn call(&mut self, opened: &Opened, containment: Containment) -> Reply {
         let Some(call) = &opened.idempotency else { return self.admitted(opened, containment) };
         // What was answered before is told only to those who might ask for it still.
-        self.admit(opened)?;
+        if let Err(denied) = self.admit(opened) {
+            return match self.state.idempotency.admit(call) {
+                Err(reply) if mutant!("answered-before-denied") => reply,
+                _ => Err(denied),
+            };
+        }
         if let Err(reply) = self.state.idempotency.admit(call) {
             return reply;
         }
@@ -262,6 +267,7 @@ where
     /// Lets a command pass if its author may have it done still; the cluster itself always may.
     fn admit(&self, opened: &Opened) -> Result<(), Rejection> {
         match &opened.author {
+            Some(_) if mutant!("author-not-asked-in-apply") => Ok(()),
             Some(author) => auth::admit(&self.state.auth, self.state.log_time, author, &opened.command),
             None => Ok(()),
         }

@@ -8,7 +8,7 @@
 //! * [`actors`]: what acts on the replicated state; [`leadership`]: those that only the leader runs.
 //! * [`peer_net`]: the connections between nodes; [`peers_answered`]: what is asked over them, of [`live_status`] and [`instance_output`].
 //!   [`clock`], [`entropy`]: the machine's clocks and random bits.
-//! * [`server`]: one node made of all that, with [`config`], [`specs_dir`] and [`telemetry`]; [`dev`]: several on one machine.
+//! * [`server`]: one node made of all that, with [`config`], [`specs_dir`], [`specs_seed`] and [`telemetry`]; [`dev`]: several on one machine.
 
 pub mod actors;
 pub mod callbacks;
@@ -31,4 +31,5 @@ pub mod peers_answered;
 pub mod server;
 pub mod spec_tools;
 pub mod specs_dir;
+pub mod specs_seed;
 pub mod telemetry;

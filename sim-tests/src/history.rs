@@ -1,7 +1,9 @@
 //! What clients asked and were told, and whether one register per key could have answered so.
 
+pub(crate) mod callers;
 pub mod linearizable;
 pub(crate) mod registers;
+mod spec_versions;
 pub mod witness;
 
 use bytes::Bytes;

@@ -41,6 +41,7 @@ mod positions_in_order;
 mod records_are_unique;
 mod records_change_legally;
 mod requests_end;
+mod requests_keep_their_specs;
 mod resumed_after_drain;
 mod retries_are_used;
 mod sequences_retry;
@@ -55,9 +56,11 @@ mod timeouts_are_kept;
 mod tries_are_accounted;
 mod tries_are_apart;
 mod tries_start_claimed;
+mod trimmed_leave_nothing;
 mod unavailable_get_nothing;
 mod units_start_claimed;
 mod votes_grow;
+mod what_is_kept_stays;
 mod wishes_are_done_once;
 
 use self::on_sound_disks::OnSoundDisks;
@@ -132,5 +135,8 @@ pub(crate) fn all() -> Vec<Box<dyn Invariant>> {
         Box::<streams_begin_now::StreamsBeginNow>::default(),
         Box::<events_are_true::EventsAreTrue>::default(),
         Box::<events_arrive::EventsArrive>::default(),
+        Box::<requests_keep_their_specs::RequestsKeepTheirSpecs>::default(),
+        Box::<what_is_kept_stays::WhatIsKeptStays>::default(),
+        Box::<trimmed_leave_nothing::TrimmedLeaveNothing>::default(),
     ]
 }

@@ -7,6 +7,7 @@ use std::{
 
 use capstan_model::{
     apply::{Applied, apply, apply_blank},
+    auth::Author,
     command::{Command, Entry, Idempotency, Opened},
     event::Event,
     ids::CommandId,
@@ -35,6 +36,8 @@ pub struct Committed {
     pub commands: Vec<(Command, Reply)>,
     /// What happened, in order.
     pub events: Vec<Event>,
+    /// Which rows changed, in order.
+    pub rows: Vec<RowChange>,
     /// The state before it.
     pub before: State,
     /// The state after it.
@@ -48,6 +51,8 @@ pub struct Sent {
     pub id: CommandId,
     /// By its client.
     pub idempotency: Option<Idempotency>,
+    /// For whom; `None` when the cluster itself proposed it.
+    pub author: Option<Author>,
 }
 
 impl Committed {
@@ -123,16 +128,17 @@ impl Ledger {
                 let Entry::V1 { commands: sealed, .. } = entry;
                 for (sealed, (_, reply)) in sealed.iter().zip(&applied.replies) {
                     let opened = sealed.open().expect("what nodes apply can be decoded");
-                    let Opened { author: _, idempotency, command } = opened;
-                    sent.push(Sent { id: sealed.id, idempotency });
+                    let Opened { author, idempotency, command } = opened;
+                    sent.push(Sent { id: sealed.id, idempotency, author });
                     commands.push((command, reply.clone()));
                 }
                 applied
             }
         };
         self.entries.insert(index, Replayed { entry, rows: hash(&applied.rows) });
-        let (events, after) = (applied.events, self.state.clone());
-        Ok(Some(Committed { index, term: at.term, sent, commands, events, before, after }))
+        let Applied { events, rows, .. } = applied;
+        let after = self.state.clone();
+        Ok(Some(Committed { index, term: at.term, sent, commands, events, rows, before, after }))
     }
 
     /// Applies an entry, and once more to another copy of the state.

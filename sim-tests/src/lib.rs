@@ -1,10 +1,12 @@
 //! Whole clusters on one thread, in virtual time, from one seed. `README.md` tells how to use it.
 //!
 //! [`run`] makes a [`world`] of three real nodes on simulated ground ([`disk`], [`net`]), lets things go wrong ([`faults`]) while
-//! clients work ([`workload`] on variables, [`requests`], and those that follow [`events`]), then heals and demands progress. The [`oracle`] and its [`invariants`]
+//! clients work ([`workload`] on variables, [`requests`], [`specs_load`], [`auth_load`], [`retention`], and those that follow [`events`]), then heals and demands progress. The [`oracle`] and its [`invariants`]
 //! watch meanwhile, the committed log ([`ledger`]) and the true table of [`processes`] included; the [`history`] of what clients
 //! were told is judged at the end. [`mutants`] are bugs planted to see that they are caught.
 
+pub mod auth_load;
+mod calls;
 pub mod corpus;
 pub mod coverage;
 pub mod determinism;
@@ -26,8 +28,10 @@ pub mod probes;
 pub mod processes;
 pub mod report;
 pub mod requests;
+pub mod retention;
 pub mod run;
 pub mod shrink;
+pub mod specs_load;
 pub mod sweep;
 pub mod tally;
 pub mod trace;

@@ -88,6 +88,12 @@ pub enum Area {
     Pause,
     /// Requests that go on with a finished one.
     Rerun,
+    /// The request specs of the cluster.
+    Specs,
+    /// Who may do what.
+    Auth,
+    /// Which finished requests are kept, and lists of them.
+    Retention,
 }
 
 /// All of them, by what they break: the name, and what is wrong.
@@ -303,6 +309,27 @@ const TABLE: &[(Area, &[(&str, &str)])] = &[
         ("kept-data-lost", "A request that goes on with another begins without its job data."),
         ("kept-expansions-forgotten", "A request that goes on with another counts its expansions anew."),
         ("retried-by-missed", "A finished request does not know what goes on with it."),
+    ]),
+    (Area::Specs, &[
+        ("specs-cas-ignored", "A push replaces whatever specs are current."),
+        ("stale-build-accepted", "A request is stored whatever specs it was built from."),
+        ("revert-keeps-files", "A revert names the older content and keeps the files as they are."),
+        ("specs-in-use-not-compared", "Requests are built from the specs that a node has loaded first, and named after the current ones."),
+        ("specs-listed-stale", "The list of versions is whatever its node has."),
+    ]),
+    (Area::Auth, &[
+        ("author-not-asked-in-apply", "What its caller may do is asked where a call is read, and not again when its command is applied."),
+        ("answered-before-denied", "A repeat under a key is answered whoever asks by then."),
+        ("expired-token-counts", "A token counts until it is dropped, whatever its end is."),
+        ("policy-change-takes-all", "A change of the policy that says nothing of strictness ends it."),
+        ("secret-not-compared", "The id of a token lets in, whatever secret comes with it."),
+        ("acl-not-carried", "A command does not carry the ACL of its request."),
+    ]),
+    (Area::Retention, &[
+        ("one-too-many-trimmed", "One request less is kept than is to be."),
+        ("trimmed-index-left", "A request that is trimmed stays in one of the indexes."),
+        ("trimmed-number-left", "A request that is trimmed keeps its place in the order of ends."),
+        ("list-cursor-inclusive", "A page begins with the request that the one before it ended with."),
     ]),
 ];
 

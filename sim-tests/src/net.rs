@@ -25,7 +25,7 @@ use capstan_api::Api;
 use capstan_client::IDEMPOTENCY_HEADER;
 use capstan_raft_store::peer::{Channel, PeerService, Transport};
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header::AUTHORIZATION};
 use rand::RngExt;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::{
@@ -52,6 +52,10 @@ pub const CLIENTS: Place = 0;
 
 /// Work that a node is given from outside; it is started inside the node.
 pub type Job = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
+
+/// Marks a client's call that brings nothing, whatever others bring.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Anonymous;
 
 /// What a node serves once it has started.
 #[derive(Clone)]
@@ -96,6 +100,8 @@ struct Inner {
     /// Pairs of lives that have said hello.
     introduced: BTreeSet<(u64, u64)>,
     next_call: u64,
+    /// What clients bring that do not say otherwise.
+    authorization: Option<HeaderValue>,
 }
 
 struct Station {
@@ -155,6 +161,7 @@ impl Net {
             distrusted: BTreeSet::new(),
             introduced: BTreeSet::new(),
             next_call: 0,
+            authorization: None,
         };
         Arc::new_cyclic(|itself| Self {
             nodes,
@@ -223,6 +230,15 @@ impl Net {
     pub fn heal(&self) {
         self.lock().post.end_all();
         self.posted.notify_one();
+    }
+
+    /// From now on clients bring this, unless they bring something else or are [`Anonymous`].
+    ///
+    /// # Panics
+    /// It is not legal in a header.
+    pub(crate) fn call_as(&self, authorization: &str) {
+        let value = HeaderValue::try_from(authorization).expect("it is visible ASCII");
+        self.lock().authorization = Some(value);
     }
 
     /// Makes a client's call.
@@ -318,7 +334,13 @@ impl Inner {
         self.post.send(way, Parcel::Call(call));
     }
 
-    fn send_client_call(&mut self, call: u64, to: Place, to_life: u64, request: Request<Bytes>) {
+    fn send_client_call(&mut self, call: u64, to: Place, to_life: u64, mut request: Request<Bytes>) {
+        if let Some(authorization) = &self.authorization
+            && request.extensions().get::<Anonymous>().is_none()
+            && !request.headers().contains_key(AUTHORIZATION)
+        {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
         if self.post.rules.breaks(&mut self.post.rng) {
             let after = self.post.moment(Duration::from_millis(20));
             self.post.send_late(after, Parcel::ClientBreak { call });

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, OnceLock},
+    time::Duration,
 };
 
 use capstan_model::{state::State, time::Timestamp};
@@ -157,6 +158,20 @@ pub enum Observation<'a> {
         /// Nodes whose data is not damaged for good.
         serving: &'a [Place],
     },
+    /// Fewer finished requests are kept from now on than the settings say.
+    KeepsFew {
+        /// How many at the most.
+        kept: Option<u64>,
+        /// For how long at the most.
+        age: Option<Duration>,
+    },
+    /// A client was told that its request is stored.
+    StartTold {
+        /// Which.
+        request: &'a str,
+        /// The version of the specs that it is of, as the answer says; `None` of a node's own.
+        specs: Option<&'a str>,
+    },
     /// A tailer has seen something of a stream of events.
     Tailed {
         /// What.
@@ -185,9 +200,6 @@ pub struct Violation {
     /// What was seen.
     pub found: String,
 }
-
-/// What must hold of the answers in the log.
-const REGISTERS: &str = "the log answers as registers do, and a call made again as it was answered first";
 
 /// The judge of one run.
 pub struct Oracle {
@@ -271,8 +283,8 @@ impl Oracle {
                 inner.counter.count(&mut inner.tally, committed);
                 inner.lifetimes.heed(committed);
                 inner.events.heed(committed);
-                if let Err(found) = inner.registers.heed(committed) {
-                    note(&mut inner.violations, &self.trace, REGISTERS, found);
+                if let Err((invariant, found)) = inner.registers.heed(committed) {
+                    note(&mut inner.violations, &self.trace, invariant, found);
                     self.violated.notify_one();
                 }
             }

@@ -10,12 +10,15 @@ use capstan_raft_store::timing::Timing;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    auth_load::AuthLoad,
     events::TailLoad,
     faults::Planned,
     lrps::LrpLoad,
     net::Latency,
     probes::Buggify,
     requests::{RequestLoad, beyond::BeyondLoad},
+    retention::RetentionLoad,
+    specs_load::SpecLoad,
     workload::Load,
 };
 
@@ -47,6 +50,15 @@ pub struct Plan {
     /// How busy those are that follow events.
     #[serde(default)]
     pub tailing: TailLoad,
+    /// How few finished requests are kept, and how busy those are that look at them.
+    #[serde(default)]
+    pub retention: RetentionLoad,
+    /// How busy those are that give out tokens and use them, and so whether the cluster asks who calls.
+    #[serde(default)]
+    pub auth: AuthLoad,
+    /// How busy those are that change specs, and whether nodes seed a new cluster with theirs.
+    #[serde(default)]
+    pub specs: SpecLoad,
     /// What the specs that are drawn follow from.
     pub specs_seed: u64,
     /// The nodes' periods.

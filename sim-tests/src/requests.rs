@@ -28,7 +28,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use self::{beyond::Decided, listing::Listing};
+use self::{
+    beyond::Decided,
+    listing::{Lifetimes, Listing},
+};
 use crate::{
     net::{Net, NoResponse, Place},
     oracle::Oracle,
@@ -277,6 +280,8 @@ impl RequestClient {
                     if response.status() == StatusCode::CREATED { self.read(&response) } else { None };
                 match stored {
                     Some(RequestBody { id, .. }) => (Start::Done(id.clone()), Some(id)),
+                    // It may have ended and left before its client was told.
+                    None if self.has_trimmed(&response) => (Start::Unknown, None),
                     None => {
                         self.misunderstood("a start", &response);
                         (Start::Unknown, None)
@@ -302,6 +307,9 @@ impl RequestClient {
         let Answer::Response(response) = self.read_request(&id, freshness).await else { return };
         if freshness == Freshness::Stale && response.status() == StatusCode::NOT_FOUND {
             sometimes!("a stale read misses a request that was acknowledged");
+            return;
+        }
+        if self.is_trimmed(&id, &response) {
             return;
         }
         let Some(found) = self.understood::<RequestBody>("a look at a request", &response) else { return };
@@ -333,6 +341,7 @@ impl RequestClient {
         let answer = self.call(Method::PUT, format!("/api/v1/requests/{id}/stop"), "").await;
         if let Answer::Response(response) = answer
             && response.status() != StatusCode::OK
+            && !self.is_trimmed(&id, &response)
         {
             self.misunderstood("a stop", &response);
         }
@@ -347,13 +356,17 @@ impl RequestClient {
         let listed = self.understood::<Vec<RequestBody>>("a list of requests", &response);
         if let (Some(index), Some(listed)) = (index, listed) {
             let requests = listed.into_iter().map(|it| (it.id, it.state.name().to_owned())).collect();
-            self.requests.listings.borrow_mut().push(Listing { index, requests });
+            let upto = self.requests.oracle.committed_state().index();
+            self.requests.listings.borrow_mut().push(Listing { index, upto, requests });
         }
     }
 
     async fn read_log(&mut self, (_, id): (usize, String)) {
         let answer = self.call(Method::GET, format!("/api/v1/requests/{id}/log"), "").await;
         let Answer::Response(response) = answer else { return };
+        if self.is_trimmed(&id, &response) {
+            return;
+        }
         let Some(log) = self.understood::<Vec<JobLogEntry>>("a look at a log", &response) else { return };
         let mut tries: Vec<_> = log.iter().map(|entry| (&entry.job_id, entry.try_no)).collect();
         tries.sort_unstable();
@@ -361,6 +374,20 @@ impl RequestClient {
             let found = format!("the log of request {id} has {:?} twice", twice[0]);
             self.requests.oracle.violated("a try is logged once", found);
         }
+    }
+
+    /// Whether an answer says that a request is not there, which has been trimmed.
+    fn is_trimmed(&self, id: &str, response: &Response<Bytes>) -> bool {
+        let is_trimmed = response.status() == StatusCode::NOT_FOUND
+            && self.requests.oracle.with_lifetimes(|lifetimes| lifetimes.is_trimmed(id));
+        sometimes!("a request is asked for that has been trimmed", is_trimmed);
+        is_trimmed
+    }
+
+    /// Whether an answer says that a request is not there, and some have been trimmed.
+    fn has_trimmed(&self, response: &Response<Bytes>) -> bool {
+        response.status() == StatusCode::NOT_FOUND
+            && self.requests.oracle.with_lifetimes(Lifetimes::any_trimmed)
     }
 
     /// Reads a request through any node, once.

@@ -18,6 +18,7 @@ use tokio::{
 };
 
 use crate::{
+    auth_load::{self, AuthClients},
     events::{self, Tailers},
     faults::{self, OnPurpose},
     health,
@@ -28,7 +29,9 @@ use crate::{
     oracle::{Observation, Oracle, Violation},
     plan::{Heal, Plan},
     probes::{Counting, Counts},
-    requests::{self, Requests, beyond, verdict},
+    requests::{Requests, beyond, verdict},
+    retention::{self, Readers},
+    specs_load::{Directories, SpecClients},
     tally::Tally,
     trace::{Event, Trace, TraceSummary},
     workload::{self, Load, Workload},
@@ -189,7 +192,7 @@ where
         nodes: plan.nodes,
         latency: plan.latency,
         timing: plan.timing.clone(),
-        specs: requests::specs::load(plan.specs_seed),
+        specs: Directories::new(plan.nodes, plan.specs_seed, &plan.specs),
         slots: plan.requests.slots,
         cells: plan.lrps.cells.clone(),
     };
@@ -197,6 +200,9 @@ where
     let (net, oracle) = (Arc::clone(&world.machines.net), Arc::clone(&world.machines.oracle));
     let workload = Workload::new(Arc::clone(&net), Arc::clone(&oracle), Arc::clone(&trace));
     let lrps = Lrps::new(Arc::clone(&net), Arc::clone(&oracle));
+    let readers = Readers::new(Arc::clone(&net), Arc::clone(&oracle));
+    let auth = AuthClients::new(Arc::clone(&net), Arc::clone(&oracle));
+    let specs = SpecClients::new(Arc::clone(&net), Arc::clone(&oracle), plan.specs_seed);
     let requests = Requests::new(net, Arc::clone(&oracle));
     let seen = Arc::clone(&oracle);
     witness::tell(Some(Box::new(move |node, step| seen.stepped(node, step))));
@@ -209,6 +215,9 @@ where
         workload: workload.clone(),
         requests,
         lrps,
+        specs,
+        auth,
+        readers,
     };
     let playing = stage.play(rng, scenario);
     if options.ends_at_violation {
@@ -232,7 +241,12 @@ where
         events: trace.take_events(),
         tally: oracle.tally(),
         counts: Counts::new(),
-        operations: history.len() as u64 + stage.requests.calls() + stage.lrps.calls(),
+        operations: history.len() as u64
+            + stage.requests.calls()
+            + stage.lrps.calls()
+            + stage.specs.count()
+            + stage.auth.count()
+            + stage.readers.count(),
         unknown: unknown as u64,
         virtual_time: start.elapsed(),
     }
@@ -252,6 +266,9 @@ struct Stage<'a> {
     workload: Workload,
     requests: Requests,
     lrps: Lrps,
+    specs: SpecClients,
+    auth: AuthClients,
+    readers: Readers,
 }
 
 impl Stage<'_> {
@@ -261,11 +278,33 @@ impl Stage<'_> {
         S: FnOnce(World, Workload) -> F,
         F: Future<Output = ()>,
     {
-        let Self { plan, world, trace, workload, requests, lrps } = self;
+        let Self { plan, world, trace, workload, requests, lrps, specs, auth, readers } = self;
+        // A draw of their own, as of all that came later: it changes nothing else.
+        let mut own = SmallRng::seed_from_u64(plan.seed ^ 0x10ad);
+        if plan.auth.clients > 0 {
+            auth.set_up(own.random()).await;
+        }
         let mut clients: Vec<_> = (1..=plan.load.clients)
             .map(|id| tokio::task::spawn_local(workload.client(id, rng.random()).run(plan.load.clone())))
             .collect();
         let tailing = self.tail();
+        clients.extend(
+            (1..=plan.auth.clients)
+                .map(|id| tokio::task::spawn_local(auth.client(id, own.random()).run(plan.auth.think_max))),
+        );
+        clients.extend(
+            (0..plan.retention.clients).map(|_| {
+                tokio::task::spawn_local(readers.client(own.random()).run(plan.retention.think_max))
+            }),
+        );
+        let keeper = plan
+            .retention
+            .keeps_few()
+            .then(|| tokio::task::spawn_local(retention::keep_few(world.clone(), plan.retention.clone())));
+        clients
+            .extend((1..=plan.specs.clients).map(|id| {
+                tokio::task::spawn_local(specs.client(id, own.random()).run(plan.specs.think_max))
+            }));
         clients.extend(
             (1..=plan.requests.clients)
                 .map(|id| tokio::task::spawn_local(requests.client(id, rng.random(), &plan.requests).run())),
@@ -300,6 +339,12 @@ impl Stage<'_> {
         workload.close();
         requests.close();
         lrps.close();
+        specs.close();
+        auth.close();
+        readers.close();
+        if let Some(keeper) = keeper {
+            keeper.abort();
+        }
         for client in clients {
             client.await.expect("clients do not panic");
         }
@@ -314,6 +359,9 @@ impl Stage<'_> {
         drop(tailing);
         undraining.abort();
         judge(world, workload, requests);
+        specs.judge();
+        auth.judge();
+        readers.judge();
     }
 
     /// Lets tailers follow events, from now until they are told to end.
@@ -412,6 +460,7 @@ fn judge(world: &World, workload: &Workload, requests: &Requests) {
     if let Some(view) = newest.max_by_key(capstan_raft_store::handle::View::index) {
         history::witness::check(&history, oracle, view.state());
         verdict::check(requests, oracle, &view);
+        auth_load::verdict::check(oracle, &view);
     }
     if keys_were_remembered(oracle)
         && let Err(found) = linearizable::check(&history)

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use capstan_model::{sometimes, spec::Specs};
+use capstan_model::sometimes;
 use capstan_raft_store::{handle::ClusterHandle, timing::Timing};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tokio::{
@@ -41,6 +41,7 @@ use crate::{
     net::{Latency, Net, Place},
     oracle::{Observation, Oracle},
     processes::Processes,
+    specs_load::Directories,
     trace::Trace,
 };
 
@@ -226,8 +227,8 @@ pub struct Ground {
     pub latency: Latency,
     /// Their periods.
     pub timing: Timing,
-    /// Their request specs.
-    pub specs: Arc<Specs>,
+    /// Their directories of request specs.
+    pub specs: Directories,
     /// How many jobs each runs at a time.
     pub slots: u32,
     /// What each has as a cell.

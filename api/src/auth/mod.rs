@@ -56,7 +56,9 @@ pub(crate) fn identify(
     match brought::read(head.headers, is_receptor) {
         Ok(Brought::Nothing) => known(state, "", Credential::None),
         Ok(Brought::Token { id, hash }) => match state.auth.token(id) {
-            Some(token) if token.hash.is(&hash) => known(state, "", Credential::Token(id)),
+            Some(token) if token.hash.is(&hash) || capstan_model::mutant!("secret-not-compared") => {
+                known(state, "", Credential::Token(id))
+            }
             _ => Err(NotAuthenticated::NoSuchToken.into()),
         },
         // Where nobody is asked, Diego passes over what is no credential of his.
@@ -88,6 +90,7 @@ pub(crate) fn options_for(
     idempotency: Option<Idempotency>,
     acl: Option<Acl>,
 ) -> ProposeOptions {
+    let acl = acl.filter(|_| !capstan_model::mutant!("acl-not-carried"));
     let author = head.by.map_or_else(Author::anonymous, |by| by.author(acl));
     ProposeOptions { author: Some(author), idempotency, ..ProposeOptions::client() }
 }

@@ -7,6 +7,7 @@ use capstan_model::{
     ids::{JobId, RequestId},
     rejection::Rejection,
     reply::Answer as Reply,
+    sometimes,
     spec::Specs,
     workflow::{
         graph::{Builder, Built, Step},
@@ -93,6 +94,7 @@ impl Rebuilds {
     pub(crate) fn is_due(&mut self, committed: &Committed) -> bool {
         let is_old = matches!(committed.reply, Err(Rejection::BuiltFromOtherSpecs { .. }));
         let is_due = is_old && self.0 < REBUILDS_MAX;
+        sometimes!("a request is built again, because other specs are in use", is_due);
         self.0 += u32::from(is_due);
         is_due
     }

@@ -54,6 +54,7 @@ pub fn find(
     rows_max: usize,
 ) -> Result<Found, LoadError> {
     let first = match page.after {
+        Some(after) if mutant!("list-cursor-inclusive") => Some(after),
         Some(after) => after.next().zip(filter.first()).map(|(next, first)| next.max(first)),
         None => filter.first(),
     };

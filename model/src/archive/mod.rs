@@ -43,7 +43,9 @@ pub use self::{
     find::{FIND_ROWS_MAX, Found, Page, find, requests},
     kept::Archive,
     place::{InvalidPlace, Place},
-    trim::{TRIMMED_ROWS_MAX, TrimRequests, Trimmed, TrimmedLog, TrimmedLogs, trim_requests},
+    trim::{
+        TRIMMED_ROWS_MAX, TrimRequests, Trimmed, TrimmedLog, TrimmedLogs, trim_requests, trim_requests_beyond,
+    },
 };
 
 /// How many rows are read at a time.

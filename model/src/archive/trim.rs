@@ -119,10 +119,24 @@ pub fn trim_requests(
     rows: &dyn RowReader,
     at: Timestamp,
 ) -> Result<Option<TrimRequests>, LoadError> {
+    trim_requests_beyond(state, rows, at, state.settings.archive_requests_max())
+}
+
+/// As [`trim_requests`], when no more than so many are to be kept.
+///
+/// # Errors
+/// As those of [`trim_requests`].
+pub fn trim_requests_beyond(
+    state: &State,
+    rows: &dyn RowReader,
+    at: Timestamp,
+    count_max: u64,
+) -> Result<Option<TrimRequests>, LoadError> {
     let archive = state.archive;
     let (first, mut logs_gone) = (archive.first(), archive.logs_gone());
     let mut trim = TrimRequests { first, logs_gone, whole: vec![], part: None };
-    let too_many = archive.count().saturating_sub(state.settings.archive_requests_max());
+    let kept = count_max.saturating_sub(u64::from(mutant!("one-too-many-trimmed")));
+    let too_many = archive.count().saturating_sub(kept);
     let mut room = TRIMMED_ROWS_MAX;
     for number in first..archive.next() {
         let oldest = Ended::read(rows, number)?;
@@ -195,6 +209,7 @@ impl Ended {
 /// Decides on `TrimRequests`; what is gone already is left out.
 pub(crate) fn trim(state: &State, trim: &TrimRequests) -> Result<Vec<Event>, Rejection> {
     if (trim.first, trim.logs_gone) != (state.archive.first(), state.archive.logs_gone()) {
+        sometimes!("what is to be trimmed is gone already");
         return Ok(vec![]);
     }
     let count = trim.whole.len() as u64 + u64::from(trim.part.is_some());

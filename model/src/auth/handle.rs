@@ -17,12 +17,16 @@ pub(crate) fn admit(
     author: &Author,
     command: &Command,
 ) -> Result<(), Rejection> {
-    let caller = auth.caller(author, now)?;
+    let caller = auth.caller(author, now);
+    sometimes!("a caller is nobody any more when his command is applied", caller.is_err());
+    let caller = caller?;
     let Some(operation) = Operation::of(command) else {
         let because = DeniedBecause::Internal;
         return Err(Denied { caller: caller.name, operation: Operation::Administer, because }.into());
     };
-    authorise(auth.policy(), &caller, operation, author.acl.as_ref())?;
+    let authorised = authorise(auth.policy(), &caller, operation, author.acl.as_ref());
+    sometimes!("a caller may not do any more what his command asks for", authorised.is_err());
+    authorised?;
     if let Command::Auth(AuthCommand::ChangePolicy(change)) = command {
         stays_admin(auth, change, &caller)?;
     }

@@ -59,7 +59,7 @@ impl PolicyChange {
     pub(super) fn of(&self, policy: &AuthPolicy) -> Result<AuthPolicy, Rejection> {
         let mut changed = policy.clone();
         changed.required = self.required.unwrap_or(changed.required);
-        changed.strict = self.strict.unwrap_or(changed.strict);
+        changed.strict = self.strict.unwrap_or(changed.strict && !mutant!("policy-change-takes-all"));
         if let Some(roles) = &self.admin_roles {
             changed.admin_roles = checked_roles("admin roles", roles)?;
         }

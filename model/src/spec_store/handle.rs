@@ -36,20 +36,26 @@ pub(crate) fn revert(state: &State, at: Timestamp, revert: &RevertSpecs) -> Deci
     let store = &state.specs;
     let version = store.version(revert.to).ok_or(Rejection::NoSuchSpecs { version: revert.to })?;
     require(store, revert.expected)?;
-    let texts = store.files(version).map(|(_, text)| text.clone());
-    let files = version.files.iter().cloned().zip(texts).collect();
+    let files_of = if mutant!("revert-keeps-files") { store.current().unwrap_or(version) } else { version };
+    let texts = store.files(files_of).map(|(_, text)| text.clone());
+    let files = files_of.files.iter().cloned().zip(texts).collect();
     append(state, at, version.id, files, revert.by.clone())
 }
 
 /// Refuses what was built from specs that are not the current ones any more.
 pub(crate) fn require_current(state: &State, seen: Option<SpecsId>) -> Result<(), Rejection> {
     let current = state.specs.current_id();
-    if seen.is_none() || seen == current { Ok(()) } else { Err(Rejection::BuiltFromOtherSpecs { current }) }
+    let is_current = seen == current || mutant!("stale-build-accepted");
+    if seen.is_none() || is_current { Ok(()) } else { Err(Rejection::BuiltFromOtherSpecs { current }) }
 }
 
 fn require(store: &SpecStore, expected: Option<SpecsId>) -> Result<(), Rejection> {
     let current = store.current_id();
-    if current == expected { Ok(()) } else { Err(Rejection::OtherSpecs { current }) }
+    if current == expected || mutant!("specs-cas-ignored") {
+        Ok(())
+    } else {
+        Err(Rejection::OtherSpecs { current })
+    }
 }
 
 fn append(
@@ -65,6 +71,7 @@ fn append(
     if parent == Some(id) {
         return Ok((answer(false), vec![]));
     }
+    sometimes!("a version of the specs has the content of an older one", store.version(id).is_some());
     let number = VersionNumber(store.current().map_or(0, |current| current.number.0) + 1);
     let texts = store.new_texts(&files);
     let files = files.into_iter().map(|(file, _)| file).collect();
@@ -96,6 +103,7 @@ fn trim(state: &State, mut store: SpecStore) -> Result<Vec<VersionNumber>, Rejec
         }
         let newest = store.version(version.id).map(|newest| newest.number);
         if !needed.contains(&version.id) || newest != Some(version.number) {
+            sometimes!("an old version of the specs is dropped");
             store.evolve_dropped(version.number, &mut scratch);
             dropped.push(version.number);
         }

@@ -6,25 +6,17 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use capstan_api::ports::Workflows;
-use capstan_model::{
-    command::Command,
-    rejection::Rejection,
-    spec::Specs,
-    spec_store::{PushSpecs, SpecFile},
+use capstan_model::{spec::Specs, spec_store::SpecFile};
+use capstan_raft_store::handle::ClusterHandle;
+use tokio::signal::unix::Signal;
+
+use crate::{
+    specs_dir::{self, SpecsDir, SpecsDirError},
+    specs_seed,
 };
-use capstan_raft_store::handle::{ClusterHandle, ProposeOptions};
-use tokio::{signal::unix::Signal, time::sleep};
-
-use crate::specs_dir::{self, SpecsDir, SpecsDirError};
-
-/// Who is named as the one who pushed the first specs.
-const SEEDER: &str = "specs.directory";
-/// How long to wait before an attempt is repeated that met no leader.
-const RETRY_WAIT: Duration = Duration::from_millis(500);
 
 /// The specs of the node's own directory. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -66,24 +58,9 @@ impl OwnSpecs {
         if self.files.is_empty() {
             return;
         }
-        while cluster.view().state().specs.current().is_none() {
-            let files = self.files.to_vec();
-            let push = PushSpecs { files, expected: None, by: SEEDER.into() };
-            let pushed = cluster.propose(Command::PushSpecs(Arc::new(push)), ProposeOptions::client()).await;
-            match pushed.map(|committed| committed.reply) {
-                Ok(Ok(_)) => tracing::info!("gave the cluster its first request specs"),
-                Ok(Err(Rejection::OtherSpecs { .. })) => return,
-                Ok(Err(rejection)) => {
-                    tracing::error!(%rejection, "the cluster did not take the request specs");
-                    *self.trouble.lock().expect("no holder of this lock panics") =
-                        Some(rejection.to_string());
-                    return;
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "the first request specs are not in the cluster yet");
-                    sleep(RETRY_WAIT).await;
-                }
-            }
+        if let Err(rejection) = specs_seed::seed(&self.files, &cluster).await {
+            tracing::error!(%rejection, "the cluster did not take the request specs");
+            *self.trouble.lock().expect("no holder of this lock panics") = Some(rejection.to_string());
         }
     }
 

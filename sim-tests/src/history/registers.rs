@@ -3,10 +3,11 @@
 //! It is fed the commands of the log and nothing of what apply did with them, and compares. Written apart from `capstan_model::apply`
 //! on purpose: what both get wrong alike is not seen.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use capstan_model::{
+    auth::Credential,
     command::{Command, Condition, IdempotencyScope},
     ids::{CommandId, VariableName},
     rejection::Rejection,
@@ -14,7 +15,14 @@ use capstan_model::{
     time::Timestamp,
 };
 
-use crate::ledger::{Committed, Sent};
+use super::{
+    callers::{self, Callers},
+    spec_versions::{self, SpecVersions},
+};
+use crate::ledger::{Broken, Committed, Sent};
+
+/// What must hold of the answers in the log.
+const NAME: &str = "the log answers as registers do, and a call made again as it was answered first";
 
 /// Every variable and every answer so far.
 #[derive(Debug, Default)]
@@ -25,6 +33,10 @@ pub(crate) struct Registers {
     answers: BTreeMap<CommandId, Reply>,
     keys: BTreeMap<IdempotencyScope, Remembered>,
     puts: BTreeMap<Bytes, Vec<Execution>>,
+    /// What was executed under the keys of clients.
+    executed: BTreeMap<Arc<str>, Vec<Executed>>,
+    specs: SpecVersions,
+    callers: Callers,
 }
 
 /// The first call under a key.
@@ -46,15 +58,29 @@ pub(crate) struct Execution {
     pub(crate) done: Option<(u64, bool)>,
 }
 
+/// That a command was executed which a client had sent under a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Executed {
+    /// The index of its entry.
+    pub(crate) index: u64,
+    /// When, in log time.
+    pub(crate) at: Timestamp,
+    /// Whether it was done, and not refused.
+    pub(crate) is_done: bool,
+    /// Who had it done; `None` is the cluster itself.
+    pub(crate) credential: Option<Credential>,
+}
+
 impl Registers {
     /// Takes the next entry.
     ///
     /// # Errors
-    /// A command was answered otherwise than it must have been, or a variable is not what it must be.
-    pub(crate) fn heed(&mut self, committed: &Committed) -> Result<(), String> {
+    /// A command was answered otherwise than it must have been, or variables, specs or tokens are not what they must be.
+    pub(crate) fn heed(&mut self, committed: &Committed) -> Result<(), Broken> {
         let at = committed.after.log_time();
         let window = committed.before.settings.idempotency_window();
         let mut first = Ok(());
+        self.specs.begin(committed);
         for (sent, (command, reply)) in committed.sent.iter().zip(&committed.commands) {
             let is_forgotten = |known: &Remembered| at.since(known.at) >= window;
             if let Some(call) = &sent.idempotency
@@ -62,14 +88,22 @@ impl Registers {
             {
                 self.keys.remove(&call.scope);
             }
-            let expected = self.answer(committed.index, at, sent, command, reply);
-            if expected.as_ref().is_some_and(|expected| expected != reply) {
-                let found =
-                    format!("index {}: {command:?} of {sent:?} is answered {reply:?}", committed.index);
-                first = first.and(Err(format!("{found}, and not {expected:?}")));
-            }
+            first = first.and(self.judge(committed, at, sent, (command, reply)));
         }
-        first.and_then(|()| self.compare(committed))
+        first?;
+        self.compare(committed).map_err(|found| (NAME, found))?;
+        self.specs.end(committed).map_err(|found| (spec_versions::NAME, found))?;
+        self.callers.end(committed).map_err(|found| (callers::NAME, found))
+    }
+
+    /// What callers have had done.
+    pub(crate) fn callers(&self) -> &Callers {
+        &self.callers
+    }
+
+    /// What was executed under a key, in the order of the log.
+    pub(crate) fn executed(&self, key: &str) -> &[Executed] {
+        self.executed.get(key).map_or(&[], Vec::as_slice)
     }
 
     /// How often this value was put.
@@ -83,42 +117,85 @@ impl Registers {
         Self { puts: BTreeMap::from([(value, executions)]), ..Self::default() }
     }
 
-    /// What a command must be answered; `None` when that is not for registers and keys to say.
+    /// Compares the answer to a command with what it must be, as far as that is for this model to say.
+    fn judge(
+        &mut self,
+        committed: &Committed,
+        at: Timestamp,
+        sent: &Sent,
+        (command, reply): (&Command, &Reply),
+    ) -> Result<(), Broken> {
+        let told = || format!("index {}: {command:?} of {sent:?} is answered {reply:?}", committed.index);
+        if command.has_natural_key() {
+            if let Command::Auth(command) = command {
+                drop(self.callers.execute(command, at));
+            }
+            return Ok(());
+        }
+        if is_not_executed(reply) {
+            return Ok(());
+        }
+        let expected = match self.answers.get(&sent.id) {
+            Some(known) => Some(known.clone()),
+            None => {
+                let is_denied = is_denial(reply);
+                self.answers.insert(sent.id, reply.clone());
+                if self.callers.may(sent.author.as_ref(), command, at) == is_denied {
+                    return Err((callers::NAME, told()));
+                }
+                if let Some(author) = &sent.author {
+                    let carried = callers::carries_its_acl(author, command, &committed.after.specs);
+                    carried
+                        .map_err(|found| (callers::NAME, format!("index {}: {found}", committed.index)))?;
+                }
+                if is_denied { None } else { self.answer(committed.index, at, sent, (command, reply)) }
+            }
+        };
+        match expected {
+            Some(expected) if expected != *reply => {
+                Err((name_for(command), format!("{}, and not {expected:?}", told())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What a command must be answered that its caller may have done; `None` when that is not for this model to say.
     fn answer(
         &mut self,
         index: u64,
         at: Timestamp,
         sent: &Sent,
-        command: &Command,
-        reply: &Reply,
+        (command, reply): (&Command, &Reply),
     ) -> Option<Reply> {
-        if command.has_natural_key() || is_not_executed(reply) {
-            return None;
-        }
-        if let Some(known) = self.answers.get(&sent.id) {
-            return Some(known.clone());
-        }
         let known = sent.idempotency.as_ref().and_then(|call| Some((call, self.keys.get(&call.scope)?)));
-        let expected = match known {
-            Some((call, known)) if known.body_hash == call.body_hash => Some(known.reply.clone()),
-            Some(_) => Some(Err(Rejection::IdempotencyKeyReused)),
-            None => {
-                let expected = self.execute(index, at, command);
-                if let Some(call) = &sent.idempotency {
-                    let (body_hash, reply) = (call.body_hash, reply.clone());
-                    self.keys.insert(call.scope.clone(), Remembered { at, body_hash, reply });
-                }
-                expected
+        match known {
+            Some((call, known)) if known.body_hash == call.body_hash => return Some(known.reply.clone()),
+            Some(_) => return Some(Err(Rejection::IdempotencyKeyReused)),
+            None => {}
+        }
+        if reply.is_ok() {
+            self.callers.note(index, sent.author.as_ref(), command);
+        }
+        let expected = self.execute(index, at, command, reply);
+        if let Some(call) = &sent.idempotency {
+            let credential = sent.author.as_ref().map(|author| author.credential);
+            let executed = Executed { index, at, is_done: reply.is_ok(), credential };
+            self.executed.entry(Arc::clone(&call.scope.key)).or_default().push(executed);
+            if !is_to_be_built_again(reply) {
+                let (body_hash, reply) = (call.body_hash, reply.clone());
+                self.keys.insert(call.scope.clone(), Remembered { at, body_hash, reply });
             }
-        };
-        self.answers.insert(sent.id, reply.clone());
+        }
         expected
     }
 
-    fn execute(&mut self, index: u64, at: Timestamp, command: &Command) -> Option<Reply> {
+    fn execute(&mut self, index: u64, at: Timestamp, command: &Command, reply: &Reply) -> Option<Reply> {
         let (name, condition, value) = match command {
             Command::PutVariable { name, value, condition } => (name, condition, Some(value)),
             Command::DeleteVariable { name, condition } => (name, condition, None),
+            Command::PushSpecs(push) => return Some(self.specs.push(push)),
+            Command::RevertSpecs(revert) => return Some(self.specs.revert(revert, reply)),
+            Command::Auth(command) => return Some(self.callers.execute(command, at)),
             _ => return None,
         };
         let current = self.variables.get(name).map(|(revision, _)| *revision);
@@ -175,6 +252,25 @@ impl Registers {
     }
 }
 
+/// The property that an answer to such a command is about.
+fn name_for(command: &Command) -> &'static str {
+    match command {
+        Command::PushSpecs(_) | Command::RevertSpecs(_) => spec_versions::NAME,
+        Command::Auth(_) => callers::NAME,
+        _ => NAME,
+    }
+}
+
+/// Refused for who asked.
+fn is_denial(reply: &Reply) -> bool {
+    matches!(reply, Err(Rejection::NotAuthenticated(_) | Rejection::Denied(_)))
+}
+
+/// Refused for what it was built from: its key is not used up, since the node that took it builds it again.
+fn is_to_be_built_again(reply: &Reply) -> bool {
+    matches!(reply, Err(Rejection::BuiltFromOtherSpecs { .. }))
+}
+
 /// Refused without being looked at, or undone as a whole.
 fn is_not_executed(reply: &Reply) -> bool {
     matches!(
@@ -215,7 +311,7 @@ mod tests {
             value: value.into(),
             condition: Condition::Any,
         };
-        (Sent { id: CommandId { incarnation: LIFE, seq }, idempotency }, command)
+        (Sent { id: CommandId { incarnation: LIFE, seq }, idempotency, author: None }, command)
     }
 
     /// What the model answers to calls, each in an entry of its own, an hour apart.
@@ -228,7 +324,8 @@ mod tests {
             slots: 0,
             job_types: vec![],
         });
-        let join = (Sent { id: CommandId { incarnation: LIFE, seq: 0 }, idempotency: None }, joined);
+        let id = CommandId { incarnation: LIFE, seq: 0 };
+        let join = (Sent { id, idempotency: None, author: None }, joined);
         let entries = std::iter::once(join).chain(calls.iter().map(|call| sealed(*call)));
         let mut state = State::default();
         let committed = (1..).zip(entries).map(|(index, (sent, command))| {
@@ -237,8 +334,8 @@ mod tests {
             let time = Timestamp(index * HOUR_NS);
             let applied = apply(&mut state, index, &Entry::V1 { time, settled: vec![], commands: vec![it] });
             let commands = vec![(command, applied.replies[0].1.clone())];
-            let (events, after) = (applied.events, state.clone());
-            Committed { index, term: 1, sent: vec![sent], commands, events, before, after }
+            let (events, rows, after) = (applied.events, applied.rows, state.clone());
+            Committed { index, term: 1, sent: vec![sent], commands, events, rows, before, after }
         });
         committed.collect()
     }

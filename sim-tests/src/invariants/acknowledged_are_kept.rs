@@ -73,8 +73,16 @@ mod tests {
         let mut kept = AcknowledgedAreKept::default();
         for index in 1..=3 {
             let (before, after) = (State::default(), State::default());
-            let committed =
-                Committed { index, term: 1, sent: vec![], commands: vec![], events: vec![], before, after };
+            let committed = Committed {
+                index,
+                term: 1,
+                sent: vec![],
+                commands: vec![],
+                events: vec![],
+                rows: vec![],
+                before,
+                after,
+            };
             kept.observe(&Observation::Committed(&committed)).expect("nothing was acknowledged");
             let applying = Step::Applying { at: Position { term: 1, index }, content: Content::Blank };
             stepped(&mut kept, 1, &applying).expect("nobody leads");

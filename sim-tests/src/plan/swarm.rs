@@ -8,12 +8,15 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 
 use super::{Heal, Plan};
 use crate::{
+    auth_load::AuthLoad,
     events::TailLoad,
     faults::{self, Swarm},
     lrps::{CellLoad, LrpLoad, Mix},
     net::Latency,
     probes::Buggify,
     requests::{RequestLoad, beyond::BeyondLoad},
+    retention::RetentionLoad,
+    specs_load::SpecLoad,
     workload::Load,
 };
 
@@ -21,6 +24,12 @@ use crate::{
 const TAILING: u64 = 0x7a11;
 /// The same of those that use what requests have beyond Spin Cycle.
 const BEYOND: u64 = 0xbe70;
+/// The same of those that change specs.
+const SPECS: u64 = 0x5bec;
+/// The same of those that give out tokens.
+const AUTH: u64 = 0xa07b;
+/// The same of those that look at finished requests.
+const RETENTION: u64 = 0x2e7e;
 
 pub(super) fn draw(seed: u64) -> Plan {
     let mut rng = SmallRng::seed_from_u64(seed);
@@ -45,6 +54,7 @@ pub(super) fn draw(seed: u64) -> Plan {
         if is_faultless || rng.random_bool(0.3) { Buggify::Off } else { Buggify::Seeded(rng.random()) };
     let swarm = Swarm { seed: rng.random(), time: safety, nodes, timing: timing.clone() };
     let schedule = if is_faultless { Vec::new() } else { faults::schedule(&swarm) };
+    let specs = SpecLoad::draw(seed ^ SPECS);
     Plan {
         seed,
         nodes,
@@ -55,6 +65,10 @@ pub(super) fn draw(seed: u64) -> Plan {
         requests: requests(&mut rng),
         beyond: BeyondLoad::draw(seed ^ BEYOND),
         tailing: TailLoad::draw(seed ^ TAILING),
+        retention: RetentionLoad::draw(seed ^ RETENTION),
+        // What tokens are asked for is in the files that nodes seed a cluster with.
+        auth: if specs.is_seeded { AuthLoad::draw(seed ^ AUTH) } else { AuthLoad::default() },
+        specs,
         specs_seed: rng.random(),
         lrps: lrps(&mut rng, nodes),
         timing,

@@ -199,6 +199,7 @@ impl BeyondClient {
         };
         let answer = self.caller.call(Method::POST, path, &json!({ "comment": comment }).to_string()).await;
         let is_done = match answer {
+            Answer::Response(response) if self.caller.is_trimmed(id, &response) => None,
             Answer::Response(response) => match response.status() {
                 StatusCode::OK => Some(true),
                 StatusCode::CONFLICT => {
@@ -221,6 +222,7 @@ impl BeyondClient {
         let answer = self.caller.call(Method::PUT, format!("/cluster/v1/requests/{id}/{verb}"), "").await;
         if let Answer::Response(response) = answer
             && !matches!(response.status(), StatusCode::OK | StatusCode::CONFLICT)
+            && !self.caller.is_trimmed(id, &response)
         {
             self.caller.misunderstood("a pause or its end", &response);
         }
@@ -242,6 +244,7 @@ impl BeyondClient {
         if is_preview {
             if let Answer::Response(response) = self.caller.call(Method::POST, path, &body).await
                 && !(has_args && is_refused(response.status()))
+                && !self.caller.is_trimmed(&id, &response)
             {
                 self.caller.understood::<RequestPlan>("a look at how to go on", &response);
             }
@@ -254,6 +257,8 @@ impl BeyondClient {
         };
         let start = match self.caller.call(Method::POST, path, &body).await {
             Answer::Response(response) if has_args && is_refused(response.status()) => Start::NotDone,
+            // The one, or the other before its client was told.
+            Answer::Response(response) if self.caller.has_trimmed(&response) => Start::Unknown,
             Answer::Response(response) => {
                 let new = self.caller.read::<RequestDetail>(&response);
                 match new.filter(|_| response.status() == StatusCode::CREATED) {
@@ -293,6 +298,9 @@ impl BeyondClient {
     async fn look(&mut self, place: usize, id: &str) -> Option<RequestDetail> {
         let answer = self.caller.call(Method::GET, format!("/cluster/v1/requests/{id}"), "").await;
         let Answer::Response(response) = answer else { return None };
+        if self.caller.is_trimmed(id, &response) {
+            return None;
+        }
         let detail: RequestDetail = self.caller.understood("a look at a request", &response)?;
         let ends = [State::Complete, State::Fail, State::Stopped];
         if let Some(end) = ends.into_iter().find(|end| end.name() == detail.state) {

@@ -21,15 +21,20 @@ const NODES_MAX: [usize; 3] = [3, 4, 6];
 /// # Panics
 /// The specs are wrong.
 pub(crate) fn load(seed: u64) -> Arc<Specs> {
+    Arc::new(Specs::load(files(seed)).expect("the simulation's specs are right"))
+}
+
+/// Paths and texts of the files.
+pub(crate) fn files(seed: u64) -> [(String, String); 4] {
     let drawn = draw(DRAWN, &mut SmallRng::seed_from_u64(seed));
     let drawn_beyond = draw(DRAWN_BEYOND, &mut SmallRng::seed_from_u64(seed ^ BEYOND));
-    let files = [
+    [
         ("specs.yaml", include_str!("specs.yaml")),
         ("beyond.yaml", include_str!("beyond.yaml")),
         ("drawn.yaml", &drawn),
         ("drawn-beyond.yaml", &drawn_beyond),
-    ];
-    Arc::new(Specs::load(files).expect("the simulation's specs are right"))
+    ]
+    .map(|(path, text)| (path.to_owned(), text.to_owned()))
 }
 
 /// Draws three sequences: the last is the request, and each may hold the one before it once.

@@ -10,6 +10,7 @@ use capstan_model::{
     ids::{NodeId, RequestId},
     lrp::isolation::Isolation,
     spec::Specs,
+    spec_store::SpecFile,
 };
 use capstan_node::{
     actors::{self, Alarm, Tools, liveness},
@@ -18,7 +19,7 @@ use capstan_node::{
     executor::{Executor, lease},
     instance::monitor::check_permits,
     jobs::JobTypes,
-    lost,
+    lost, specs_seed,
 };
 use capstan_raft_store::{
     cluster::{self, Options, Parts, Started},
@@ -109,9 +110,10 @@ impl Life {
             owner_lost_after: self.ground.timing.owner_lost_after,
             cell_silent_after: liveness::cell_silent_after(&self.ground.timing),
         };
+        let directory = self.ground.specs.of(self.node).clone();
         let api = Api::new(ApiParts {
             cluster: handle.clone(),
-            workflows: Arc::new(Loaded(Arc::clone(&self.ground.specs))),
+            workflows: Arc::new(Loaded(directory.specs)),
             job_types: Arc::new(job_types),
             live_status: Arc::new(NoWords),
             output: Arc::new(NothingWritten),
@@ -127,6 +129,9 @@ impl Life {
             .expect("nothing panics while holding it")
             .insert(self.node, handle.clone());
         self.machines.net.serve(self.node, self.life, Services { peers, api });
+        if !directory.files.is_empty() {
+            runtime::spawn(seed(watcher.clone(), directory.files, handle.clone()));
+        }
         runtime::spawn(watch_published(watcher.clone(), handle.clone()));
         runtime::spawn(watch_leadership(watcher.clone(), handle.clone()));
         runtime::spawn(begin_again(watcher.clone(), handle));
@@ -193,6 +198,14 @@ async fn act(watcher: Watcher, tools: Tools) {
     );
 }
 
+/// Gives the files of the node's directory to a cluster that has no specs, as a real node does.
+async fn seed(watcher: Watcher, files: Arc<[SpecFile]>, handle: ClusterHandle) {
+    if let Err(rejection) = specs_seed::seed(&files, &handle).await {
+        let found = format!("node {}: {rejection}", watcher.node);
+        watcher.machines.oracle.violated("a new cluster takes the specs of a node's directory", found);
+    }
+}
+
 async fn watch_published(watcher: Watcher, handle: ClusterHandle) {
     let Watcher { node, life, machines } = watcher;
     let mut applied = handle.watch();
@@ -247,7 +260,7 @@ impl FatalSink for Fatal {
     }
 }
 
-/// The specs every node was started with.
+/// The specs that the node was started with.
 struct Loaded(Arc<Specs>);
 
 impl Workflows for Loaded {

@@ -5,6 +5,7 @@ use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 use capstan_model::{command::Command, settings::Setting};
 use capstan_raft_store::{handle::ProposeOptions, timing::Timing};
 use capstan_sim_tests::{
+    auth_load::AuthLoad,
     disk::{DiskManner, Usage},
     events::TailLoad,
     history::{Call, Outcome},
@@ -13,7 +14,9 @@ use capstan_sim_tests::{
     plan::{Heal, Plan},
     probes::Buggify,
     requests::{RequestLoad, Requests},
+    retention::RetentionLoad,
     run::{Report, run_with},
+    specs_load::SpecLoad,
     workload::{Client, Load, Workload},
     world::World,
 };
@@ -31,6 +34,9 @@ fn quiet(seed: u64) -> Plan {
         requests: RequestLoad { clients: 0, slots: 4, ..plan.requests },
         tailing: TailLoad::default(),
         lrps: LrpLoad::default(),
+        specs: SpecLoad::default(),
+        auth: AuthLoad::default(),
+        retention: RetentionLoad::default(),
         timing: Timing::default(),
         buggify: Buggify::Off,
         schedule: Vec::new(),

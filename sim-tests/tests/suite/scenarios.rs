@@ -5,6 +5,7 @@ use std::{cell::Cell, rc::Rc, sync::Arc, time::Duration};
 use capstan_model::ids::VariableName;
 use capstan_raft_store::timing::Timing;
 use capstan_sim_tests::{
+    auth_load::AuthLoad,
     disk::Loss,
     events::TailLoad,
     faults::{Blow, Failpoint, Fault, GuidedFault, Planned, Target},
@@ -14,7 +15,9 @@ use capstan_sim_tests::{
     plan::{Heal, Plan},
     probes::Buggify,
     requests::{RequestLoad, Requests},
+    retention::RetentionLoad,
     run::{Report, run, run_with},
+    specs_load::SpecLoad,
     workload::{Load, Workload},
     world::World,
 };
@@ -33,6 +36,9 @@ pub(crate) fn quiet(seed: u64) -> Plan {
         requests,
         tailing: TailLoad::default(),
         lrps: LrpLoad::default(),
+        specs: SpecLoad::default(),
+        auth: AuthLoad::default(),
+        retention: RetentionLoad::default(),
         timing: Timing::default(),
         buggify: Buggify::Off,
         schedule: Vec::new(),

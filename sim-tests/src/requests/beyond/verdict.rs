@@ -11,16 +11,15 @@ use crate::{
     requests::{Requests, Start},
 };
 
-/// The requests that go on with each other one.
-pub(in crate::requests) type Retries = BTreeMap<RequestId, Vec<RequestId>>;
-
-/// Judges every decision and every retry, given the newest view.
-pub(in crate::requests) fn check(requests: &Requests, oracle: &Oracle, end: &View, stored: &Retries) {
-    for decided in &*requests.decided.borrow() {
+/// Judges every decision and every retry, given the newest view. What was decided about a request that has been trimmed is gone.
+pub(in crate::requests) fn check(requests: &Requests, oracle: &Oracle, end: &View) {
+    let is_trimmed = |id: &str| oracle.with_lifetimes(|lifetimes| lifetimes.is_trimmed(id));
+    for decided in requests.decided.borrow().iter().filter(|decided| !is_trimmed(&decided.request)) {
         if let Err(found) = is_stored(decided, end) {
             oracle.violated("a decision is stored as its client was told, and once", found);
         }
     }
+    let stored = oracle.with_lifetimes(|lifetimes| lifetimes.retries().clone());
     let mut asked = BTreeMap::<&str, Vec<&Start>>::new();
     let all = requests.asked.borrow();
     for (of, start) in all.iter().filter_map(|asked| Some((asked.retry_of.as_deref()?, &asked.start))) {
@@ -34,9 +33,10 @@ pub(in crate::requests) fn check(requests: &Requests, oracle: &Oracle, end: &Vie
                 .violated("a retry is stored as its client was told, and once", format!("of {of}: {found}"));
         }
     }
-    for (of, stored) in stored {
+    for (of, stored) in stored.iter().filter(|(of, _)| !is_trimmed(&of.to_string())) {
         let told = archive::beyond(end.state(), end, *of).expect("what nodes store can be read").retried_by;
-        if told.iter().collect::<BTreeSet<_>>() != stored.iter().collect() {
+        let left = stored.iter().filter(|id| !is_trimmed(&id.to_string()));
+        if told.iter().collect::<BTreeSet<_>>() != left.collect() {
             let found = format!("{of} is gone on with by {stored:?}, and says {told:?}");
             oracle.violated("a request names those that go on with it", found);
         }
