@@ -156,3 +156,20 @@ fn draw_job_id(entropy: &dyn Entropy) -> JobId {
     };
     JobId([digit(), digit(), digit(), digit()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_built_again_for_other_specs_alone_and_not_for_ever() {
+        let refused = |rejection| Committed { reply: Err(rejection), index: 1 };
+        let other_specs = refused(Rejection::BuiltFromOtherSpecs { current: None });
+        let mut rebuilds = Rebuilds::default();
+        assert!(!rebuilds.is_due(&refused(Rejection::NotFinished { request: RequestId([1; 12]) })));
+        for _ in 0..REBUILDS_MAX {
+            assert!(rebuilds.is_due(&other_specs));
+        }
+        assert!(!rebuilds.is_due(&other_specs));
+    }
+}

@@ -115,3 +115,18 @@ fn not_stored(source: ProposeError, finished: RequestId, drawn: RequestId) -> Ap
 fn location(id: RequestId) -> String {
     format!("/cluster/v1/requests/{id}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_that_fits_no_command_is_told_to_start_anew() {
+        let (finished, drawn) = (RequestId([1; 12]), RequestId([2; 12]));
+        let reason = "a command of 9000000 bytes; the most is 8388608".to_owned();
+        let told = not_stored(ProposeError::TooLarge { reason }, finished, drawn).to_string();
+        assert!(told.starts_with(&format!("request {finished} cannot be gone on with")), "{told}");
+        assert!(told.ends_with("start a new request"), "{told}");
+        assert!(matches!(not_stored(ProposeError::ShuttingDown, finished, drawn), ApiError::Create(_)));
+    }
+}
