@@ -864,3 +864,14 @@ fn the_examples_are_valid() {
     let runner = Runner { specs: Arc::new(specs), ..Runner::default() };
     assert_eq!(runner.build("test", &BTreeMap::new()).unwrap().chain.len(), 15);
 }
+
+#[test]
+fn of_many_retries_the_last_hundred_are_told() {
+    let spec = "sequences: {R: {request: true, nodes: {a: {category: job, type: ok}}}}";
+    let mut script = format!("spec '{spec}'\njoin 1.1 types=ok\ncreate r1 R\nend r1 a failed\n");
+    script.extend((2..=121).map(|number| format!("rerun r{number} r1\n")));
+    script += "show r1\n---\n";
+    let shown = goldenscript::generate(&mut Runner::default(), &script).unwrap();
+    let told: Vec<&str> = shown.lines().filter_map(|line| line.strip_suffix(" goes on with it")).collect();
+    assert_eq!((told.len(), told[0], told[99]), (100, "  r22", "  r121"));
+}
