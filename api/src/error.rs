@@ -295,6 +295,14 @@ struct Verdict {
 }
 
 impl ApiError {
+    /// Whether a call was denied for what a node that is behind might not know better.
+    pub(crate) fn may_be_out_of_date(&self) -> bool {
+        matches!(
+            self,
+            Self::Input(InputError::NotAuthenticated(NotAuthenticated::NoSuchToken) | InputError::Denied(_))
+        )
+    }
+
     /// The table.
     fn verdict(&self) -> Verdict {
         use StatusCode as S;

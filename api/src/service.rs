@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes};
-use capstan_model::{auth::Credential, buggify, state::State};
+use capstan_model::{auth::Credential, buggify, sometimes, state::State};
 use capstan_raft_store::{
-    handle::ClusterHandle,
+    handle::{ClusterHandle, Consistency, View},
     ports::{Clock, Entropy},
 };
 use futures::{Stream, StreamExt};
@@ -20,7 +20,7 @@ use crate::{
     answer::Answer,
     answer_body::{self, AnswerBody},
     auth::{
-        self,
+        self, Identity,
         permission::{self, Permission},
     },
     call::{Head, Surface},
@@ -206,18 +206,40 @@ impl Inner {
         if permission == Permission::Open {
             return self.serve_endpoint(found?, head, body).await;
         }
-        let view = self.parts.cluster.view();
+        let judged = self.judge(&self.parts.cluster.view(), surface, permission, head);
+        let identity = match judged {
+            // This node may only not have heard yet of what would let him.
+            Err(error) if error.may_be_out_of_date() && found.as_ref().is_ok_and(|endpoint| !endpoint.is_local()) => {
+                let newest = self.parts.cluster.read(Consistency::Linearizable).await?;
+                sometimes!("a node denies what it has not heard of yet");
+                self.judge(&newest, surface, permission, head)
+            }
+            judged => judged,
+        };
+        let identity = identity.inspect_err(|denied| {
+            if matches!(denied, ApiError::Input(InputError::Denied(_))) {
+                tracing::info!(method = %head.method, path = head.path, %denied, "a call was denied");
+            }
+        })?;
+        let head = Head { by: Some(&identity), ..*head };
+        self.serve_endpoint(found?, &head, body).await
+    }
+
+    /// Who makes a call, if he may, as a view has it.
+    fn judge(
+        &self,
+        view: &View,
+        surface: Surface,
+        permission: Permission,
+        head: &Head<'_>,
+    ) -> Result<Identity, ApiError> {
         let identity = auth::identify(view.state(), &self.access, surface, head)?;
         let is_anonymous = identity.credential == Credential::None;
         if surface == Surface::Receptor && self.access.is_guarded() && is_anonymous {
             return Err(Refusal::Unauthorized.into());
         }
-        let head = Head { by: Some(&identity), ..*head };
-        permission::check(view.state(), &head, permission).inspect_err(|denied| {
-            tracing::info!(method = %head.method, path = head.path, %denied, "a call was denied");
-        })?;
-        drop(view);
-        self.serve_endpoint(found?, &head, body).await
+        permission::check(view.state(), &Head { by: Some(&identity), ..*head }, permission)?;
+        Ok(identity)
     }
 
     async fn serve_endpoint<S, B, E>(

@@ -268,6 +268,7 @@ const EXPECTED: &[&str] = &[
     "an approval waits while its request changes its owner",
     "nobody decides an approval in time",
     "a caller is known and may not do this",
+    "a node denies what it has not heard of yet",
     "a caller is nobody any more when his command is applied",
     "a caller is nobody whom the cluster knows",
     "a caller may not do any more what his command asks for",

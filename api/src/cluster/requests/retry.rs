@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use capstan_client::cluster::RetryRequest;
 use capstan_model::{
     archive,
-    auth::Operation,
+    auth::{Acl, Operation},
     ids::RequestId,
     rejection::Rejection,
     reply::Answer as Reply,
@@ -45,11 +45,10 @@ pub(crate) async fn retry(api: &Inner, head: &Head<'_>, id: &str, sent: &[u8]) -
         args.iter().map(|(name, value)| (Arc::from(name.as_str()), JsonText::from(value))).collect();
     let (mut drawn, mut rebuilds) = (None, Rebuilds::default());
     let committed = loop {
-        let rerun = plan_rerun(api, &finished, &given, started).await?;
+        let (rerun, acl) = plan_rerun(api, head, &finished, &given, started).await?;
         if preview {
             return Ok(answer::json(StatusCode::OK, &plan::of_rerun(&finished, &rerun)));
         }
-        let acl = auth::requests::may_change(api, head, Operation::Start, request).await?;
         let deadline = CLIENT_DEADLINE.saturating_sub(started.elapsed()).max(Duration::from_millis(1));
         let options = ProposeOptions { deadline, ..auth::options_for(head, idempotency.clone(), acl) };
         let id = *drawn.get_or_insert_with(|| create::draw_request_id(&api.parts));
@@ -83,23 +82,27 @@ async fn find(view: View, request: RequestId) -> Result<Finished, ApiError> {
     Ok(found.ok_or_else(|| no_such_request(&request.to_string()))?)
 }
 
-/// With the args it had the request goes on with its chain; with others the graph is built anew.
+/// With the args it had the request goes on with its chain; with others the graph is built anew. Beside it what the specs say about who may
+/// start it: those that the graph is built from.
 async fn plan_rerun(
     api: &Inner,
+    head: &Head<'_>,
     finished: &Finished,
     given: &JsonMap,
     started: Instant,
-) -> Result<Rerun, ApiError> {
-    let planned = if finished.has_args(given) {
-        finished.rerun()
+) -> Result<(Rerun, Option<Acl>), ApiError> {
+    let (planned, acl) = if finished.has_args(given) {
+        let acl = auth::requests::may_change(api, head, Operation::Start, finished.detail.summary.id).await?;
+        (finished.rerun(), acl)
     } else {
         let kind = &finished.detail.summary.request_type;
         let in_use = api.specs_in_use(api.parts.cluster.view().state()).await?;
+        let acl = auth::requests::may_start(api, head, &in_use.specs, kind)?;
         let args = finished.args_with(given);
         let built = create::build_in_time(&api.parts, in_use, (kind, &args), started).await?;
-        finished.rerun_as(built, given)
+        (finished.rerun_as(built, given), acl)
     };
-    Ok(planned.map_err(|refused| InputError::from(Refusal::from(refused)))?)
+    Ok((planned.map_err(|refused| InputError::from(Refusal::from(refused)))?, acl))
 }
 
 /// Why a new request was not stored. What goes on with a finished one has its data too, so a smaller body is no way out.
