@@ -317,7 +317,7 @@ mod tests {
         let request = Step::Expire(Expire { request: id, try_of: None });
         assert_eq!(
             plan(&just_begun(&others), &state, leap),
-            [request.clone()],
+            std::slice::from_ref(&request),
             "a leader that has just begun"
         );
         let old = plan(&listening(&others), &state, leap);
