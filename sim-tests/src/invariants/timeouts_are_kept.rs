@@ -18,6 +18,8 @@ use crate::{ledger::Committed, oracle::Observation};
 
 /// For how much log time one leader may commit other things while something is out of time: many of its looks.
 const LATE_MAX: Duration = Duration::from_secs(10);
+/// The same of a try that runs: a leader that has not heard its owner leaves it until it has, or takes it for lost.
+const TRY_LATE_MAX: Duration = Duration::from_secs(60);
 /// How much of the time between two entries counts for that: a leader that stood still could not look.
 const STEP_MAX: Duration = Duration::from_millis(500);
 
@@ -27,6 +29,7 @@ pub(crate) struct TimeoutsAreKept {
     claims: Claims,
     requests: BTreeMap<RequestId, Times>,
     late: Late,
+    late_tries: Late,
 }
 
 /// The times of a request.
@@ -46,6 +49,8 @@ struct Times {
 #[derive(Debug)]
 struct Trying {
     due: Timestamp,
+    /// Whether it waits for somebody, and runs nowhere.
+    is_approval: bool,
     /// Whether its owner is to stop it.
     is_overdue: bool,
 }
@@ -80,10 +85,16 @@ impl Invariant for TimeoutsAreKept {
                 self.requests.remove(&request);
             }
         }
-        let due = self.requests.iter().filter_map(|(request, times)| {
-            times.earliest(self.claims.terms(*request).timeout.as_ref()).map(|due| (due, *request))
+        let requests = || self.requests.iter();
+        let of_request = requests().filter_map(|(request, times)| {
+            times.due(self.claims.terms(*request).timeout.as_ref()).map(|due| (due, *request))
         });
-        self.late.heed(committed, now, due.min())
+        let of_tries = |is_approval| {
+            requests().filter_map(move |(request, times)| Some((times.earliest(is_approval)?, *request)))
+        };
+        let (earliest, try_earliest) = (of_request.chain(of_tries(true)).min(), of_tries(false).min());
+        self.late.heed(committed, (now, earliest), LATE_MAX)?;
+        self.late_tries.heed(committed, (now, try_earliest), TRY_LATE_MAX)
     }
 }
 
@@ -104,7 +115,8 @@ impl Times {
             WorkflowEvent::TryStarted { request, job, .. } => {
                 if let Some(timeout) = claims.terms(*request).try_timeout(*job) {
                     let due = now.after(timeout.duration());
-                    self.tries.insert(*job, Trying { due, is_overdue: false });
+                    let is_approval = &*claims.spec(*request, *job).job_type == "approval";
+                    self.tries.insert(*job, Trying { due, is_approval, is_overdue: false });
                 }
             }
             WorkflowEvent::TryOverdue { job, .. } => {
@@ -149,10 +161,11 @@ impl Times {
         Some(started.after(timeout?.duration()).after(self.unowned))
     }
 
-    /// When something of it is out of time that is not known to be.
-    fn earliest(&self, timeout: Option<&Wait>) -> Option<Timestamp> {
-        let tries = self.tries.values().filter(|trying| !trying.is_overdue && !self.is_stopped);
-        tries.map(|trying| trying.due).chain(self.due(timeout)).min()
+    /// When one of its tries, or of its approvals, is out of time that is not known to be.
+    fn earliest(&self, is_approval: bool) -> Option<Timestamp> {
+        let counts = |trying: &&Trying| trying.is_approval == is_approval && !trying.is_overdue;
+        let tries = self.tries.values().filter(counts).filter(|_| !self.is_stopped);
+        tries.map(|trying| trying.due).min()
     }
 }
 
@@ -160,15 +173,15 @@ impl Late {
     fn heed(
         &mut self,
         committed: &Committed,
-        now: Timestamp,
-        earliest: Option<(Timestamp, RequestId)>,
+        (now, earliest): (Timestamp, Option<(Timestamp, RequestId)>),
+        late_max: Duration,
     ) -> Result<(), String> {
         let due = earliest.map(|(due, _)| due).filter(|due| *due <= now);
         let goes_on = due.is_some() && self.due == due && self.term == committed.term;
         let step = now.since(self.now).min(STEP_MAX);
         let counted = if goes_on { self.counted + step } else { Duration::ZERO };
         *self = Self { term: committed.term, due, counted, now };
-        if counted <= LATE_MAX {
+        if counted <= late_max {
             return Ok(());
         }
         self.counted = Duration::ZERO;

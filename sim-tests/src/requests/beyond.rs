@@ -22,8 +22,10 @@ use super::{Answer, Asked, RequestClient, RequestLoad, Requests, Start, specs};
 const FIRST_CLIENT: u64 = 500;
 /// What their choices follow from beside the seed.
 const CLIENTS: u64 = 0xc0de;
-/// How long a process runs at the most, in a request that it may hold up.
+/// How long a process runs at the most, in a request that has a timeout for it.
 const LONG_MAX: Duration = Duration::from_secs(60);
+/// The kinds in which everything that runs has one.
+const TIMED: [&str; 3] = ["release", "bounded", "signed"];
 /// The kinds of requests they start.
 const KINDS: [&str; 7] =
     ["release", "bounded", "growing", "signed", "disputed", "spread", specs::DRAWN_BEYOND];
@@ -40,7 +42,7 @@ pub struct BeyondLoad {
     /// The longest pause between two calls of a client.
     #[serde(with = "humantime_serde")]
     pub think_max: Duration,
-    /// How likely the processes of a request run for up to a minute, so that their time is over before.
+    /// How likely the processes of a request with timeouts run for up to a minute, so that their time is over before.
     pub long_odds: f64,
     /// How often each kind of call is made.
     pub mix: Mix,
@@ -175,7 +177,8 @@ impl BeyondClient {
             _ => "work",
         };
         let kind = KINDS[rng.random_range(0..KINDS.len())];
-        let run_max = if rng.random_bool(self.load.long_odds) { LONG_MAX } else { self.caller.load.run_max };
+        let is_long = rng.random_bool(self.load.long_odds) && TIMED.contains(&kind);
+        let run_max = if is_long { LONG_MAX } else { self.caller.load.run_max };
         let runs = rng.random_range(Duration::ZERO..run_max);
         let fails = if rng.random_bool(0.5) { rng.random_range(0..4) } else { 0 };
         let items = (kind == WITH_ITEMS).then(|| self.caller.rng.random_range(2..=ITEMS_MAX));
