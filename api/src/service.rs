@@ -209,7 +209,10 @@ impl Inner {
         let judged = self.judge(&self.parts.cluster.view(), surface, permission, head);
         let identity = match judged {
             // This node may only not have heard yet of what would let him.
-            Err(error) if error.may_be_out_of_date() && found.as_ref().is_ok_and(|endpoint| !endpoint.is_local()) => {
+            Err(error)
+                if error.may_be_out_of_date()
+                    && found.as_ref().is_ok_and(|endpoint| !endpoint.is_local()) =>
+            {
                 let newest = self.parts.cluster.read(Consistency::Linearizable).await?;
                 sometimes!("a node denies what it has not heard of yet");
                 self.judge(&newest, surface, permission, head)

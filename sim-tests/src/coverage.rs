@@ -13,6 +13,7 @@ pub const JUDGED_FROM: u64 = 400;
 /// What is seen in less than one of a hundred and fifty seeds may be demanded of sweeps from this size on only.
 const RARE_JUDGED_FROM: u64 = 5_000;
 const RARE: &[&str] = &[
+    "a caller may not do any more what his command asks for",
     "a life is heard just before it is given up",
     "a silent cell is heard again before all on it is replaced",
     "a stale read misses the end of a request",

@@ -58,11 +58,11 @@ impl Invariant for PausedStartNothing {
                 self.requests.remove(&request);
             }
         }
-        let resumed = committed.workflow().filter_map(|event| match event {
+        let mut resumed = committed.workflow().filter_map(|event| match event {
             WorkflowEvent::RequestResumed { request, .. } => Some(*request),
             _ => None,
         });
-        resumed.map(|request| self.goes_on(committed, request)).collect()
+        resumed.try_for_each(|request| self.goes_on(committed, request))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
     calls::{Answer, Bearer, Call, Calls, index_of},
     net::Net,
     oracle::Oracle,
-    requests::listing::Listing,
+    requests::listing::{Lifetimes, Listing},
 };
 
 /// The longest page that a walk asks for.
@@ -171,7 +171,7 @@ impl Reader {
         }
         let oracle = self.shared.calls.oracle();
         let upto = oracle.committed_state().index();
-        let is_trimmed = oracle.with_lifetimes(|lifetimes| lifetimes.any_trimmed());
+        let is_trimmed = oracle.with_lifetimes(Lifetimes::any_trimmed);
         sometimes!("a list is read by pages while requests are trimmed", is_trimmed && shown.len() > 7);
         let seen: BTreeSet<&str> = shown.iter().map(String::as_str).collect();
         if seen.len() != shown.len() {
