@@ -33,6 +33,7 @@ use self::{
     listing::{Lifetimes, Listing},
 };
 use crate::{
+    calls::index_of,
     net::{Net, NoResponse, Place},
     oracle::Oracle,
 };
@@ -280,8 +281,9 @@ impl RequestClient {
                     if response.status() == StatusCode::CREATED { self.read(&response) } else { None };
                 match stored {
                     Some(RequestBody { id, .. }) => (Start::Done(id.clone()), Some(id)),
-                    // It may have ended and left before its client was told.
-                    None if self.has_trimmed(&response) => (Start::Unknown, None),
+                    // It may have ended and left before its client was told; or specs changed each time that it was built, and
+                    // what was sent before may still be under way.
+                    None if self.has_trimmed(&response) || are_specs_new(&response) => (Start::Unknown, None),
                     None => {
                         self.misunderstood("a start", &response);
                         (Start::Unknown, None)
@@ -352,7 +354,7 @@ impl RequestClient {
         else {
             return;
         };
-        let index = response.headers().get(INDEX_HEADER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let index = index_of(&response);
         let listed = self.understood::<Vec<RequestBody>>("a list of requests", &response);
         if let (Some(index), Some(listed)) = (index, listed) {
             let requests = listed.into_iter().map(|it| (it.id, it.state.name().to_owned())).collect();
@@ -510,9 +512,10 @@ enum Answer {
     Unknown,
 }
 
-/// The log index that an answer shows.
-fn index_of(response: &Response<Bytes>) -> Option<u64> {
-    response.headers().get(INDEX_HEADER)?.to_str().ok()?.parse().ok()
+/// Whether a start was given up because other specs became current whenever it was built.
+fn are_specs_new(response: &Response<Bytes>) -> bool {
+    let says = |words: &[u8]| response.body().windows(words.len()).any(|part| part == words);
+    response.status() == StatusCode::CONFLICT && says(b"built from other specs")
 }
 
 fn request(method: &Method, path: &str, key: Option<&str>, body: &str) -> Request<Bytes> {

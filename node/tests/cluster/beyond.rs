@@ -60,7 +60,7 @@ async fn an_approval_outlives_its_owner_and_is_decided_through_any_node() {
     .await;
     let client = cluster.node(other).client();
     let refused = client.decide_approval(&id, "zzzz", true, &Decide::default()).await.unwrap_err();
-    assert!(refused.to_string().contains(&format!("these do: {} (ask)", awaited.job_id)), "{refused}");
+    assert!(refused.to_string().contains(&format!("these do: {} (ask, try 1)", awaited.job_id)), "{refused}");
     let decide = Decide { comment: "looks good".to_owned(), ..Decide::default() };
     client.decide_approval(&id, &awaited.job_id, true, &decide).await.unwrap();
     let request = ended(&mut cluster, other, &id).await;

@@ -1,7 +1,7 @@
 //! How a client of LRPs calls: through any node, again under a key while the outcome is open.
 
 use bytes::Bytes;
-use capstan_client::{IDEMPOTENCY_HEADER, INDEX_HEADER};
+use capstan_client::IDEMPOTENCY_HEADER;
 use capstan_model::sometimes;
 use futures::future::join;
 use http::{
@@ -11,7 +11,10 @@ use http::{
 use rand::RngExt;
 
 use super::{LrpClient, Outcome};
-use crate::net::{NoResponse, Place};
+use crate::{
+    calls::index_of,
+    net::{NoResponse, Place},
+};
 
 /// How long a client waits for a response.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5);
@@ -164,9 +167,4 @@ impl LrpClient {
         let found = format!("{what} was answered {} {:?}", response.status(), response.body());
         self.lrps.oracle.violated("every answer is one that a client can act on", found);
     }
-}
-
-/// The log index that an answer shows.
-fn index_of(response: &Response<Bytes>) -> Option<u64> {
-    response.headers().get(INDEX_HEADER)?.to_str().ok()?.parse().ok()
 }
