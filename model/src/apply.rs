@@ -244,14 +244,12 @@ where
     /// Executes a command unless its client made the call before.
     fn call(&mut self, opened: &Opened, containment: Containment) -> Reply {
         let Some(call) = &opened.idempotency else { return self.admitted(opened, containment) };
+        let before = self.state.idempotency.admit(call);
         // What was answered before is told only to those who might ask for it still.
-        if let Err(denied) = self.admit(opened) {
-            return match self.state.idempotency.admit(call) {
-                Err(reply) if mutant!("answered-before-denied") => reply,
-                _ => Err(denied),
-            };
+        if before.is_ok() || !mutant!("answered-before-denied") {
+            self.admit(opened)?;
         }
-        if let Err(reply) = self.state.idempotency.admit(call) {
+        if let Err(reply) = before {
             return reply;
         }
         let reply = self.contain(opened, containment);
