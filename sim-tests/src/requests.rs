@@ -3,7 +3,7 @@
 //! Every request carries a tag of its own in its args, by which [`verdict`] finds it again.
 
 mod archive;
-pub(crate) mod beyond;
+pub mod beyond;
 pub(crate) mod listing;
 pub(crate) mod specs;
 pub(crate) mod verdict;
